@@ -1,0 +1,29 @@
+"""The errors that alseg raises for the person at the keyboard."""
+
+
+class AlsegError(Exception):
+    """Base of the errors whose message is meant to be read by a user, without a traceback."""
+
+
+class BudgetError(AlsegError):
+    """A budget that cannot be read or cannot be spent as asked."""
+
+
+class PoolExhausted(AlsegError):
+    """No region is left to ask for although the budget is not spent."""
+
+
+class LabelStoreError(AlsegError):
+    """A label store that is missing, damaged or does not belong to this run."""
+
+
+class DatasetError(AlsegError):
+    """Images or labels that are missing, unmatched, of another size or outside the class list."""
+
+
+class WeightsError(AlsegError):
+    """Encoder weights or a checkpoint that cannot be found or do not fit the model."""
+
+
+class ConfigError(AlsegError):
+    """A combination of settings that makes no sense."""
