@@ -1,0 +1,161 @@
+"""How much labelling a run may ask for, and how a round divides it among the images.
+
+Every image has a target that grows by equal parts from round to round. What an image has been
+asked for less than its target is its *deficit*; deficits are reckoned from all earlier rounds, so
+remainders carry over without any state besides the label store.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.errors import BudgetError
+
+ALLOWED = (
+    'A budget is a share of the pool\'s pixels, such as "0.01" or "1%", '
+    'or regions per image, such as "40 regions".'
+)
+AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The labelling of a whole run: either a share of the pixels or regions per image.
+
+    Attributes:
+        share: Share of the pool's pixels, above 0 and at most 1; None if regions are counted.
+        regions_per_image: Regions asked for in every image; None if pixels are counted.
+    """
+
+    share: float | None = None
+    regions_per_image: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.share, self.regions_per_image) if value is not None]
+        if len(given) != 1:
+            raise BudgetError(f"A budget is either a share or a number of regions. {ALLOWED}")
+        amount = given[0]
+        if not math.isfinite(amount) or amount < 0:
+            raise BudgetError(f"The budget {amount} is not a positive number. {ALLOWED}")
+        if amount == 0:
+            raise BudgetError(
+                "A budget of 0 asks for no label at all. "
+                "To train without target labels use the protocol source_only."
+            )
+        if self.share is not None and self.share > 1:
+            raise BudgetError(
+                f"The budget {self.share:g} is more than every pixel of the pool. "
+                f'Did you mean "{self.share:g}%" or "{self.share:g} regions"? {ALLOWED}'
+            )
+
+    @classmethod
+    def parse(cls, value: str | float | Budget) -> Budget:
+        """Read a budget as a person writes it: ``0.01``, ``"1%"`` or ``"40 regions"``.
+
+        Raises:
+            BudgetError: The value is not a budget, or one that cannot be spent.
+        """
+        if isinstance(value, Budget):
+            return value
+        match = None if isinstance(value, bool) else AMOUNT.fullmatch(str(value))
+        if match is None:
+            raise BudgetError(f"Got the budget {value!r}. {ALLOWED}")
+        try:
+            amount = Decimal(match[1])
+        except InvalidOperation as error:
+            raise BudgetError(f"Got the budget {value!r}. {ALLOWED}") from error
+        unit = match[2].lower()
+        if unit == "":
+            return cls(share=float(amount))
+        if unit == "%":
+            if amount > 100:
+                raise BudgetError(
+                    f"The budget {value!r} is more than every pixel of the pool. {ALLOWED}"
+                )
+            return cls(share=float(amount / 100))
+        if unit in ("region", "regions"):
+            if amount != int(amount):
+                raise BudgetError(
+                    f"Got the budget {value!r}: regions are asked for whole. {ALLOWED}"
+                )
+            return cls(regions_per_image=int(amount))
+        raise BudgetError(f"The budget {value!r} has the unknown unit {match[2]!r}. {ALLOWED}")
+
+    def __str__(self) -> str:
+        if self.share is not None:
+            return f"{100 * self.share:g}% of the pixels"
+        plural = "" if self.regions_per_image == 1 else "s"
+        return f"{self.regions_per_image} region{plural} per image"
+
+    @property
+    def unit(self) -> str:
+        """``pixels`` or ``regions``: what targets, costs and shortfalls are counted in."""
+        return "regions" if self.share is None else "pixels"
+
+    def region_cost(self, radius: int) -> int:
+        """Return the most that one region of (2·radius+1)² pixels can cost, in ``unit``."""
+        return 1 if self.share is None else (2 * radius + 1) ** 2
+
+    def targets(
+        self, areas: NDArray[np.int64], round_number: int, rounds: int
+    ) -> NDArray[np.float64]:
+        """Return what each image shall have been asked for after a round, in ``unit``.
+
+        Args:
+            areas: Pixels of each image that may be asked for.
+            round_number: The round, from 1.
+            rounds: Rounds of the run; each adds the same amount.
+        """
+        if self.regions_per_image is not None:
+            regions = (2 * self.regions_per_image * round_number + rounds) // (2 * rounds)
+            return np.full(len(areas), float(regions))
+        assert self.share is not None
+        return self.share * areas * round_number / rounds
+
+
+def by_deficit(
+    image: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    costs: NDArray[np.int64],
+    deficits: NDArray[np.float64],
+) -> NDArray[np.intp]:
+    """Order candidates so that each goes to the image that is then furthest below its target.
+
+    Handing out whole regions in this order keeps every image within about one region of its own
+    target in every round, whatever the remainders. Equal deficits go to the higher score, then
+    to the earlier image.
+
+    Args:
+        image: Image of each candidate, ascending; the candidates of an image best first.
+        scores: Score of each candidate.
+        costs: Cost of each candidate, at least 1.
+        deficits: Of each image, how much its target exceeds what it has been asked for.
+    """
+    spent = np.cumsum(costs) - costs
+    first = np.searchsorted(image, image)
+    before = spent - spent[first]
+    return np.lexsort((-scores, before - deficits[image]))
+
+
+def by_score(scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Order candidates best first; equal scores stay in the order they are given."""
+    return np.argsort(-scores, kind="stable")
+
+
+def nearest_prefix(costs: NDArray[np.int64], target: float) -> int:
+    """Return how many costs to take from the front for the sum nearest to ``target``.
+
+    Of two sums equally near the smaller is taken, so that no tie overspends.
+    """
+    sums = np.cumsum(costs)
+    below = int(np.searchsorted(sums, target, side="right"))
+    if below == len(sums):
+        return below
+    reached = float(sums[below - 1]) if below else 0.0
+    return below + int(float(sums[below]) - target < target - reached)

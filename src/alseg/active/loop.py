@@ -1,0 +1,306 @@
+"""The callback that asks for labels between training steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, distributed
+from tqdm import tqdm
+
+from alseg.active.acquisition import RoundResult, acquire_round
+from alseg.active.annotators import Annotator, OracleAnnotator
+from alseg.active.budget import Budget
+from alseg.active.store import LabelStore, PoolImage
+from alseg.data.module import SegmentationDataModule
+from alseg.errors import ConfigError
+from alseg.module import SegmentationModule
+from alseg_strategies import Strategy, create
+
+
+class ActiveLoop(L.Callback):
+    """Spends a labelling budget on the pool, a round at a time, while a trainer trains.
+
+    A round scores every pool image with the network as it is, selects regions, asks the annotator
+    for their labels, and commits the answers to a label store from which training goes on. The
+    strategy sees the network's signals, never a label.
+
+    Args:
+        strategy: The name of a registered strategy, or a strategy.
+        budget: What the whole run may spend: ``0.01`` is a share of the pool's pixels,
+            ``"40 regions"`` a number for each image.
+        rounds: Number of rounds, spaced evenly over the training from step 0 on.
+        round_steps: The steps before which the rounds take place, instead of ``rounds``.
+        radius: Window radius k of a region: its labels are asked for in a (2k+1)² window.
+        exclusion_radius: Window radius around a pick in which no further pick is made; None is 2k.
+        scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
+        annotator: Who answers; None looks the answers up in the labels of the pool's data set.
+        store: The folder of the label store; None puts it into the trainer's ``default_root_dir``.
+        seed: Of what a strategy draws at random.
+        checkpoint: Where to save the training before each round, so that a killed run goes on
+            with the same network; None saves nothing.
+        on_round: Called on the first rank after a round with the number of the round, its result,
+            the pool indices and score maps of ``keep_scores`` images.
+        keep_scores: For how many images the score map is kept for ``on_round``.
+        progress: Show a progress bar over the pool.
+
+    Raises:
+        BudgetError: The budget cannot be read.
+        UnknownStrategy: No strategy has that name.
+        ConfigError: The steps of the rounds are not in rising order or lie outside the training,
+            the network lacks what the strategy needs, or the trainer's parts do not fit.
+    """
+
+    def __init__(
+        self,
+        strategy: str | Strategy,
+        budget: str | float,
+        *,
+        rounds: int = 5,
+        round_steps: Sequence[int] | None = None,
+        radius: int = 1,
+        exclusion_radius: int | None = None,
+        scope: str = "image",
+        annotator: Annotator | None = None,
+        store: str | Path | None = None,
+        seed: int = 0,
+        checkpoint: str | Path | None = None,
+        on_round: Callable[[int, RoundResult, Mapping[int, Tensor]], None] | None = None,
+        keep_scores: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.strategy = create(strategy) if isinstance(strategy, str) else strategy
+        self.budget = Budget.parse(budget)
+        self.rounds = len(round_steps) if round_steps is not None else rounds
+        self.round_steps = list(round_steps) if round_steps is not None else None
+        self.radius = radius
+        self.exclusion_radius = 2 * radius if exclusion_radius is None else exclusion_radius
+        self.scope = scope
+        self.annotator = annotator
+        self.folder = store
+        self.seed = seed
+        self.checkpoint = checkpoint
+        self.on_round = on_round
+        self.keep_scores = keep_scores
+        self.progress = progress
+        self.result: RoundResult | None = None
+        self.seconds = 0.0
+        if self.rounds < 1:
+            raise ConfigError(f"Active learning needs at least one round, not {self.rounds}.")
+
+    @property
+    def store(self) -> LabelStore:
+        """The label store; there once the trainer has set the callback up."""
+        return self._store
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Open the label store and check that the parts fit, before anything is computed."""
+        if stage != "fit":
+            return
+        module, data = _parts(trainer, pl_module)
+        _check_signals(self.strategy, module)
+        self._steps = self._spaced(trainer.max_steps)
+        if self.annotator is None:
+            self.annotator = OracleAnnotator.from_dataset(data.pool)
+        folder = Path(self.folder or Path(trainer.default_root_dir) / "labels")
+        images = [
+            PoolImage(image_id, *data.pool.size(index))
+            for index, image_id in enumerate(data.pool.ids)
+        ]
+        if trainer.is_global_zero:
+            if LabelStore.exists(folder):
+                LabelStore.open(folder).check_pool(images, module.label_space.classes)
+            else:
+                LabelStore.create(folder, images, module.label_space.classes)
+        trainer.strategy.barrier()
+        self._store = LabelStore.open(folder)
+
+    def _spaced(self, max_steps: int) -> list[int]:
+        if self.round_steps is None:
+            if self.rounds > max_steps:
+                raise ConfigError(
+                    f"{self.rounds} rounds do not fit into {max_steps} steps of training; ask for "
+                    "fewer rounds or train for more steps."
+                )
+            return [index * max_steps // self.rounds for index in range(self.rounds)]
+        rising = all(a < b for a, b in zip(self.round_steps, self.round_steps[1:], strict=False))
+        if not rising or self.round_steps[0] < 0 or self.round_steps[-1] >= max_steps:
+            raise ConfigError(
+                f"The steps of the rounds must rise from 0 or more to less than the {max_steps} "
+                f"steps of training, but they are {self.round_steps}."
+            )
+        return self.round_steps
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Hold the rounds that are due at the step that training starts from."""
+        self._hold_due_rounds(trainer, pl_module)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Hold the round that is due after this step, if any."""
+        if trainer.global_step in self._steps:
+            self._hold_due_rounds(trainer, pl_module)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Refuse a batch whose labels are not those of the current round."""
+        seen = set(batch["target"]["round"].tolist())
+        expected = self._due(trainer)
+        if seen != {expected}:
+            raise RuntimeError(
+                f"A training batch holds target labels of round {sorted(seen)}, but the current "
+                f"round is {expected}; feed the trainer through SegmentationDataModule."
+            )
+
+    def _due(self, trainer: L.Trainer) -> int:
+        return sum(step <= trainer.global_step for step in self._steps)
+
+    def _hold_due_rounds(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        module, data = _parts(trainer, pl_module)
+        due = self._due(trainer)
+        for number in range(self._store.rounds + 1, due + 1):
+            if self.checkpoint is not None and trainer.global_step:
+                trainer.save_checkpoint(self.checkpoint)
+            started = time.perf_counter()
+            self.result = self._hold(number, trainer, module, data)
+            self.seconds += time.perf_counter() - started
+        data.use_labels(self._store, due)
+        for logger in trainer.loggers:
+            logger.log_metrics(
+                {"labelled_fraction": self._store.labelled_fraction, "round": due},
+                step=trainer.global_step,
+            )
+
+    def _hold(
+        self,
+        number: int,
+        trainer: L.Trainer,
+        module: SegmentationModule,
+        data: SegmentationDataModule,
+    ) -> RoundResult:
+        _share_buffers(trainer, module)
+        if trainer.is_global_zero:
+            self._store.stage(number)
+        trainer.strategy.barrier()
+        kept: dict[int, Tensor] = {}
+        assert self.annotator is not None
+        result = acquire_round(
+            self._scores(number, trainer, module, data, kept),
+            self._store,
+            budget=self.budget,
+            round_number=number,
+            rounds=self.rounds,
+            radius=self.radius,
+            exclusion_radius=self.exclusion_radius,
+            scope=self.scope,
+            annotator=self.annotator,
+            gather=_gather,
+        )
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            self._store.commit(number, self._settings(trainer.global_step), result.images)
+        trainer.strategy.barrier()
+        if trainer.is_global_zero and self.on_round is not None:
+            self.on_round(number, result, kept)
+        return result
+
+    @torch.no_grad()
+    def _scores(
+        self,
+        number: int,
+        trainer: L.Trainer,
+        module: SegmentationModule,
+        data: SegmentationDataModule,
+        kept: dict[int, Tensor],
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield pool index and score map H×W of every image of this rank."""
+        was_training = module.training
+        module.eval()
+        bar = tqdm(
+            data.pool_loader(),
+            desc=f"round {number} of {self.rounds}: scoring the pool",
+            unit="image",
+            leave=False,
+            disable=not (self.progress and trainer.is_global_zero),
+        )
+        for batch in bar:
+            for index, image, size in zip(
+                batch["index"], batch["image"], batch["size"], strict=True
+            ):
+                signals = module.signals(image[None].to(module.device), size)
+                drawn = np.random.SeedSequence([self.seed, number, index]).generate_state(1)
+                generator = torch.Generator().manual_seed(int(drawn[0]))
+                score = self.strategy.score(signals, generator)[0].cpu()
+                if len(kept) < self.keep_scores:
+                    kept[index] = score
+                yield index, score
+        module.train(was_training)
+
+    def _settings(self, step: int) -> dict[str, Any]:
+        return {
+            "step": step,
+            "seed": self.seed,
+            "strategy": getattr(self.strategy, "name", type(self.strategy).__name__),
+            "strategy_options": {
+                name: value
+                for name, value in vars(self.strategy).items()
+                if isinstance(value, (str, int, float, bool))
+            },
+            "budget": self.budget.share or f"{self.budget.regions_per_image} regions",
+            "scope": self.scope,
+            "radius": self.radius,
+            "exclusion_radius": self.exclusion_radius,
+        }
+
+
+def _parts(
+    trainer: L.Trainer, module: L.LightningModule
+) -> tuple[SegmentationModule, SegmentationDataModule]:
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(module, SegmentationModule) or not isinstance(data, SegmentationDataModule):
+        raise ConfigError(
+            "ActiveLoop works with a SegmentationModule and a SegmentationDataModule; it got "
+            f"{type(module).__name__} and {type(data).__name__}."
+        )
+    if not module.protocol.active:
+        raise ConfigError(
+            f"The protocol {module.hparams['protocol']!r} asks for no labels; leave ActiveLoop out "
+            "or choose source_target, source_free or target_only."
+        )
+    return module, data
+
+
+def _check_signals(strategy: Strategy, module: SegmentationModule) -> None:
+    if "radius" in strategy.requires and module.hparams["head"] != "hyperbolic":
+        raise ConfigError(
+            f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
+            f"{module.hparams['head']} head does not have; give the module head='hyperbolic'."
+        )
+
+
+def _share_buffers(trainer: L.Trainer, module: SegmentationModule) -> None:
+    """Give every rank the batch-norm statistics of the first: only its own are in a checkpoint."""
+    if trainer.world_size > 1:
+        for buffer in module.segmenter.buffers():
+            distributed.broadcast(buffer, src=0)
+
+
+def _gather(mine: Any) -> list[Any]:
+    """Return what every rank has, in the order of the ranks."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [mine]
+    everyone: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everyone, mine)
+    return everyone

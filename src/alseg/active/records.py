@@ -1,0 +1,87 @@
+"""What a label store knows about an image: its place in the pool and what a round gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+
+from alseg.errors import LabelStoreError
+
+
+@dataclass(frozen=True)
+class PoolImage:
+    """An image of the pool.
+
+    Attributes:
+        id: Its name, unique and safe as a relative path; it may contain ``/``.
+        height: Height in pixels.
+        width: Width in pixels.
+        unavailable: How many of its pixels may never be asked for.
+    """
+
+    id: str
+    height: int
+    width: int
+    unavailable: int = 0
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.id)
+        unsafe = path.is_absolute() or ".." in path.parts or bool(PureWindowsPath(self.id).anchor)
+        if unsafe or str(path) != self.id or "\\" in self.id or not self.id.isprintable():
+            raise LabelStoreError(
+                f"The image name {self.id!r} cannot be a path inside the label store. "
+                "Use a relative name without '..', backslashes or control characters."
+            )
+
+    @property
+    def area(self) -> int:
+        """Pixels that may be asked for."""
+        return self.height * self.width - self.unavailable
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What one image got in one round.
+
+    Attributes:
+        id: Name of the image.
+        regions: Regions asked for.
+        asked: Pixels asked for that were not asked for before.
+        void: How many of these are void.
+        digests: SHA-256 of each file, by the folder it lies in.
+    """
+
+    id: str
+    regions: int
+    asked: int
+    void: int
+    digests: dict[str, str]
+
+
+def check_pool(known: Sequence[PoolImage], given: Sequence[PoolImage], remedy: str) -> None:
+    """Check that two pools are the same.
+
+    Raises:
+        LabelStoreError: They differ; the message names the first difference and the remedy.
+    """
+    by_id = {image.id: image for image in given}
+    for image in known:
+        if image.id not in by_id:
+            raise LabelStoreError(
+                f"The pool lacks the image {image.id} that the label store knows. {remedy}"
+            )
+        other = by_id[image.id]
+        if image != other:
+            raise LabelStoreError(
+                f"The image {image.id} was {image.height}x{image.width} with {image.unavailable} "
+                f"unavailable pixels when the label store was created; now it is "
+                f"{other.height}x{other.width} with {other.unavailable}. {remedy}"
+            )
+    extra = set(by_id) - {image.id for image in known}
+    if extra:
+        raise LabelStoreError(
+            f"The pool has the image {min(extra)} that the label store does not know. {remedy}"
+        )
+    if [image.id for image in given] != [image.id for image in known]:
+        raise LabelStoreError(f"The pool has its images in another order than before. {remedy}")

@@ -1,0 +1,121 @@
+"""A round that is being written, which no reader looks at until it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.active.committed import FORMAT, MANIFEST, SUFFIXES, file_of
+from alseg.active.files import digest, encode_json, encode_png, sync_folder, write_durably
+from alseg.active.queries import Queries
+from alseg.active.records import ImageRecord
+from alseg.data.label_space import IGNORE
+from alseg.errors import LabelStoreError
+
+OTHER_RUN = "Is another run using this folder? Stop it and resume."
+
+
+class StagedRound:
+    """Writes the files of a round and makes them visible at once.
+
+    Attributes:
+        folder: The staging folder.
+        number: The round.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder = folder
+        self.number = number
+
+    def write(
+        self,
+        image_id: str,
+        shape: tuple[int, int],
+        classes: int,
+        queries: Queries,
+        label: NDArray[np.uint8],
+        round_map: NDArray[np.uint8],
+    ) -> ImageRecord:
+        """Write what is known about an image after this round.
+
+        Raises:
+            LabelStoreError: The maps are not of this shape, a class number is not below
+                ``classes``, or a file cannot be written.
+        """
+        for name, values in (("label", label), ("round map", round_map)):
+            if values.shape != shape or values.dtype != np.uint8:
+                raise LabelStoreError(
+                    f"The {name} of {image_id} is {values.dtype} {values.shape}; expected uint8 "
+                    f"{shape}."
+                )
+        known = label[label != IGNORE]
+        if known.size and int(known.max()) >= classes:
+            raise LabelStoreError(
+                f"An answer for {image_id} has the class number {int(known.max())}; allowed are 0 "
+                f"to {classes - 1}, and {IGNORE} for void. Check the annotator's labels."
+            )
+        self._check_folder()
+        files = {
+            "labels": encode_png(label),
+            "rounds": encode_png(round_map),
+            "queries": queries.to_csv(),
+        }
+        for kind, data in files.items():
+            write_durably(self.folder / file_of(kind, image_id), data)
+        return ImageRecord(
+            id=image_id,
+            regions=len(queries),
+            asked=int(queries.asked.sum()),
+            void=int(queries.void.sum()),
+            digests={kind: digest(data) for kind, data in files.items()},
+        )
+
+    def commit(
+        self, target: Path, settings: dict[str, Any], records: Sequence[ImageRecord]
+    ) -> None:
+        """Write the manifest and rename the folder to ``target``.
+
+        Raises:
+            LabelStoreError: The files are not those of the records, or renaming fails.
+        """
+        self._check_folder()
+        expected = {file_of(kind, record.id) for record in records for kind in SUFFIXES}
+        contents = list(self.folder.rglob("*"))
+        found = {path.relative_to(self.folder) for path in contents if path.is_file()}
+        odd = sorted(expected ^ (found - {Path(MANIFEST)}))
+        if odd:
+            state = "missing" if odd[0] in expected else "not accounted for"
+            raise LabelStoreError(
+                f"Round {self.number} was not written as planned: {self.folder / odd[0]} is "
+                f"{state}; {len(odd)} files are wrong in all. {OTHER_RUN}"
+            )
+        manifest = {
+            "format": FORMAT,
+            "round": self.number,
+            "settings": settings,
+            "totals": {
+                name: sum(getattr(record, name) for record in records)
+                for name in ("regions", "asked", "void")
+            },
+            "images": [asdict(record) for record in records],
+        }
+        write_durably(self.folder / MANIFEST, encode_json(manifest))
+        try:
+            for folder in (self.folder, *(path for path in contents if path.is_dir())):
+                sync_folder(folder)
+            self.folder.rename(target)
+            sync_folder(target.parent)
+        except OSError as error:
+            raise LabelStoreError(
+                f"Cannot commit round {self.number} as {target}: {error.strerror or error}. "
+                "Earlier rounds are untouched; remove the cause and resume."
+            ) from error
+
+    def _check_folder(self) -> None:
+        if not self.folder.is_dir():
+            raise LabelStoreError(f"Round {self.number} has no folder {self.folder}. {OTHER_RUN}")

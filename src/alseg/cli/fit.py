@@ -1,0 +1,48 @@
+"""``alseg fit``: train, asking for labels on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alseg.cli.parser import CommandParser, checked_config
+from alseg.config import dump_config
+from alseg.errors import ConfigError
+from alseg.settings import all_settings
+
+ABOUT = """Train a segmentation network for the target and spend a labelling budget on the way.
+With no data named it runs on the embedded scenes."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Read the settings of a run, and run it.
+
+    Raises:
+        AlsegError: The run is refused or cannot go on.
+    """
+    names = [entry.name for entry in all_settings()]
+    parser = CommandParser("fit", "[-c FILE] [--SETTING VALUE ...]", ABOUT, names)
+    parser.add(
+        "--print-config", action="store_true", help="print the settings as YAML, and run nothing"
+    )
+    settings, arguments = parser.parse(argv)
+    if settings.get("resume") is not None:
+        kept = Path(settings["resume"]) / "config.yaml"
+        if not kept.is_file():
+            raise ConfigError(
+                f"{settings['resume']} holds no run to resume: there is no {kept}. Name the folder "
+                "that the run printed when it started."
+            )
+        settings = {**parser.read(kept), **settings}
+    config = checked_config(settings)
+    if arguments["print_config"]:
+        print(dump_config(config), end="")
+        return 0
+
+    # Training takes seconds to import; a misspelt setting is answered before that.
+    from alseg.cli.training import fit_run
+
+    summary = fit_run(config)
+    if summary:
+        print(summary)
+    return 0

@@ -1,0 +1,126 @@
+"""The command ``alseg``: it finds the subcommand and says in plain words what went wrong.
+
+It imports next to nothing, so that ``alseg --help`` is there at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+
+from alseg.errors import AlsegError
+
+COMMANDS = {
+    "fit": ("alseg.cli.fit", "train, asking for the labels that help most"),
+    "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
+    "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
+    "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
+    "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
+}
+
+USAGE = "usage: alseg COMMAND ..."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit status: 0 is done, 1 is done in part or a defect of alseg, 2 is refused with a
+        message on stderr, 130 is interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments or os.environ.get("ALSEG_DEBUG") == "1"
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if command in ("", "-h", "--help"):
+        print(_help(), file=sys.stdout if command else sys.stderr)
+        return 0 if command else 2
+    if command == "--version":
+        print(f"alseg {_version()}")
+        return 0
+    if command not in COMMANDS:
+        print(_unknown(command), file=sys.stderr)
+        return 2
+    with _log_on_stderr():
+        return _run(command, rest, debug)
+
+
+def _run(command: str, arguments: Sequence[str], debug: bool) -> int:
+    try:
+        return int(import_module(COMMANDS[command][0]).run(arguments))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        print(f"alseg {command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        for_the_user = _is_for_the_user(error)
+        if debug or not for_the_user:
+            logging.getLogger("alseg").exception("alseg %s failed", command)
+        else:
+            print(f"alseg {command}: {error}", file=sys.stderr)
+        return 2 if for_the_user else 1
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    if isinstance(error, AlsegError):
+        return True
+    return type(error).__module__.split(".")[0] == "alseg_strategies"
+
+
+def _help() -> str:
+    lines = [USAGE, "", "Spend a labelling budget where it helps a segmentation network most.", ""]
+    lines += [f"  {name:12} {about}" for name, (_, about) in COMMANDS.items()]
+    lines += [
+        "",
+        "  alseg COMMAND --help   the arguments of a command",
+        "  alseg --version        the version",
+        "  --debug                show where an error comes from (also ALSEG_DEBUG=1)",
+        "",
+        "Try `alseg fit`: it runs on scenes that come with alseg.",
+    ]
+    return "\n".join(lines)
+
+
+def _unknown(command: str) -> str:
+    from alseg.cli.explain import did_you_mean
+
+    hint = did_you_mean(command, COMMANDS, quote="'")
+    return f"alseg: unknown command {command!r}.{hint}\nCommands: {', '.join(COMMANDS)}"
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("alseg")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+@contextmanager
+def _log_on_stderr() -> Iterator[None]:
+    log = logging.getLogger("alseg")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

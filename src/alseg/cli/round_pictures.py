@@ -1,0 +1,68 @@
+"""Pictures of what a round saw and picked, on disk and in the loggers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import Logger, WandbLogger
+from torch import Tensor
+
+from alseg.active import LabelStore
+from alseg.cli.run_folder import RunFolder
+from alseg.data import SegmentationDataset
+from alseg.pictures import picks_picture, save_png, score_picture
+
+
+@dataclass
+class RoundPictures:
+    """Writes image, score and picks of a few pool images side by side, for every round.
+
+    Attributes:
+        pool: The pool.
+        folder: The run's folder.
+        count: Number of images to picture.
+        loggers: Loggers that the pictures are also sent to.
+    """
+
+    pool: SegmentationDataset
+    folder: RunFolder
+    count: int
+    loggers: Sequence[Logger] = field(default_factory=list)
+
+    def __call__(self, number: int, result: Any, scores: Mapping[int, Tensor]) -> None:
+        """Picture the images whose score maps were kept."""
+        store = LabelStore.open(self.folder.labels)
+        for index, score in list(scores.items())[: self.count]:
+            image_id = self.pool.ids[index]
+            image = self.pool.image(index)
+            heat = score_picture(score.numpy())
+            rounds = store.round_map(image_id)
+            picks = picks_picture(image, rounds > 0, rounds == number)
+            name = image_id.replace("/", "_")
+            path = self.folder.pictures / f"round-{number:03d}" / f"{name}.png"
+            save_png(path, np.concatenate([image, heat, picks], axis=1))
+            for logger in self.loggers:
+                if isinstance(logger, WandbLogger):
+                    self._log(logger, number, image_id, image, heat, picks, store)
+
+    def _log(
+        self,
+        logger: WandbLogger,
+        number: int,
+        image_id: str,
+        image: Any,
+        heat: Any,
+        picks: Any,
+        store: LabelStore,
+    ) -> None:
+        names = dict(enumerate(self.pool.label_space.classes))
+        mask = {"mask_data": store.label(image_id), "class_labels": {**names, 255: "not asked"}}
+        logger.log_image(
+            f"picks/{image_id}",
+            [image, heat, picks],
+            caption=[f"asked for after round {number}", "score", f"picks of round {number}"],
+            masks=[{"labels": mask}, None, None],
+        )

@@ -1,0 +1,127 @@
+"""The folder of a run: where its parts lie and what is known of it so far."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from alseg.config import RunConfig, dump_config
+from alseg.errors import ConfigError
+
+RUN_VARIABLE = "ALSEG_RUN_FOLDER"
+"""Set for the processes that Lightning starts, so that all ranks share one run folder."""
+
+
+@dataclass
+class RunFolder:
+    """A run's folder.
+
+    Attributes:
+        path: The folder.
+        summary: What ``summary.json`` holds: figures before and after, labels, seconds by phase.
+    """
+
+    path: Path
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: RunConfig) -> RunFolder:
+        """Make the folder of a new run, or open that of the run to resume.
+
+        Raises:
+            ConfigError: The folder of a new run is in use, or that of an old one holds no run.
+        """
+        if config.resume is not None:
+            return cls.open(config.resume)
+        if RUN_VARIABLE in os.environ:
+            return cls(Path(os.environ[RUN_VARIABLE]))
+        path = Path(config.out) if config.out is not None else _new_path(config)
+        if rank_zero_only.rank in (None, 0):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise ConfigError(
+                    f"{path} is in use. Name another folder with --out, or continue the run in it "
+                    f"with `alseg fit --resume {path}`."
+                )
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+            os.environ[RUN_VARIABLE] = str(path.resolve())
+        elif config.out is None:
+            raise ConfigError(
+                "Several processes need one run folder: name it with --out when they are started "
+                "by a launcher."
+            )
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open the folder of a run that was started before.
+
+        Raises:
+            ConfigError: The folder holds no run.
+        """
+        folder = Path(path)
+        if not (folder / "config.yaml").is_file():
+            raise ConfigError(
+                f"{folder} holds no run: there is no {folder / 'config.yaml'}. Name the folder "
+                "that the run printed when it started."
+            )
+        summary = folder / "summary.json"
+        known = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+        return cls(folder, known)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def labels(self) -> Path:
+        """The folder of the label store."""
+        return self.path / "labels"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of the pictures of every round."""
+        return self.path / "pictures"
+
+    def record(self, **figures: Any) -> None:
+        """Add figures to the summary and write it; only the first rank writes."""
+        self.summary.update(figures)
+        if rank_zero_only.rank in (None, 0):
+            draft = self.path / "summary.json.part"
+            draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.path / "summary.json")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the seconds that the body takes to those of a phase."""
+        started = time.perf_counter()
+        yield
+        self.add_seconds(name, time.perf_counter() - started)
+
+    def add_seconds(self, name: str, seconds: float) -> None:
+        """Add seconds, which may be negative, to those of a phase."""
+        known = dict(self.summary.get("seconds", {}))
+        known[name] = round(known.get(name, 0.0) + seconds, 2)
+        self.record(seconds=known)
+
+
+def _new_path(config: RunConfig) -> Path:
+    name = config.name or "-".join(
+        [
+            config.source.replace(":", "_").split("/")[-1],
+            config.target.replace(":", "_").split("/")[-1],
+            config.strategy if config.protocol == "source_target" else config.protocol,
+        ]
+    )
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{name}-{stamp}"

@@ -1,0 +1,73 @@
+"""What a person is told when a run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from alseg.cli.run_folder import RunFolder
+from alseg.config import RunConfig
+from alseg.data import SegmentationDataset
+
+
+def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset) -> str:
+    """Return the figures before and after, what the labels cost, and what to do next."""
+    known = folder.summary
+    before, after = known["before"], known["after"]
+    lines = [
+        "",
+        f"mIoU on {reported.name} {reported.split} ({len(reported)} images), "
+        f"{len(reported.label_space)} classes",
+        f"  before   {_percent(before['mIoU'])}  ({_start_words(config)})",
+        f"  after    {_percent(after['mIoU'])}  (last checkpoint)",
+    ]
+    if "best" in known:
+        lines.append(f"  best     {_percent(known['best']['mIoU'])}  (chosen on the val split)")
+    lines += ["", f"  {'IoU':14}  before   after"]
+    lines += [
+        f"  {name:14}  {_percent(before[f'IoU/{name}'])}  {_percent(after[f'IoU/{name}'])}"
+        for name in reported.label_space.classes
+    ]
+    if "labels" in known:
+        lines += ["", *_label_lines(known["labels"])]
+    lines += ["", "seconds"]
+    lines += [f"  {name:18} {seconds:8.1f}" for name, seconds in known["seconds"].items()]
+    lines += [
+        "",
+        f"run folder   {folder.path}",
+        f"checkpoint   {folder.checkpoints / 'last.ckpt'}",
+    ]
+    if "labels" in known:
+        lines += [f"labels       {folder.labels}", f"pictures     {folder.pictures}"]
+    lines += [
+        "",
+        "next: use the network on images of yours",
+        f"  alseg predict {folder.checkpoints / 'last.ckpt'} IMAGES -o predictions",
+    ]
+    return "\n".join(lines)
+
+
+def _label_lines(labels: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"labels asked for: {labels['regions']:,} regions, {labels['asked_pixels']:,} pixels "
+        f"({_percent(labels['labelled_fraction'], 3)} of the pool), "
+        f"{labels['void_pixels']:,} of them void"
+    ]
+    if labels["shortfall"]:
+        lines.append(
+            f"the pool was exhausted: {labels['shortfall']} of the budget were not spent; "
+            "a smaller --exclusion-radius leaves more to ask for"
+        )
+    return lines
+
+
+def _start_words(config: RunConfig) -> str:
+    if config.init_from is not None:
+        return f"start from {config.init_from}"
+    if config.protocol == "target_only" or not config.warm_start_steps:
+        return "untrained start"
+    return f"source only, {config.warm_start_steps} steps"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:5.{digits}f} %"

@@ -1,0 +1,368 @@
+"""The body of ``alseg fit``: data, network, trainer and active loop put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from alseg_strategies import Strategy, create, options
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger
+
+from alseg.active import ActiveLoop
+from alseg.cli.round_pictures import RoundPictures
+from alseg.cli.run_folder import RunFolder
+from alseg.cli.summary import summary_text
+from alseg.config import RunConfig
+from alseg.data import SegmentationDataset, open_dataset
+from alseg.data.module import SegmentationDataModule
+from alseg.errors import DatasetError, WeightsError
+from alseg.module import SegmentationModule
+from alseg.terms import PROTOCOLS
+
+log = logging.getLogger("alseg")
+
+
+@dataclass(frozen=True)
+class Domains:
+    """The data sets of a run.
+
+    Attributes:
+        source: Labelled training images; None where the protocol needs none.
+        target: Training images of the target, the pool.
+        reported: The images that the final figures are measured on.
+        chosen: Other labelled images to choose the best checkpoint on; None where there are none.
+    """
+
+    source: SegmentationDataset | None
+    target: SegmentationDataset
+    reported: SegmentationDataset
+    chosen: SegmentationDataset | None
+
+
+def fit_run(config: RunConfig) -> str:
+    """Train as a run's settings say, asking for labels on the way, and report.
+
+    A run has up to three parts: a start on the source alone, its evaluation, and the training
+    under the protocol with its evaluation. A run that is resumed skips what is finished.
+
+    Returns:
+        The summary to show to a person; empty on all ranks but the first.
+    """
+    strategy = _strategy(config)
+    config = _with_head(config, strategy)
+    domains = open_domains(config)
+    L.seed_everything(config.seed, verbose=False)
+    module = _module(config, domains, config.protocol)
+    folder = RunFolder.of(config)
+    log.info("run folder: %s", folder.path)
+
+    _start(config, domains, module, folder)
+    pictures = RoundPictures(domains.target, folder, config.pictures)
+    loop = _active_loop(config, strategy, folder, pictures)
+    trainer = _trainer(config, folder, "training", config.steps, _callbacks(config, domains, folder, loop))
+    pictures.loggers = trainer.loggers
+    data = _data_module(config, domains)
+    if "before" not in folder.summary:
+        with folder.phase("evaluation"):
+            folder.record(before=_test(trainer, module, data))
+    if "after" not in folder.summary:
+        last = folder.checkpoints / "last.ckpt"
+        with folder.phase("training"):
+            trainer.fit(module, data, ckpt_path=last if last.exists() else None)
+            trainer.save_checkpoint(last)
+        if loop is not None:
+            folder.add_seconds("training", -loop.seconds)
+            folder.add_seconds("asking for labels", loop.seconds)
+            folder.record(labels=_spent(loop))
+        with folder.phase("evaluation"):
+            figures = {"after": _test(trainer, module, data)}
+            best = folder.checkpoints / "best.ckpt"
+            if best.exists():
+                chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
+                figures["best"] = _test(trainer, chosen, data)
+            folder.record(**figures)
+    return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
+
+
+def open_domains(config: RunConfig) -> Domains:
+    """Open the data sets that a run needs.
+
+    Raises:
+        DatasetError: A data set cannot be opened, the domains share no class, or no labelled split
+            is left to report on.
+    """
+    protocol = PROTOCOLS[config.protocol]
+
+    def target(split: str) -> SegmentationDataset:
+        return open_dataset(
+            config.target, split, label_space=config.label_space, **config.target_options
+        )
+
+    pool = target("train")
+    source = None
+    if protocol.uses_source:
+        source = open_dataset(
+            config.source, "train", label_space=pool.label_space, **config.source_options
+        )
+    labelled = {}
+    for split in ("test", "val"):
+        if config.report_split in (None, split) or split == "val":
+            opened = _labelled(target, split, must=config.report_split == split)
+            if opened is not None:
+                labelled[split] = opened
+    report = config.report_split or next(iter(labelled), None)
+    if report is None:
+        raise DatasetError(
+            f"{config.target} has no labelled test or val images to report on. Add some, so that "
+            "it can be seen what the labels bought."
+        )
+    chosen = labelled.get("val") if report != "val" else None
+    return Domains(source, pool, labelled[report], chosen)
+
+
+def _labelled(target: Any, split: str, *, must: bool) -> SegmentationDataset | None:
+    try:
+        opened: SegmentationDataset = target(split)
+    except DatasetError:
+        if must:
+            raise
+        return None
+    return opened if len(opened) and opened.has_labels else None
+
+
+def _strategy(config: RunConfig) -> Strategy:
+    chosen = dict(config.strategy_options)
+    if "radius" in options(config.strategy):
+        chosen.setdefault("radius", config.radius)
+    return create(config.strategy, **chosen)
+
+
+def _with_head(config: RunConfig, strategy: Strategy) -> RunConfig:
+    if config.head is not None:
+        return config
+    needed = PROTOCOLS[config.protocol].active and "radius" in strategy.requires
+    return replace(config, head="hyperbolic" if needed else "linear")
+
+
+def _module(config: RunConfig, domains: Domains, protocol: str) -> SegmentationModule:
+    settings: dict[str, Any] = {
+        name: getattr(config, name)
+        for name in (
+            "architecture",
+            "encoder",
+            "head",
+            "hyperbolic_dim",
+            "curvature",
+            "reweighting",
+            "optimizer",
+            "learning_rate",
+            "head_lr_factor",
+            "weight_decay",
+            "momentum",
+            "warmup_steps",
+            "poly_power",
+            "source_weight",
+            "target_weight",
+            "consistency_weight",
+            "negative_weight",
+            "negative_threshold",
+            "flip",
+            "seed",
+        )
+    }
+    settings["eval_size"] = config.eval_size or config.size
+    space = domains.target.label_space
+    weights = config.encoder_weights or "imagenet"
+    try:
+        return SegmentationModule(space, protocol=protocol, encoder_weights=weights, **settings)
+    except WeightsError as error:
+        if config.encoder_weights is not None or not _only_scenes(config):
+            raise
+        log.warning("%s Training starts from random weights.", str(error).split(". ")[0] + ".")
+        return SegmentationModule(space, protocol=protocol, encoder_weights="none", **settings)
+
+
+def _only_scenes(config: RunConfig) -> bool:
+    return config.source.startswith("scenes:") and config.target.startswith("scenes:")
+
+
+def _start(
+    config: RunConfig, domains: Domains, module: SegmentationModule, folder: RunFolder
+) -> None:
+    """Give the module the weights that the training under the protocol starts from."""
+    if config.init_from is not None:
+        load_weights(module, config.init_from)
+        return
+    if not (PROTOCOLS[config.protocol].uses_source and config.warm_start_steps):
+        return
+    start = folder.checkpoints / "source.ckpt"
+    if not start.exists():
+        with folder.phase("source start"):
+            learner = _module(config, domains, "source_only")
+            saved = _checkpoint(folder, "source-last", config.warm_start_steps)
+            trainer = _trainer(config, folder, "source-start", config.warm_start_steps, [saved])
+            data = _data_module(replace(config, validate_every=None), domains)
+            last = folder.checkpoints / "source-last.ckpt"
+            trainer.fit(learner, data, ckpt_path=last if last.exists() else None)
+            trainer.save_checkpoint(start)
+            if trainer.is_global_zero:
+                last.unlink(missing_ok=True)
+    load_weights(module, start)
+
+
+def load_weights(module: SegmentationModule, path: str | Path) -> None:
+    """Load the network of a checkpoint into a module.
+
+    Raises:
+        WeightsError: There is no such checkpoint, or its network is another one.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"There is no checkpoint {path}.")
+    checkpoint: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    prefix = "segmenter."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        module.segmenter.load_state_dict(weights)
+    except RuntimeError as error:
+        theirs, ours = checkpoint["hyper_parameters"], module.hparams
+        differing = [
+            f"{name} is {theirs.get(name)} there and {ours[name]} here"
+            for name in ("architecture", "encoder", "head", "hyperbolic_dim", "label_space")
+            if theirs.get(name) != ours[name]
+        ]
+        raise WeightsError(
+            f"The network of {path} is another one: {'; '.join(differing) or error}."
+        ) from error
+
+
+def _data_module(config: RunConfig, domains: Domains) -> SegmentationDataModule:
+    return SegmentationDataModule(
+        source=domains.source,
+        target=domains.target,
+        val=domains.chosen or domains.reported,
+        test=domains.reported,
+        size=config.size,
+        source_size=config.source_size,
+        crop=config.crop,
+        eval_size=config.eval_size,
+        augmentation=config.augmentation,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        seed=config.seed,
+    )
+
+
+def _active_loop(
+    config: RunConfig, strategy: Strategy, folder: RunFolder, pictures: RoundPictures
+) -> ActiveLoop | None:
+    if not PROTOCOLS[config.protocol].active:
+        return None
+    return ActiveLoop(
+        strategy,
+        config.budget,
+        rounds=config.rounds,
+        round_steps=config.round_steps,
+        radius=config.radius,
+        exclusion_radius=config.exclusion_radius,
+        scope=config.scope,
+        store=folder.labels,
+        seed=config.seed,
+        checkpoint=folder.checkpoints / "last.ckpt",
+        on_round=pictures,
+        keep_scores=config.pictures,
+        progress=config.progress,
+    )
+
+
+def _callbacks(
+    config: RunConfig, domains: Domains, folder: RunFolder, loop: ActiveLoop | None
+) -> list[Callback]:
+    callbacks: list[Callback] = [] if loop is None else [loop]
+    if config.validate_every is not None and domains.chosen is not None:
+        callbacks.append(
+            ModelCheckpoint(
+                folder.checkpoints,
+                filename="best",
+                monitor="val/mIoU",
+                mode="max",
+                enable_version_counter=False,
+            )
+        )
+    return [*callbacks, _checkpoint(folder, "last", config.steps)]
+
+
+def _checkpoint(folder: RunFolder, name: str, steps: int) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        folder.checkpoints,
+        filename=name,
+        every_n_train_steps=max(1, min(500, steps // 4)),
+        enable_version_counter=False,
+    )
+
+
+def _trainer(
+    config: RunConfig, folder: RunFolder, part: str, steps: int, callbacks: list[Callback]
+) -> L.Trainer:
+    several = config.devices not in (1, "1", "auto") or config.num_nodes > 1
+    validating = config.validate_every is not None and part == "training"
+    return L.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy="ddp" if several else "auto",
+        precision=config.precision,
+        max_steps=steps,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=config.validate_every if validating else None,
+        limit_val_batches=None if validating else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+        callbacks=callbacks,
+        logger=_loggers(config, folder, part),
+        default_root_dir=folder.path,
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+    )
+
+
+def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
+    metrics = folder.path / "metrics"
+    earlier = len(list(metrics.glob(f"{part}-*")))
+    loggers: list[Logger] = [
+        CSVLogger(folder.path, name="metrics", version=f"{part}-{earlier + 1}")
+    ]
+    if config.logger == "wandb":
+        from alseg.cli.wandb_logger import wandb_logger
+
+        loggers.append(wandb_logger(config, folder, part))
+    return loggers
+
+
+def _spent(loop: ActiveLoop) -> dict[str, Any]:
+    store, result = loop.store, loop.result
+    return {
+        "regions": store.regions,
+        "asked_pixels": store.asked_pixels,
+        "void_pixels": store.void_pixels,
+        "labelled_fraction": store.labelled_fraction,
+        "shortfall": f"{result.shortfall:,} {result.unit}" if result and result.shortfall else "",
+    }
+
+
+def _test(
+    trainer: L.Trainer, module: SegmentationModule, data: SegmentationDataModule
+) -> dict[str, float]:
+    figures = trainer.test(module, data, verbose=False)[0]
+    return {name.removeprefix("test/"): float(value) for name, value in figures.items()}

@@ -1,0 +1,93 @@
+"""What every data set looks like to the rest of the library."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.data.label_space import LabelSpace
+from alseg.errors import DatasetError
+
+
+class SegmentationDataset(ABC):
+    """Images of one split of one domain, with labels where there are any.
+
+    Opening a data set decodes no image, so thousands of images open in well under a second.
+
+    Attributes:
+        name: What the data set is called in reports, such as ``cityscapes``.
+        split: ``train``, ``val`` or ``test``.
+        label_space: The classes that the labels of this data set are given in.
+        ids: One unique name per image, safe as a relative path; it may contain ``/``.
+        has_labels: Whether ``label`` can be asked for.
+    """
+
+    name: str
+    split: str
+    label_space: LabelSpace
+    ids: Sequence[str]
+    has_labels: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width in pixels without decoding the image."""
+
+    @abstractmethod
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Return the RGB image, H×W×3.
+
+        Raises:
+            DatasetError: The file cannot be read as an image.
+        """
+
+    @abstractmethod
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """Return the train ids, H×W; 255 is void.
+
+        Raises:
+            DatasetError: The data set has no labels, or this label cannot be used.
+        """
+
+    def _no_labels(self) -> DatasetError:
+        return DatasetError(
+            f"The {self.split} split of {self.name} has no labels: its images can be scored, "
+            "predicted and labelled by people, but not used as a source, by the oracle annotator "
+            "or for evaluation."
+        )
+
+
+class RelabelledDataset(SegmentationDataset):
+    """A data set whose labels are given in the classes of another label space."""
+
+    def __init__(self, dataset: SegmentationDataset, label_space: LabelSpace) -> None:
+        """Match the classes by name; those that ``label_space`` lacks become void.
+
+        Raises:
+            DatasetError: The spaces share no class.
+        """
+        self._dataset = dataset
+        self._table = dataset.label_space.table_to(label_space)
+        self.name = dataset.name
+        self.split = dataset.split
+        self.label_space = label_space
+        self.ids = dataset.ids
+        self.has_labels = dataset.has_labels
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width of the image."""
+        return self._dataset.size(index)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Return the RGB image, H×W×3."""
+        return self._dataset.image(index)
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """Return the train ids of the new label space, H×W; 255 is void."""
+        relabelled: NDArray[np.uint8] = self._table[self._dataset.label(index)]
+        return relabelled

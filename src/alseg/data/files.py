@@ -1,0 +1,216 @@
+"""Finding images and their labels on disk, and the data set that reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alseg.data.base import SegmentationDataset
+from alseg.data.images import image_size, is_turned, read_image, read_indices
+from alseg.data.mapping import LabelMapping
+from alseg.errors import DatasetError
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and, where there is one, its label file."""
+
+    id: str
+    image: Path
+    label: Path | None = None
+
+
+class FileDataset(SegmentationDataset):
+    """Pairs of files, decoded one at a time when asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        pairs: Sequence[Pair],
+        mapping: LabelMapping,
+        read_values: Callable[[Path], NDArray[np.integer]] = read_indices,
+    ) -> None:
+        """Take over the pairs that an adapter found.
+
+        Args:
+            name: What the data set is called in reports.
+            split: ``train``, ``val`` or ``test``.
+            pairs: The images; either all or none of them with a label file.
+            mapping: From the values in the label files to train ids.
+            read_values: Reads the values of a label file, H×W.
+        """
+        self.name = name
+        self.split = split
+        self.label_space = mapping.space
+        self.ids = [pair.id for pair in pairs]
+        self.has_labels = bool(pairs) and all(pair.label is not None for pair in pairs)
+        self._pairs = pairs
+        self._mapping = mapping
+        self._read_values = read_values
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width from the header of the image file."""
+        return image_size(self._pairs[index].image)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Decode the image as RGB, H×W×3."""
+        return read_image(self._pairs[index].image)
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """Decode the label file and return its train ids, H×W; 255 is void.
+
+        Raises:
+            DatasetError: There are no labels; the label is of another size than the image, or
+                holds values that are not in the mapping.
+        """
+        pair = self._pairs[index]
+        if not self.has_labels or pair.label is None:
+            raise self._no_labels()
+        values = self._read_values(pair.label)
+        height, width = self.size(index)
+        if values.shape != (height, width):
+            raise DatasetError(
+                f"{pair.label} is {values.shape[1]}x{values.shape[0]} pixels (width x height), "
+                f"but its image {pair.image} is {width}x{height}.{_turn_hint(pair.image)} "
+                "Export the label at the size of the image, or take the pair out of the data."
+            )
+        return self._mapping(values, str(pair.label))
+
+
+def require_folder(folder: Path, purpose: str, remedy: str) -> Path:
+    """Return the folder if it exists.
+
+    Args:
+        folder: What is looked for.
+        purpose: What it should hold, for the error.
+        remedy: What the user should do, as a sentence.
+
+    Raises:
+        DatasetError: It does not exist; the message lists what lies in its nearest parent.
+    """
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise DatasetError(f"{folder} should be the folder with {purpose}, but is a file. {remedy}")
+    parent = folder.absolute().parent
+    while not parent.is_dir():
+        parent = parent.parent
+    raise DatasetError(
+        f"No folder {folder} with {purpose}. {parent} holds {listing(parent)}. {remedy}"
+    )
+
+
+def listing(folder: Path) -> str:
+    """Name the first entries of a folder, in words."""
+    entries = sorted(
+        entry.name + ("/" if entry.is_dir() else "")
+        for entry in os.scandir(folder)
+        if not entry.name.startswith(".")
+    )
+    if not entries:
+        return "nothing"
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    return ", ".join(entries[:_NAMED]) + more
+
+
+def scan(folder: Path, suffixes: Sequence[str], prefix: str = "") -> dict[str, Path]:
+    """Find files by how their names end, in one pass over a folder and what lies below it.
+
+    Hidden files and folders are left out; upper and lower case count as the same.
+
+    Args:
+        folder: Where to look.
+        suffixes: Endings such as ``_rgb.png``, in lower case; the ending is cut off the id.
+        prefix: Goes before each id.
+
+    Returns:
+        The files by id, which is the path below ``folder`` with ``/`` and without the ending,
+        in sorted order.
+
+    Raises:
+        DatasetError: Two files would have the same id.
+    """
+    found: dict[str, Path] = {}
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(where).relative_to(folder)
+        for name in names:
+            ending = next((end for end in suffixes if name.lower().endswith(end)), None)
+            if ending is None or name.startswith("."):
+                continue
+            id_ = prefix + (below / name[: -len(ending)]).as_posix()
+            path = Path(where, name)
+            if id_ in found:
+                raise DatasetError(
+                    f"{found[id_]} and {path} go by the same name but for their ending, so it is "
+                    "not clear which of them is meant. Rename or remove one."
+                )
+            found[id_] = path
+    return dict(sorted(found.items()))
+
+
+def find_pairs(
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path] | None,
+    images_in: str,
+    labels_in: str,
+) -> list[Pair]:
+    """Match images and label files by id.
+
+    Args:
+        images: Image files by id.
+        labels: Label files by id; None if the folder of labels does not exist.
+        images_in: Where the images were looked for, for errors.
+        labels_in: Where the label files were looked for, for errors.
+
+    Raises:
+        DatasetError: There is no image, or some image or label file has no counterpart.
+    """
+    if not images:
+        raise DatasetError(
+            f"No images were found: looked for {images_in}. "
+            "Check the path, and that the data set was unpacked there."
+        )
+    if labels is None:
+        return [Pair(id_, path) for id_, path in images.items()]
+    bare = [id_ for id_ in images if id_ not in labels]
+    orphans = [id_ for id_ in labels if id_ not in images]
+    if bare or orphans:
+        complaints = []
+        if bare:
+            complaints.append(f"{len(bare)} of {len(images)} images have no label ({_first(bare)})")
+        if orphans:
+            complaints.append(
+                f"{len(orphans)} of {len(labels)} label files have no image ({_first(orphans)})"
+            )
+        raise DatasetError(
+            f"Images and labels do not match: {'; '.join(complaints)}. Images are {images_in}, "
+            f"labels are {labels_in}. Add what is missing or remove what is left over; without "
+            "any folder of labels the images open as a pool without labels."
+        )
+    return [Pair(id_, path, labels[id_]) for id_, path in images.items()]
+
+
+def _first(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_NAMED]) + (", ..." if len(ids) > _NAMED else "")
+
+
+def _turn_hint(image: Path) -> str:
+    with Image.open(image) as opened:
+        if is_turned(opened):
+            return (
+                " The camera noted in the photograph that it is to be turned by a quarter, and it "
+                "is read so; the label has to be turned, too."
+            )
+    return ""

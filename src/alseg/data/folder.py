@@ -1,0 +1,158 @@
+"""A user's own images and label PNGs, described by a short YAML file."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alseg.data.files import IMAGE_SUFFIXES, FileDataset, find_pairs, listing, require_folder, scan
+from alseg.data.label_space import LabelSpace, did_you_mean, rgb
+from alseg.data.mapping import LabelMapping
+from alseg.errors import DatasetError
+
+_KEYS = ("name", "images", "labels", "classes", "mapping")
+_SPLITS = ("train", "val", "test")
+_GOLDEN = 0.618034
+_EXAMPLE = (
+    "It needs `images: FOLDER` and `classes: [road, car]`, and takes `labels: FOLDER`, "
+    "`mapping: {0: void, 1: road, 2: car}` and `name: NAME`."
+)
+
+
+def open_folder(description: Path, split: str) -> FileDataset:
+    """Open a split of the data set that a YAML file describes.
+
+    ``images`` and ``labels`` are each either one folder with subfolders ``train``, ``val`` and
+    ``test``, or one folder per split (``{train: some/folder, val: another}``); relative paths
+    start at the YAML file. Images are found at any depth and matched with label PNGs by their
+    path without the ending. ``classes`` lists names, or ``{name: ..., color: [r, g, b]}``.
+    ``mapping`` goes from the values in the label PNGs to class names or ``void``; without it the
+    values are the positions in the class list, and 255 is void.
+
+    Raises:
+        DatasetError: The description cannot be used, or files are missing.
+    """
+    content = _read(description)
+    space = _label_space(content, description)
+    if "mapping" not in content:
+        mapping = LabelMapping.identity(space)
+    elif isinstance(content["mapping"], Mapping):
+        mapping = LabelMapping(content["mapping"], space)
+    else:
+        raise DatasetError(f"`mapping` in {description} is not a mapping. {_EXAMPLE}")
+    images = _images_folder(content["images"], split, description)
+    labels = _labels_folder(content.get("labels"), split, description)
+    pairs = find_pairs(
+        scan(images, IMAGE_SUFFIXES),
+        scan(labels, [".png"]) if labels is not None else None,
+        f"files in {images} that end in {', '.join(IMAGE_SUFFIXES)}",
+        f"files in {labels} that end in .png",
+    )
+    return FileDataset(space.name, split, pairs, mapping)
+
+
+def _read(description: Path) -> dict[str, Any]:
+    if not description.is_file():
+        what = "is a folder" if description.is_dir() else "does not exist"
+        raise DatasetError(
+            f"`folder:` takes a YAML file that describes the data; {description} {what}. {_EXAMPLE}"
+        )
+    try:
+        content = yaml.safe_load(description.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise DatasetError(f"{description} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{description} does not describe a data set. {_EXAMPLE}")
+    for key in content:
+        if key not in _KEYS:
+            raise DatasetError(
+                f"{description} has an unknown key {key!r}.{did_you_mean(str(key), _KEYS)} "
+                f"Known keys: {', '.join(_KEYS)}."
+            )
+    for key in ("images", "classes"):
+        if not content.get(key):
+            raise DatasetError(f"{description} lacks {key!r}. {_EXAMPLE}")
+    return content
+
+
+def _label_space(content: Mapping[str, Any], description: Path) -> LabelSpace:
+    entries = content["classes"]
+    if not isinstance(entries, list):
+        raise DatasetError(f"`classes` in {description} is not a list. {_EXAMPLE}")
+    names, colors = [], []
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            entry = {"name": entry}
+        # YAML reads names such as `on`, `no` or `5` as other things than text.
+        if not isinstance(entry.get("name"), str) or set(entry) - {"name", "color"}:
+            raise DatasetError(
+                f"Class {position} in {description} is {dict(entry)}; write its name, in quotes "
+                "if it is a number or a word such as on or no, or {name: road, color: [r, g, b]}."
+            )
+        names.append(entry["name"])
+        colors.append(rgb(entry["color"]) if "color" in entry else _distinct_color(position))
+    name = str(content.get("name") or description.stem)
+    return LabelSpace(name=name, classes=tuple(names), colors=tuple(colors))
+
+
+def _distinct_color(position: int) -> tuple[int, int, int]:
+    """Go round the hues by the golden ratio, so that neighbours in the list differ."""
+    value = 0.95 if position % 2 == 0 else 0.7
+    red, green, blue = colorsys.hsv_to_rgb(position * _GOLDEN % 1.0, 0.75, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _images_folder(where: object, split: str, description: Path) -> Path:
+    if not isinstance(where, Mapping):
+        root = _existing(where, "images", description)
+        if (root / split).is_dir():
+            return root / split
+        raise DatasetError(
+            f"{root}, named by `images` in {description}, has no folder {split!r}; it holds "
+            f"{listing(root)}. Sort the images into train, val and test there, or name one folder "
+            f"per split: `images: {{{split}: FOLDER}}`."
+        )
+    _check_splits(where, "images", description)
+    if split not in where:
+        raise DatasetError(
+            f"`images` in {description} names no folder for the {split} split, only for "
+            f"{', '.join(where)}. Add `{split}: FOLDER`."
+        )
+    return _existing(where[split], "images", description)
+
+
+def _labels_folder(where: object, split: str, description: Path) -> Path | None:
+    """Return the folder of the split's labels; None if the split has none by intention.
+
+    A folder that is named but missing is a slip of the pen, and an error.
+    """
+    if where is None:
+        return None
+    if not isinstance(where, Mapping):
+        folder = _existing(where, "labels", description) / split
+        return folder if folder.is_dir() else None
+    _check_splits(where, "labels", description)
+    return _existing(where[split], "labels", description) if split in where else None
+
+
+def _check_splits(where: Mapping[Any, Any], key: str, description: Path) -> None:
+    for name in where:
+        if name not in _SPLITS:
+            raise DatasetError(
+                f"`{key}` in {description} names a split {name!r}."
+                f"{did_you_mean(str(name), _SPLITS)} Splits are {', '.join(_SPLITS)}."
+            )
+
+
+def _existing(where: object, key: str, description: Path) -> Path:
+    if not isinstance(where, str):
+        raise DatasetError(f"`{key}` in {description} is not a path: {where!r}. {_EXAMPLE}")
+    return require_folder(
+        description.parent / Path(where).expanduser(),
+        key,
+        f"Correct `{key}` in {description}; relative paths start at that file.",
+    )

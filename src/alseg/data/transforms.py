@@ -1,0 +1,177 @@
+"""From images and labels to tensors: resizing that keeps labels, augmentation, normalisation."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alseg.data.label_space import did_you_mean
+from alseg.data.shrink import shrink_labels
+from alseg.errors import ConfigError
+
+AUGMENTATIONS = ("none", "light", "strong")
+
+# Mean and standard deviation of ImageNet's RGB values, on which encoders are pretrained.
+_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+
+
+class TrainTransform:
+    """Makes a training sample of an image and its label; the same seed gives the same sample.
+
+    A window of the image is cut out at full resolution and then shrunk, so that asked-for pixels
+    inside it survive (see ``shrink_labels``). Without ``crop`` and ``zoom`` the window is the whole
+    image. Image and label are then flipped together, and the image's colours are changed.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int] | None,
+        crop: tuple[int, int] | None = None,
+        zoom: float = 1.0,
+        augment: str = "light",
+    ) -> None:
+        """Build the pipeline; with augmentation this imports albumentations, which takes seconds.
+
+        Args:
+            size: Height and width in pixels that the whole image is resized to; None keeps the
+                full resolution.
+            crop: Height and width of a random cut of the resized image; None trains on the whole.
+            zoom: The window is enlarged by a random factor of 1 up to this.
+            augment: ``light`` flips and varies the light; ``strong`` also changes hue, sharpness
+                and noise, which helps from synthetic to real images; ``none`` does nothing.
+
+        Raises:
+            ConfigError: The crop is larger than the size, the zoom is below 1, or the
+                augmentation does not exist.
+        """
+        if size is not None:
+            _check_fits(crop, size)
+        if not zoom >= 1:
+            raise ConfigError(f"A zoom of {zoom} would shrink the image; use 1 or more.")
+        if augment not in AUGMENTATIONS:
+            raise ConfigError(
+                f"No augmentation is called {augment!r}."
+                f"{did_you_mean(str(augment), AUGMENTATIONS)} "
+                f"Choose one of {', '.join(AUGMENTATIONS)}."
+            )
+        self.size = size
+        self.crop = crop
+        self.zoom = zoom
+        self._augment = None if augment == "none" else _pipeline(augment)
+
+    def __call__(
+        self, image: NDArray[np.uint8], label: NDArray[np.uint8], seed: int
+    ) -> dict[str, Tensor]:
+        """Return ``image``, float32 3×h×w, normalised, and ``label``, long h×w with 255 as void.
+
+        Args:
+            image: RGB, H×W×3.
+            label: Train ids, H×W; 255 is void or not asked for.
+            seed: Not negative; decides everything that is random.
+        """
+        generator = np.random.default_rng(seed)
+        full = self.size or (image.shape[0], image.shape[1])
+        _check_fits(self.crop, full)
+        size = self.crop or full
+        rows, columns = self._window((image.shape[0], image.shape[1]), full, size, generator)
+        image = _resize_image(image[rows, columns], size)
+        label = shrink_labels(label[rows, columns], size)
+        if self._augment is not None:
+            # Passing generators, unlike a seed, sets up no generator for each of the transforms.
+            self._augment.set_random_state(generator, random.Random(seed))
+            augmented = self._augment(image=image, mask=label)
+            image, label = augmented["image"], augmented["mask"]
+        return {
+            "image": _normalise(image),
+            "label": torch.from_numpy(np.ascontiguousarray(label)).long(),
+        }
+
+    def _window(
+        self,
+        image_size: tuple[int, int],
+        full: tuple[int, int],
+        size: tuple[int, int],
+        generator: np.random.Generator,
+    ) -> tuple[slice, slice]:
+        """Draw the part of the image, in its own pixels, that the sample shows."""
+        factor = generator.uniform(1.0, self.zoom) if self.zoom > 1 else 1.0
+        slices = []
+        for length, whole, shown in zip(image_size, full, size, strict=True):
+            extent = min(length, max(1, round(length * shown / whole / factor)))
+            start = int(generator.integers(0, length - extent + 1))
+            slices.append(slice(start, start + extent))
+        return slices[0], slices[1]
+
+
+def eval_transform(image: NDArray[np.uint8], size: tuple[int, int] | None) -> Tensor:
+    """Resize an RGB image, H×W×3, to ``size`` and normalise it; returns float32 3×h×w.
+
+    A size of None keeps the image's own.
+    """
+    return _normalise(image if size is None else _resize_image(image, size))
+
+
+def denormalise(image: Tensor) -> NDArray[np.uint8]:
+    """Return the RGB image, h×w×3, of a normalised tensor, 3×h×w."""
+    values = image.detach().float().cpu().permute(1, 2, 0).numpy() * _STD + _MEAN
+    pixels: NDArray[np.float32] = np.rint(np.clip(values, 0.0, 1.0) * 255.0)
+    return pixels.astype(np.uint8)
+
+
+def _check_fits(crop: tuple[int, int] | None, size: tuple[int, int]) -> None:
+    if crop is not None and (crop[0] > size[0] or crop[1] > size[1]):
+        raise ConfigError(
+            f"A crop of {crop[0]}x{crop[1]} (height x width) does not fit into training images of "
+            f"{size[0]}x{size[1]}. Make the crop smaller or the images larger."
+        )
+
+
+def _normalise(image: NDArray[np.uint8]) -> Tensor:
+    channels_first = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+    channels_first *= (1.0 / (255.0 * _STD))[:, None, None]
+    channels_first -= (_MEAN / _STD)[:, None, None]
+    return torch.from_numpy(channels_first)
+
+
+def _resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=np.uint8)
+
+
+def _pipeline(augment: str) -> Any:  # noqa: ANN401 - albumentations is not typed
+    # On import, albumentations asks the network for a newer release unless told not to.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations as A  # type: ignore[import-untyped]
+
+    if augment == "light":
+        return A.Compose(
+            [
+                A.HorizontalFlip(p=0.5),
+                A.ColorJitter((0.8, 1.2), (0.8, 1.2), (0.8, 1.2), (-0.02, 0.02), p=0.8),
+                A.RandomGamma((85, 118), p=0.3),
+                A.GaussianBlur(blur_limit=0, sigma_limit=(0.1, 0.8), p=0.1),
+            ]
+        )
+    return A.Compose(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.ColorJitter((0.5, 1.5), (0.5, 1.5), (0.4, 1.6), (-0.08, 0.08), p=0.9),
+            A.RandomGamma((60, 160), p=0.5),
+            A.ToGray(p=0.05),
+            A.GaussianBlur(blur_limit=0, sigma_limit=(0.2, 1.5), p=0.3),
+            A.GaussNoise(std_range=(0.01, 0.05), p=0.3),
+            A.ImageCompression(quality_range=(40, 95), p=0.2),
+        ]
+    )

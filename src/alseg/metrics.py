@@ -1,0 +1,53 @@
+"""Segmentation quality from a confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SegmentationScores:
+    """What a confusion matrix says of a segmentation.
+
+    The matrix counts pixels over the whole data set before anything is divided, which is how the
+    Cityscapes benchmark does it; a mean over images or batches is a different number.
+
+    Attributes:
+        confusion: C×C counts; rows are the truth, columns the prediction. Void pixels are not in.
+    """
+
+    confusion: Tensor
+
+    @property
+    def iou(self) -> Tensor:
+        """Intersection over union per class in [0, 1]; NaN for a class that never occurs."""
+        matrix = self.confusion.double()
+        hits = matrix.diagonal()
+        return hits / (matrix.sum(0) + matrix.sum(1) - hits)
+
+    @property
+    def miou(self) -> float:
+        """Mean of ``iou`` over the classes that occur in the truth or in the prediction."""
+        return float(torch.nanmean(self.iou))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the labelled pixels whose class is right; NaN when there are none."""
+        matrix = self.confusion.double()
+        return float(matrix.diagonal().sum() / matrix.sum())
+
+    def miou_over(self, indices: Sequence[int]) -> float:
+        """Mean of ``iou`` over some classes, such as the 13 of mIoU* on SYNTHIA."""
+        return float(torch.nanmean(self.iou[list(indices)]))
+
+    def as_dict(self, classes: Sequence[str]) -> dict[str, float]:
+        """Return the figures by name: ``mIoU``, ``accuracy`` and ``IoU/CLASS``."""
+        figures = {"mIoU": self.miou, "accuracy": self.accuracy}
+        figures.update(
+            (f"IoU/{name}", float(value)) for name, value in zip(classes, self.iou, strict=True)
+        )
+        return figures

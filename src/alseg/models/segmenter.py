@@ -1,0 +1,195 @@
+"""An encoder-decoder of segmentation-models-pytorch with a head of ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from segmentation_models_pytorch.encoders import get_encoder_names
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alseg.errors import ConfigError, WeightsError
+from alseg.models.hyperbolic import HyperbolicHead
+from alseg.models.linear import LinearHead
+from alseg.models.prediction import Prediction
+from alseg.models.weights import load_encoder_file, named_weights, require_download
+
+HEADS = ("linear", "hyperbolic")
+
+
+class Segmenter(nn.Module):
+    """A network that maps images to features, and a head that maps features to a prediction.
+
+    Images of any size are accepted: they are padded at the right and the bottom, by repeating
+    the last pixels, to what the encoder can halve, and the features are cut to the part that the
+    image covers before the head sees them.
+
+    Args:
+        network: Maps B×3×H×W, H and W multiples of ``stride``, to B×D×h×w features.
+        head: Maps the features to a :class:`Prediction`.
+        stride: The multiple in pixels.
+    """
+
+    def __init__(self, network: nn.Module, head: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.stride = stride
+
+    def forward(self, images: Tensor) -> Prediction:
+        """Return the prediction of B×3×H×W normalised images, at the decoder's resolution."""
+        height, width = images.shape[-2:]
+        below, right = -height % self.stride, -width % self.stride
+        padded = functional.pad(images, (0, right, 0, below), mode="replicate")
+        features = crop_to_cover(
+            self.network(padded), (height / (height + below), width / (width + right))
+        )
+        return cast(Prediction, self.head(features))
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters of encoder and decoder."""
+        return self.network.parameters()
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters of the head."""
+        return self.head.parameters()
+
+
+def crop_to_cover(maps: Tensor, share: tuple[float, float]) -> Tensor:
+    """Return maps that cover the top left part of what the given maps cover.
+
+    Where the part ends between two cells, as the 131 pixels of an image do at a stride of 4, its
+    cells are interpolated bilinearly: slicing would leave a map that covers more than the image
+    and so lies askew, by up to a stride, when it is resized to the image.
+
+    Args:
+        maps: B×D×h×w.
+        share: The part's height and width as shares of the whole, in (0, 1].
+
+    Returns:
+        B×D×h'×w', with the cells at most as large as those of the given maps.
+    """
+    whole = maps.shape[-2:]
+    ends = [size * part for size, part in zip(whole, share, strict=True)]
+    # Rounded, since 120 × (90 / 96) is not an integer in floating point.
+    height, width = (math.ceil(round(end, 6)) for end in ends)
+    if all(abs(end - round(end)) < 1e-6 for end in ends):
+        return maps[..., :height, :width]
+    down, across = share
+    corner = [[across, 0.0, across - 1.0], [0.0, down, down - 1.0]]
+    affine = torch.tensor(corner, device=maps.device).expand(len(maps), 2, 3)
+    grid = functional.affine_grid(affine, [len(maps), 1, height, width], align_corners=False)
+    return functional.grid_sample(
+        maps, grid.to(maps.dtype), padding_mode="border", align_corners=False
+    )
+
+
+def create_segmenter(
+    architecture: str,
+    encoder: str,
+    encoder_weights: str | Path,
+    num_classes: int,
+    head: str = "linear",
+    hyperbolic_dim: int = 64,
+    curvature: float = 1.0,
+    reweighting: str = "rms",
+) -> Segmenter:
+    """Build a segmenter and load its encoder's weights.
+
+    Args:
+        architecture: Name of the decoder in smp, such as ``deeplabv3plus``, in any case.
+        encoder: Name of the encoder in smp, such as ``mobilenet_v2``, or ``tu-NAME`` for timm's.
+        encoder_weights: ``imagenet`` (or another name that smp knows for this encoder), ``none``
+            or the path of a state dict.
+        num_classes: Number of classes C.
+        head: ``linear`` or ``hyperbolic``.
+        hyperbolic_dim: Dimension of the ball, for the hyperbolic head.
+        curvature: Curvature c > 0 of the ball, for the hyperbolic head.
+        reweighting: ``rms``, ``published`` or ``none``, for the hyperbolic head.
+
+    Raises:
+        ConfigError: A name is unknown, or the parts do not go together.
+        WeightsError: The weights cannot be found, downloaded or fitted to the encoder.
+    """
+    _check_name("architecture", architecture.lower(), smp.MODEL_ARCHITECTURES_MAPPING)
+    _check_name("encoder", encoder, _encoders(encoder))
+    _check_name("head", head, HEADS)
+    if num_classes < 2:
+        raise ConfigError(f"A segmenter needs at least 2 classes and got {num_classes}.")
+    network = _create_network(architecture.lower(), encoder, encoder_weights)
+    stride = int(network.encoder.output_stride)
+    channels = _split_off_head(network)
+    if head == "linear":
+        return Segmenter(network, LinearHead(channels, num_classes), stride)
+    hyperbolic = HyperbolicHead(channels, num_classes, hyperbolic_dim, curvature, reweighting)
+    return Segmenter(network, hyperbolic, stride)
+
+
+def _create_network(
+    architecture: str, encoder: str, weights: str | Path
+) -> smp.base.SegmentationModel:
+    name = None if isinstance(weights, Path) or weights == "none" else weights
+    named = name is not None and name in named_weights(encoder)
+    if named:
+        require_download(encoder, str(name))
+    elif name is not None and not Path(name).is_file():
+        choices = ", ".join([*named_weights(encoder), "none"])
+        raise WeightsError(
+            f"No encoder weights {name!r}: {encoder} has {choices}, and there is no such file. "
+            "Give one of these names or the path of a state dict."
+        )
+    # timm's encoders carry the name of their weights in their own; smp asks for a mere True.
+    arguments = {
+        "encoder_weights": (True if encoder.startswith("tu-") else name) if named else None
+    }
+    if architecture == "dpt":
+        arguments["dynamic_img_size"] = True
+    try:
+        network = smp.create_model(architecture, encoder, **arguments)
+    except (KeyError, NotImplementedError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"smp cannot build {architecture} on {encoder}: {error}. Choose another pair, such as "
+            "deeplabv3plus on resnet50."
+        ) from error
+    except Exception as error:
+        if not named:
+            raise
+        raise WeightsError(
+            f"The weights {name!r} of {encoder} could not be loaded: {error}. Use "
+            "--encoder-weights PATH with a file that you have, or --encoder-weights none."
+        ) from error
+    if weights != "none" and not named:
+        load_encoder_file(network.encoder, Path(weights), encoder)
+    return network
+
+
+def _split_off_head(network: smp.base.SegmentationModel) -> int:
+    """Make the network return its decoder's features and return how many channels they have."""
+    convolutions = (m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d))
+    channels = next(convolutions).in_channels
+    network.segmentation_head = nn.Identity()
+    return channels
+
+
+def _encoders(encoder: str) -> list[str]:
+    if encoder.startswith("tu-"):
+        names = [f"tu-{name}" for name in timm.list_models()]
+        return [*names, encoder] if timm.is_model(encoder.removeprefix("tu-")) else names
+    return list(get_encoder_names())
+
+
+def _check_name(kind: str, name: str, known: Collection[str]) -> None:
+    if name in known:
+        return
+    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    names = sorted(known)
+    listed = ", ".join(names[:60]) + (f" and {len(names) - 60} more" if len(names) > 60 else "")
+    raise ConfigError(f"Unknown {kind} {name!r}.{hint} Known are: {listed}.")

@@ -1,0 +1,220 @@
+"""The settings of a run, a group at a time: their types, defaults and meanings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from alseg.errors import ConfigError
+
+Size = tuple[int, int]
+"""Height and width in pixels; written ``HEIGHTxWIDTH``, such as ``180x240``."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where images and labels come from, and how they reach the network."""
+
+    source: Annotated[str, "labelled domain as ADAPTER:WHERE, such as gtav:/data/gtav"] = (
+        "scenes:sim"
+    )
+    source_options: Annotated[dict[str, Any], "options of the source's adapter"] = field(
+        default_factory=dict
+    )
+    target: Annotated[
+        str, "domain to label and to work in, as ADAPTER:WHERE, such as cityscapes:/data/cityscapes"
+    ] = "scenes:dusk"
+    target_options: Annotated[dict[str, Any], "options of the target's adapter"] = field(
+        default_factory=dict
+    )
+    label_space: Annotated[str | None, "classes to learn, by name; null: those of the target"] = (
+        None
+    )
+    report_split: Annotated[
+        Literal["train", "val", "test"] | None,
+        "target split that the final mIoU is measured on; null: test where it has labels, else val",
+    ] = None
+    size: Annotated[
+        Size | None, "images are resized to this for training; null: their own size"
+    ] = None
+    source_size: Annotated[
+        Size | None, "source images are resized to this for training; null: as size"
+    ] = None
+    crop: Annotated[
+        Size | None, "random crop of the resized training image; null: the whole image"
+    ] = None
+    eval_size: Annotated[
+        Size | None, "images are resized to this for scoring and evaluation; null: as size"
+    ] = None
+    augmentation: Annotated[
+        Literal["none", "light", "strong"], "how much training images are changed at random"
+    ] = "light"
+    workers: Annotated[int, "processes that load images, for each domain"] = 1
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network and what it starts from."""
+
+    architecture: Annotated[str, "decoder, by its name in segmentation-models-pytorch"] = (
+        "deeplabv3plus"
+    )
+    encoder: Annotated[str, "encoder, by its name in segmentation-models-pytorch"] = "mobilenet_v2"
+    encoder_weights: Annotated[
+        str | None,
+        "imagenet, none or the path of a state dict; null: imagenet, "
+        "or none on the embedded scenes where ImageNet weights cannot be had",
+    ] = None
+    head: Annotated[
+        Literal["linear", "hyperbolic"] | None,
+        "classifier; null: hyperbolic if the strategy needs the hyperbolic radius, else linear",
+    ] = None
+    hyperbolic_dim: Annotated[int, "channels of the hyperbolic embedding"] = 64
+    curvature: Annotated[float, "c > 0 of the Poincaré ball of radius 1/sqrt(c)"] = 1.0
+    reweighting: Annotated[
+        Literal["pointwise", "published", "none"], "how the hyperbolic head weighs its channels"
+    ] = "pointwise"
+    init_from: Annotated[
+        str | None, "checkpoint whose weights training starts from, such as a source_only run's"
+    ] = None
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The schedule, the loss and the machine."""
+
+    protocol: Annotated[
+        Literal["source_only", "source_target", "source_free", "target_only", "fully_supervised"],
+        "which domains and labels are trained on",
+    ] = "source_target"
+    steps: Annotated[int, "optimiser steps under the protocol"] = 600
+    warm_start_steps: Annotated[
+        int, "optimiser steps on the source alone that come before; none with init_from"
+    ] = 400
+    batch_size: Annotated[int, "images of each domain in a step and process"] = 8
+    optimizer: Annotated[Literal["adam", "sgd"], "optimiser"] = "adam"
+    learning_rate: Annotated[float, "highest learning rate of encoder and decoder"] = 3e-4
+    head_lr_factor: Annotated[float, "the head learns at learning_rate times this"] = 10.0
+    weight_decay: Annotated[float, "L2 penalty"] = 0.0
+    momentum: Annotated[float, "momentum of sgd"] = 0.9
+    warmup_steps: Annotated[int, "steps in which the learning rate rises from near 0"] = 0
+    poly_power: Annotated[float, "p in the decay (1 - step/steps)^p of the learning rate"] = 0.9
+    source_weight: Annotated[float, "weight of the cross-entropy on source labels"] = 1.0
+    target_weight: Annotated[float, "weight of the cross-entropy on asked-for target pixels"] = 1.0
+    consistency_weight: Annotated[float, "weight of the local consistency on the source"] = 0.1
+    negative_weight: Annotated[float, "weight of negative learning on the target"] = 1.0
+    negative_threshold: Annotated[
+        float, "probability under which negative learning takes a class as wrong"
+    ] = 0.05
+    validate_every: Annotated[int | None, "steps between validations; null: only at the end"] = None
+    flip: Annotated[bool, "evaluation averages over the image and its mirror image"] = True
+    seed: Annotated[int, "seed of everything random"] = 0
+    accelerator: Annotated[str, "kind of device, by Lightning's name: auto, cpu, gpu, mps"] = "auto"
+    devices: Annotated[int | str, "devices to use on each machine: a number or auto"] = 1
+    num_nodes: Annotated[int, "machines to use"] = 1
+    precision: Annotated[
+        Literal["32-true", "16-mixed", "bf16-mixed"], "arithmetic of the network"
+    ] = "32-true"
+
+
+@dataclass(frozen=True)
+class ActiveSettings:
+    """Which labels are asked for, how many and when."""
+
+    strategy: Annotated[str, "what is asked for first; `alseg strategies` lists the names"] = "halo"
+    strategy_options: Annotated[
+        dict[str, Any], "options of the strategy; `alseg strategies NAME` lists them"
+    ] = field(default_factory=dict)
+    budget: Annotated[
+        str | float,
+        "labels to ask for in the whole run: a share of the target's pixels (0.01 or 1%) "
+        'or a number for each image ("40 regions")',
+    ] = "0.01"
+    scope: Annotated[
+        Literal["image", "pool"],
+        "image: the same share of every image; pool: the best regions wherever they are",
+    ] = "image"
+    rounds: Annotated[int, "rounds in which the budget is spent, in equal parts"] = 5
+    round_steps: Annotated[
+        list[int] | None,
+        "steps before which the rounds take place, instead of rounds; null: evenly spaced from 0",
+    ] = None
+    radius: Annotated[int, "window radius k: a region is (2k+1) x (2k+1) pixels"] = 1
+    exclusion_radius: Annotated[
+        int | None, "window radius around a pick in which none is made again; null: 2k"
+    ] = None
+    annotator: Annotated[
+        Literal["oracle"], "who answers; oracle: the labels of the target's training images"
+    ] = "oracle"
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What is written, and where."""
+
+    out: Annotated[str | None, "run folder; null: runs/NAME-DATE-TIME"] = None
+    name: Annotated[str | None, "name of the run; null: made from target and strategy"] = None
+    resume: Annotated[str | None, "run folder to go on with, under the settings kept in it"] = None
+    logger: Annotated[Literal["csv", "wandb"], "where figures go; CSV is written always"] = "csv"
+    wandb_project: Annotated[str | None, "project on Weights & Biases; null: alseg"] = None
+    pictures: Annotated[int, "images to picture in every round"] = 4
+    progress: Annotated[bool, "show progress bars"] = True
+
+
+GROUPS: Mapping[str, type] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "training": TrainingSettings,
+    "active": ActiveSettings,
+    "output": OutputSettings,
+}
+"""The groups of settings, in the order in which they are listed."""
+
+
+class Setting(NamedTuple):
+    """What the command line and the documentation need to know of one setting."""
+
+    name: str
+    group: str
+    type: Any
+    help: str
+    default: Any
+
+    @property
+    def is_size(self) -> bool:
+        """Whether the value is a height and a width."""
+        return Size in get_args(self.type)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether the value is a mapping from names to values."""
+        return get_origin(self.type) is dict
+
+
+def all_settings() -> list[Setting]:
+    """Return every setting, in the order of the groups."""
+    found = []
+    for group, settings in GROUPS.items():
+        defaults = settings()
+        for name, hint in get_type_hints(settings, include_extras=True).items():
+            kind, help = get_args(hint)
+            found.append(Setting(name, group, kind, help, getattr(defaults, name)))
+    return found
+
+
+def parse_size(name: str, text: str) -> Size:
+    """Read a size written ``HEIGHTxWIDTH``.
+
+    Raises:
+        ConfigError: The text of the setting ``name`` is not a size.
+    """
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ConfigError(f"{name} is {text!r}; write HEIGHTxWIDTH in pixels, such as 180x240.")
+    return int(height), int(width)
+
+
+def show_size(size: Size) -> str:
+    """Write a size as ``HEIGHTxWIDTH``."""
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,370 @@
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
+from alseg.active.candidates import Shortlist
+from alseg.errors import ConfigError, LabelStoreError
+
+CLASSES = ["road", "sky", "car"]
+slow_enough = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@dataclass
+class Run:
+    """A whole run on random scores, in one process or in several threads that gather."""
+
+    sizes: list
+    budget: str
+    rounds: int = 1
+    radius: int = 1
+    scope: str = "image"
+    exclusion: int | None = None
+    seed: int = 0
+    levels: int = 50
+    ranks: int = 1
+    masks: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        rng = np.random.default_rng(self.seed)
+        self.truth = {
+            f"city/{i}": rng.choice([0, 1, 2, 255], size).astype(np.uint8)
+            for i, size in enumerate(self.sizes)
+        }
+        self.images = [
+            PoolImage(name, *label.shape, int(self.masks[name].sum()) if self.masks else 0)
+            for name, label in self.truth.items()
+        ]
+
+    def scores(self, number, index):
+        rng = np.random.default_rng([self.seed, number, index])
+        return torch.from_numpy(rng.integers(0, self.levels, self.sizes[index]) / 7.0).float()
+
+    def answer(self, image_id, asked):
+        earlier = LabelStore.open(self.store.folder).asked(image_id)
+        assert asked.any()
+        assert not (asked & earlier).any()
+        return OracleAnnotator(self.truth.__getitem__).answer(image_id, asked)
+
+    def hold(self, number):
+        self.store.stage(number)
+        barrier, slots = threading.Barrier(self.ranks), [None] * self.ranks
+        results, errors = [None] * self.ranks, []
+
+        def process(rank):
+            def gather(mine):
+                slots[rank] = mine
+                barrier.wait()
+                everyone = list(slots)
+                barrier.wait()
+                return everyone
+
+            shard = range(rank, len(self.sizes), self.ranks)
+            try:
+                results[rank] = acquire_round(
+                    ((index, self.scores(number, index)) for index in shard),
+                    LabelStore.open(self.store.folder),
+                    budget=Budget.parse(self.budget),
+                    round_number=number,
+                    rounds=self.rounds,
+                    radius=self.radius,
+                    exclusion_radius=self.exclusion,
+                    scope=self.scope,
+                    annotator=self,
+                    gather=gather,
+                    unavailable=self.masks.__getitem__ if self.masks else None,
+                )
+            except BaseException as error:
+                errors.append(error)
+                barrier.abort()
+
+        threads = [threading.Thread(target=process, args=(rank,)) for rank in range(self.ranks)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        assert all(result == results[0] for result in results)
+        self.store.commit(number, {"seed": self.seed}, results[0].images)
+        return results[0]
+
+    def go(self, folder):
+        self.store = LabelStore.create(Path(folder) / "labels", self.images, CLASSES)
+        self.results = [self.hold(number) for number in range(1, self.rounds + 1)]
+        return self
+
+    def open_pixels(self, name):
+        """Whether each pixel of an image could still be the centre of a region."""
+        image = self.truth[name]
+        free = ~self.store.asked(name)
+        if self.masks:
+            free &= ~self.masks[name]
+        exclusion = 2 * self.radius if self.exclusion is None else self.exclusion
+        for number in range(1, self.store.rounds + 1):
+            table = self.store.queries(name, number)
+            for row, column in zip(table.rows, table.columns, strict=True) if table else ():
+                top, left = max(row - exclusion, 0), max(column - exclusion, 0)
+                free[top : row + exclusion + 1, left : column + exclusion + 1] = False
+        assert free.shape == image.shape
+        return free
+
+
+def snapshot(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+runs = st.builds(
+    Run,
+    sizes=st.lists(st.tuples(st.integers(16, 64), st.integers(16, 64)), min_size=1, max_size=8),
+    budget=st.floats(0.001, 0.3).map(str),
+    rounds=st.integers(1, 5),
+    radius=st.integers(0, 6),
+    scope=st.sampled_from(["image", "pool"]),
+    seed=st.integers(0, 1000),
+    levels=st.sampled_from([1, 5, 10**6]),
+)
+
+
+@slow_enough
+@given(runs, st.data())
+def test_the_run_spends_its_budget_to_within_one_region(run, data):
+    run.exclusion = data.draw(st.none() | st.integers(run.radius, 2 * run.radius + 3))
+    with tempfile.TemporaryDirectory() as folder:
+        run.go(folder)
+        region, share = (2 * run.radius + 1) ** 2, float(run.budget)
+        areas = np.array([height * width for height, width in run.sizes])
+        asked = np.array([run.store.asked(name).sum() for name in run.truth])
+        left = np.array([run.open_pixels(name).sum() for name in run.truth])
+        shortfall = run.results[-1].shortfall
+
+        missing = share * areas.sum() - asked.sum()
+        assert missing >= -region
+        if shortfall:
+            assert shortfall == pytest.approx(missing, abs=1)
+        else:
+            assert missing <= region
+
+        if run.scope == "image":
+            assert (asked - share * areas).max() <= region
+            assert (share * areas - asked)[left > 0].max(initial=0) <= 1.5 * region
+            if shortfall:
+                assert (asked >= share * areas)[left > 0].all()
+        elif shortfall:
+            assert not left.any()
+
+
+@slow_enough
+@given(runs)
+def test_what_is_recorded_is_what_was_asked(run):
+    with tempfile.TemporaryDirectory() as folder:
+        run.go(folder)
+        store, number = run.store, run.rounds
+        for name, truth in run.truth.items():
+            rounds = store.round_map(name)
+            assert np.array_equal(store.label(name), np.where(rounds > 0, truth, 255))
+            for earlier in range(1, number + 1):
+                table, new = store.queries(name, earlier), rounds == earlier
+                assert (table is not None) == new.any()
+                if table:
+                    assert table.asked.sum() == new.sum()
+                    assert table.void.sum() == (new & (truth == 255)).sum()
+                    assert table.asked.min() >= 1
+                    index = list(run.truth).index(name)
+                    scores = run.scores(earlier, index)[table.rows, table.columns]
+                    assert np.array_equal(table.scores, scores.double().numpy())
+        assert store.asked_pixels == sum(store.asked(name).sum() for name in run.truth)
+        assert store.asked_pixels == sum(result.asked_pixels for result in run.results)
+        assert store.void_pixels == sum(result.void_pixels for result in run.results)
+        assert store.regions == sum(result.regions for result in run.results)
+
+
+@slow_enough
+@given(runs)
+def test_the_number_of_processes_changes_nothing(run):
+    stores = []
+    for ranks in (1, 2, 3):
+        run.ranks = ranks
+        with tempfile.TemporaryDirectory() as folder:
+            stores.append(snapshot(run.go(folder).store.folder))
+    assert stores[0] == stores[1] == stores[2]
+
+
+@slow_enough
+@given(runs, st.integers(1, 60))
+def test_regions_are_counted_in_regions(run, regions):
+    run.budget = f"{regions} regions"
+    with tempfile.TemporaryDirectory() as folder:
+        run.go(folder)
+        spent = run.store.spent("regions")
+        left = np.array([run.open_pixels(name).any() for name in run.truth])
+        if run.scope == "image":
+            assert (spent <= regions).all()
+            assert (spent[left] == regions).all()
+        else:
+            assert spent.sum() == regions * len(spent) or not left.any()
+        assert run.results[-1].shortfall == regions * len(spent) - spent.sum()
+
+
+def one_choice_over_all(run, target):
+    """The best regions of the whole pool by a plain loop over every pixel of every image."""
+    k = run.radius
+    maps = [run.scores(1, index).numpy().astype(np.float64) for index in range(len(run.sizes))]
+    covered = [np.zeros(size, dtype=bool) for size in run.sizes]
+    picks, spent = [], 0
+    while max(scores.max() for scores in maps) > -np.inf:
+        best = max(range(len(maps)), key=lambda index: (maps[index].max(), -index))
+        column, row = divmod(int(maps[best].T.argmax()), maps[best].shape[0])
+        window = slice(max(row - k, 0), row + k + 1), slice(max(column - k, 0), column + k + 1)
+        cost = int((~covered[best][window]).sum())
+        if abs(spent + cost - target) >= abs(spent - target):
+            break
+        picks.append((best, row, column))
+        spent += cost
+        covered[best][window] = True
+        reach = 2 * k
+        maps[best][
+            max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1
+        ] = -np.inf
+    return picks
+
+
+@slow_enough
+@given(runs, st.integers(1, 3), st.booleans())
+def test_scope_pool_takes_the_best_regions_wherever_they_are(run, ranks, constant):
+    run.scope, run.rounds, run.ranks, run.sizes = "pool", 1, ranks, run.sizes[:4]
+    run.budget = str(min(float(run.budget), 0.1))
+    run.levels = 1 if constant else 10**6
+    run.__post_init__()
+    with tempfile.TemporaryDirectory() as folder:
+        run.go(folder)
+        target = float(run.budget) * sum(height * width for height, width in run.sizes)
+        expected = one_choice_over_all(run, target)
+        found = set()
+        for index, name in enumerate(run.truth):
+            table = run.store.queries(name, 1)
+            for row, column in zip(table.rows, table.columns, strict=True) if table else ():
+                found.add((index, int(row), int(column)))
+        assert found == set(expected)
+
+
+def test_remainders_reach_the_images_that_were_left_out(tmp_path):
+    run = Run([(16, 16)] * 4, budget=str(2 * 9 / 256), rounds=8, levels=10**6).go(tmp_path)
+    asked = np.cumsum([result.asked_pixels for result in run.results])
+    assert (abs(asked - 9 * np.arange(1, 9)) <= 4.5).all()
+    assert (abs(run.store.spent("pixels") - 18) <= 9).all()
+
+
+def test_a_small_image_does_not_get_more_than_its_share_as_a_ceiling_would_give(tmp_path):
+    run = Run([(32, 32)] * 20, budget="1%", rounds=5, levels=10**6).go(tmp_path)
+    assert run.store.labelled_fraction == pytest.approx(0.01, abs=4.5 / (20 * 1024))
+
+
+def test_an_exhausted_pool_is_reported_and_others_are_not_overfilled(tmp_path):
+    run = Run([(16, 16), (64, 64)], budget="60%", rounds=2, radius=1, exclusion=7).go(tmp_path)
+    last = run.results[-1]
+    assert last.unit == "pixels"
+    assert last.shortfall == round(0.6 * (256 + 4096)) - run.store.asked_pixels
+    assert last.shortfall > 1000
+
+
+def test_a_pool_with_nothing_left_gives_an_empty_round_and_the_whole_shortfall(tmp_path):
+    run = Run([(16, 16)], budget="100%", rounds=3, exclusion=15).go(tmp_path)
+    assert run.results[-1].regions == 0
+    assert run.results[-1].images == ()
+    assert run.results[-1].shortfall == 256 - run.store.asked_pixels
+    assert run.store.rounds == 3
+
+
+@slow_enough
+@given(runs)
+def test_unavailable_pixels_are_neither_asked_nor_counted(run):
+    run.masks = {
+        f"city/{i}": np.random.default_rng([run.seed, i]).random(size) < 0.4
+        for i, size in enumerate(run.sizes)
+    }
+    run.__post_init__()
+    with tempfile.TemporaryDirectory() as folder:
+        run.go(folder)
+        for name, mask in run.masks.items():
+            assert not (run.store.asked(name) & mask).any()
+        area = sum((~mask).sum() for mask in run.masks.values())
+        off = abs(run.store.asked_pixels - float(run.budget) * area)
+        assert off <= (2 * run.radius + 1) ** 2 or run.results[-1].shortfall
+
+
+def test_more_processes_than_images_are_no_trouble(tmp_path):
+    run = Run([(16, 16)], budget="5%", rounds=2, ranks=3).go(tmp_path)
+    assert run.store.asked_pixels == pytest.approx(0.05 * 256, abs=4.5)
+
+
+def test_a_shortlist_forgets_what_cannot_be_chosen(tmp_path):
+    run = Run([(32, 32)] * 30, budget="1%", scope="pool", levels=10**6)
+    kept = []
+    original = Shortlist.add
+
+    def spy(self, index, candidates):
+        original(self, index, candidates)
+        kept.append(sum(int(part.costs.sum()) for part in self.images.values()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shortlist, "add", spy)
+        run.go(tmp_path)
+    assert len(kept) == 30
+    assert max(kept) <= 2 * 0.01 * 30 * 1024 + 9
+
+
+@pytest.mark.parametrize(
+    ("shard", "message"),
+    [
+        ([(0, (16, 16))], "of 2 images it saw 1, and 0 twice"),
+        ([(0, (16, 16)), (0, (16, 16)), (1, (20, 20))], "city/0 came twice"),
+        ([(0, (16, 16)), (1, (20, 21))], r"city/1 .* is not 20x20 .*\(20, 21\)"),
+    ],
+)
+def test_a_pool_that_is_not_seen_once_is_refused(tmp_path, shard, message):
+    run = Run([(16, 16), (20, 20)], budget="5%")
+    run.store = LabelStore.create(tmp_path, run.images, CLASSES)
+    run.store.stage(1)
+    with pytest.raises(LabelStoreError, match=message):
+        acquire_round(
+            ((index, torch.rand(size)) for index, size in shard),
+            run.store,
+            budget=Budget.parse("5%"),
+            round_number=1,
+            rounds=1,
+            radius=1,
+            annotator=run,
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"scope": "city"}, "allowed are image and pool"), ({"exclusion_radius": 1}, "use 2 or more")],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path, options, message):
+    run = Run([(16, 16)], budget="5%")
+    store = LabelStore.create(tmp_path, run.images, CLASSES)
+    with pytest.raises(ConfigError, match=message):
+        acquire_round(
+            [],
+            store,
+            budget=Budget.parse("5%"),
+            round_number=1,
+            rounds=1,
+            radius=2,
+            annotator=run,
+            **options,
+        )

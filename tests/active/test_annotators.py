@@ -1,0 +1,34 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from alseg.active.annotators import OracleAnnotator
+from alseg.errors import DatasetError
+
+
+def test_the_oracle_tells_only_what_it_is_asked():
+    truth = np.array([[1, 2, 255], [3, 4, 5]], dtype=np.uint8)
+    asked = np.array([[True, False, True], [False, False, True]])
+    answer = OracleAnnotator(lambda image_id: truth).answer("a", asked)
+    assert answer.dtype == np.uint8
+    assert answer.tolist() == [[1, 255, 255], [255, 255, 5]]
+
+
+def test_the_oracle_looks_up_a_data_set_by_name():
+    labels = [np.full((2, 2), value, dtype=np.uint8) for value in (3, 7)]
+    dataset = SimpleNamespace(ids=["x/1", "x/2"], has_labels=True, label=labels.__getitem__)
+    oracle = OracleAnnotator.from_dataset(dataset)
+    assert oracle.answer("x/2", np.eye(2, dtype=bool)).tolist() == [[7, 255], [255, 7]]
+
+
+def test_the_oracle_refuses_a_data_set_without_labels():
+    dataset = SimpleNamespace(ids=["a"], has_labels=False, name="folder", split="train")
+    with pytest.raises(DatasetError, match="train split of folder has none"):
+        OracleAnnotator.from_dataset(dataset)
+
+
+def test_the_oracle_names_an_image_whose_label_has_another_size():
+    oracle = OracleAnnotator(lambda image_id: np.zeros((2, 3), dtype=np.uint8))
+    with pytest.raises(DatasetError, match=r"street/7 is \(2, 3\), its image \(4, 6\)"):
+        oracle.answer("street/7", np.ones((4, 6), dtype=bool))

@@ -1,0 +1,165 @@
+import json
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from alseg.active import ActiveLoop, LabelStore
+from alseg.data.module import SegmentationDataModule
+from alseg.errors import ConfigError
+from alseg.module import SegmentationModule
+from tests.toys import SPACE, Toy
+
+
+def module(**settings):
+    torch.manual_seed(0)
+    return SegmentationModule(SPACE, **{"encoder_weights": "none", "seed": 0, **settings})
+
+
+def data(target, **settings):
+    defaults = dict(source=Toy(6, seed=1), test=Toy(3, split="test"), batch_size=2)
+    return SegmentationDataModule(target=target, **{**defaults, **settings})
+
+
+def trainer(folder, *callbacks, steps=6, **settings):
+    return L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        callbacks=list(callbacks),
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(("strategy", "head"), [("ripu", "linear"), ("halo", "hyperbolic")])
+def test_a_run_spends_its_budget_and_evaluates(tmp_path, strategy, head):
+    loop = ActiveLoop(strategy, 0.05, rounds=3, progress=False)
+    runner = trainer(tmp_path, loop)
+    network, images = module(head=head), data(Toy(5))
+    runner.fit(network, images)
+    asked = sum((loop.store.round_map(image_id) > 0).sum() for image_id in Toy(5).ids)
+    assert abs(asked - 0.05 * 5 * 32 * 48) < 9
+    figures = runner.test(network, images, verbose=False)[0]
+    assert 0 <= figures["test/mIoU"] <= 1
+
+
+def test_rounds_are_spaced_evenly_from_step_0(tmp_path):
+    runner = trainer(tmp_path, ActiveLoop("random", "2 regions", rounds=3, progress=False), steps=7)
+    runner.fit(module(), data(Toy(2)))
+    manifests = sorted((tmp_path / "labels").glob("round-*/manifest.json"))
+    assert [json.loads(path.read_text())["step"] for path in manifests] == [0, 2, 4]
+
+
+class Person:
+    """Answers from what it was shown, for a pool whose labels do not exist."""
+
+    def answer(self, image_id, asked, *rest, **more):
+        return np.where(asked, 1, 255).astype(np.uint8)
+
+
+def test_a_pool_without_labels_can_be_scored_asked_about_and_trained_on(tmp_path):
+    pool = Toy(3, labels=False)
+    loop = ActiveLoop("entropy", 0.05, rounds=2, annotator=Person(), progress=False)
+    trainer(tmp_path, loop, steps=4).fit(module(protocol="target_only"), data(pool, source=None))
+    labels = np.concatenate([loop.store.label(image_id).ravel() for image_id in pool.ids])
+    assert set(labels) == {1, 255}
+
+
+def test_the_labels_seen_in_training_are_those_that_were_asked_for(tmp_path):
+    pool = Toy(4)
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            seen.append(int((batch["target"]["label"] != 255).sum()))
+
+    loop = ActiveLoop("margin", "6 regions", rounds=3, progress=False)
+    images = data(pool, batch_size=4, augmentation="none")
+    trainer(tmp_path, loop, Watch(), steps=6).fit(module(), images)
+    known = [
+        sum(int((loop.store.label(image_id, r) != 255).sum()) for image_id in pool.ids)
+        for r in (1, 2, 3)
+    ]
+    assert seen == [known[0]] * 2 + [known[1]] * 2 + [known[2]] * 2
+    assert known[0] < known[1] < known[2]
+
+
+class Stop(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stopped_at", [1, 3, 4, 5])
+def test_a_resumed_run_ends_with_the_store_and_weights_of_a_run_never_stopped(tmp_path, stopped_at):
+    def run(folder, *callbacks):
+        loop = ActiveLoop(
+            "ripu", 0.05, rounds=3, progress=False, checkpoint=folder / "last.ckpt"
+        )
+        network = module()
+        runner = trainer(folder, *callbacks, loop, steps=6)
+        last = folder / "last.ckpt"
+        runner.fit(network, data(Toy(5)), ckpt_path=last if last.exists() else None)
+        return network
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(tmp_path / "stopped", Stop(stopped_at))
+    resumed = run(tmp_path / "stopped")
+    assert contents(tmp_path / "stopped" / "labels") == contents(tmp_path / "whole" / "labels")
+    for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_batch_of_an_earlier_round_is_refused(tmp_path):
+    class Stale(SegmentationDataModule):
+        def use_labels(self, labels, label_round):
+            super().use_labels(labels, min(label_round, 1))
+
+    images = Stale(source=Toy(2), target=Toy(2), batch_size=2)
+    loop = ActiveLoop("random", 0.05, rounds=2, progress=False)
+    with pytest.raises(RuntimeError, match=r"round \[1\], but the current round is 2"):
+        trainer(tmp_path, loop, steps=4).fit(module(), images)
+
+
+def test_halo_without_a_hyperbolic_head_is_refused_before_anything_is_computed(tmp_path):
+    loop = ActiveLoop("halo", 0.05, progress=False)
+    with pytest.raises(ConfigError, match="head='hyperbolic'"):
+        trainer(tmp_path, loop).fit(module(head="linear"), data(Toy(2)))
+    assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.parametrize("steps", [[3, 1], [0, 0], [-1, 2], [2, 6]])
+def test_steps_of_rounds_that_cannot_be_are_refused(tmp_path, steps):
+    loop = ActiveLoop("random", 0.05, round_steps=steps, progress=False)
+    with pytest.raises(ConfigError, match="steps of the rounds"):
+        trainer(tmp_path, loop).fit(module(), data(Toy(2)))
+
+
+def test_a_protocol_that_asks_for_nothing_refuses_the_loop(tmp_path):
+    loop = ActiveLoop("random", 0.05, progress=False)
+    with pytest.raises(ConfigError, match="asks for no labels"):
+        trainer(tmp_path, loop).fit(module(protocol="source_only"), data(Toy(2)))
+
+
+def test_the_committed_store_can_be_opened_by_itself(tmp_path):
+    loop = ActiveLoop("random", 0.05, rounds=2, progress=False)
+    trainer(tmp_path, loop).fit(module(), data(Toy(3)))
+    assert LabelStore.open(tmp_path / "labels").rounds == 2

@@ -1,0 +1,137 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from alseg.active import LabelStore
+from alseg.cli.main import main
+
+TINY = """\
+source: scenes:sim
+source_options: {size: [48, 64], count: 6}
+target: scenes:dusk
+target_options: {size: [48, 64], count: 5}
+encoder_weights: none
+batch_size: 2
+workers: 0
+steps: 4
+warm_start_steps: 2
+rounds: 2
+budget: 0.02
+pictures: 1
+progress: false
+accelerator: cpu
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.delenv("ALSEG_RUN_FOLDER", raising=False)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def fit(tiny, out, *more):
+    status = main(["fit", "-c", str(tiny), "--out", str(out), *more])
+    os.environ.pop("ALSEG_RUN_FOLDER", None)
+    return status
+
+
+def test_the_main_job_ends_with_labels_checkpoint_pictures_and_a_summary(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert fit(tiny, out, "--strategy", "halo", "--budget", "0.01") == 0
+    said = capsys.readouterr().out
+    for words in ("before", "after", "labels asked for", "seconds", "alseg predict"):
+        assert words in said
+    store = LabelStore.open(out / "labels")
+    assert abs(store.asked_pixels - 0.01 * 5 * 48 * 64) < 9
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["labels"]["asked_pixels"] == store.asked_pixels
+    assert 0 <= summary["after"]["mIoU"] <= 1
+    pictures = sorted((out / "pictures").rglob("*.png"))
+    assert len(pictures) == 2
+    assert Image.open(pictures[0]).size == (3 * 64, 48)
+    assert list((out / "metrics").glob("training-*/metrics.csv"))
+    assert yaml.safe_load((out / "config.yaml").read_text())["budget"] in (0.01, "0.01")
+
+
+@pytest.mark.parametrize(
+    "protocol", ["source_only", "source_free", "target_only", "fully_supervised"]
+)
+def test_every_protocol_runs(tiny, tmp_path, protocol):
+    out = tmp_path / protocol
+    assert fit(tiny, out, "--protocol", protocol, "--strategy", "entropy") == 0
+    assert (out / "labels").exists() == (protocol in ("source_free", "target_only"))
+
+
+def test_a_finished_run_is_used_by_evaluate_and_predict(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert fit(tiny, out, "--strategy", "random", "--scope", "pool") == 0
+    checkpoint = str(out / "checkpoints" / "last.ckpt")
+    summary = json.loads((out / "summary.json").read_text())
+    target = ["--target", "scenes:dusk", "--target-options.size", "[48, 64]"]
+    assert main(["evaluate", checkpoint, *target, "--target-options.count", "5"]) == 0
+    assert f"{100 * summary['after']['mIoU']:.1f}" in capsys.readouterr().out
+    photo = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    assert main(["predict", checkpoint, str(tmp_path / "photo.png"), "-o", str(out / "p")]) == 0
+    label = np.asarray(Image.open(out / "p" / "labels" / "photo.png"))
+    assert label.shape == (50, 70)
+    assert label.max() < 11
+
+
+def test_a_run_folder_in_use_is_not_touched(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    assert fit(tiny, out) == 2
+    assert "is in use" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_another_start_than_the_network_is_refused(tiny, tmp_path, capsys):
+    out = tmp_path / "start"
+    assert fit(tiny, out, "--protocol", "source_only") == 0
+    start = str(out / "checkpoints" / "source.ckpt")
+    assert fit(tiny, tmp_path / "next", "--strategy", "halo", "--init-from", start) == 2
+    assert "head is linear there and hyperbolic here" in capsys.readouterr().err
+
+
+def run_in_process(tiny, out, *more):
+    code = "import sys; from alseg.cli.main import main; sys.exit(main())"
+    script = tiny.parent / "alseg_command.py"
+    script.write_text(code)
+    source = [str(Path(__file__).parents[2] / part) for part in ("src", "strategies/src")]
+    path = os.pathsep.join([*source, os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, str(script), "fit", "-c", str(tiny), "--out", str(out), *more],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def test_two_processes_ask_for_as_much_as_one_and_count_every_image_once(tiny, tmp_path):
+    settings = ["--strategy", "ripu", "--steps", "2", "--rounds", "1", "--warm-start-steps", "0"]
+    one = run_in_process(tiny, tmp_path / "one", *settings)
+    two = run_in_process(tiny, tmp_path / "two", *settings, "--devices", "2")
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    stores = [LabelStore.open(tmp_path / name / "labels") for name in ("one", "two")]
+    for image in stores[0].images:
+        ours, theirs = (store.round_map(image.id) for store in stores)
+        assert np.array_equal(ours, theirs)
+    before = [
+        json.loads((tmp_path / name / "summary.json").read_text())["before"]
+        for name in ("one", "two")
+    ]
+    assert before[0] == pytest.approx(before[1], abs=1e-6, nan_ok=True)
+    assert two.stdout.count("mIoU on") == 1

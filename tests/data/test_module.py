@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alseg.data.module import (
+    EvaluationSamples,
+    ShardSampler,
+    StepSampler,
+    TrainingSamples,
+    TrainingStream,
+)
+from alseg.data.transforms import TrainTransform
+from tests.toys import Toy
+
+
+@given(
+    count=st.integers(1, 20),
+    batch=st.integers(1, 5),
+    world=st.integers(1, 4),
+    steps=st.integers(1, 12),
+)
+def test_ranks_together_pass_through_the_whole_domain_before_they_repeat(
+    count, batch, world, steps
+):
+    samplers = [
+        list(StepSampler(count, batch, 3, 0, steps, rank=rank, world_size=world))
+        for rank in range(world)
+    ]
+    seen = [key[0] for step in range(steps) for rank in range(world) for key in samplers[rank][step]]
+    for start in range(0, len(seen) - count + 1, count):
+        assert sorted(seen[start : start + count]) == list(range(count))
+
+
+@given(first=st.integers(0, 9))
+def test_a_resumed_run_sees_what_the_run_that_was_never_stopped_sees(first):
+    whole = list(StepSampler(7, 3, 1, 0, 10))
+    assert list(StepSampler(7, 3, 1, first, 10)) == whole[first:]
+
+
+def test_samples_of_one_image_are_augmented_differently_each_time():
+    seeds = [seed for keys in StepSampler(1, 4, 0, 0, 25) for _, seed, _ in keys]
+    assert len(set(seeds)) == 100
+
+
+@given(count=st.integers(0, 30), world=st.integers(1, 6))
+def test_shards_hold_every_image_once(count, world):
+    shards = [
+        list(ShardSampler(count, rank, world, at_least_one=False)) for rank in range(world)
+    ]
+    assert sorted(index for one in shards for index in one) == list(range(count))
+
+
+def test_a_rank_without_images_evaluates_one_void_image():
+    assert list(ShardSampler(2, 2, 3, at_least_one=True)) == [-1]
+    sample = EvaluationSamples(Toy(2), None)[-1]
+    assert (sample["label"] == 255).all()
+
+
+class RoundLabels:
+    """Labels that say which round they are of."""
+
+    def label(self, image_id, up_to_round=None):
+        return np.full((32, 48), up_to_round, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_refreshed_stream_serves_no_batch_of_the_old_round(workers):
+    samples = TrainingSamples(Toy(5), TrainTransform(None, augment="none"), RoundLabels())
+    step = 0
+    stream = TrainingStream({"target": samples}, 2, 0, 12, step=lambda: step, workers=workers)
+    stream.label_round = 1
+    seen = []
+    for batch in stream:
+        seen.append(batch["target"]["label"].unique().tolist())
+        step += 1
+        if step in (4, 5):
+            stream.refresh(stream.label_round + 1)
+    assert seen == [[1]] * 4 + [[2]] + [[3]] * 7
+
+
+def test_before_the_first_round_no_target_pixel_has_a_label():
+    target = Toy(2)
+    samples = TrainingSamples(target, TrainTransform(None, augment="none"), RoundLabels())
+    assert (samples[(0, 1, 0)]["label"] == 255).all()
+    assert target.labels_read == 0
+
+
+def test_evaluation_keeps_labels_at_their_own_resolution():
+    sample = EvaluationSamples(Toy(1), (16, 24))[0]
+    assert sample["image"].shape == (3, 16, 24)
+    assert torch.equal(sample["label"], torch.from_numpy(Toy(1).label(0).astype(np.int64)))

@@ -1,0 +1,119 @@
+"""The direction of the imports: strategies know nothing of alseg, only the command line knows all.
+
+Every import statement counts, also one inside a function or under ``TYPE_CHECKING``.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALSEG = sorted((ROOT / "src").rglob("*.py"))
+STRATEGIES = sorted((ROOT / "strategies/src").rglob("*.py"))
+BELOW_THE_TRAINER = ("data", "models", "losses", "losses.py")
+ABOVE = (
+    "alseg.module",
+    "alseg.active",
+    "alseg.cli",
+    "alseg.SegmentationModule",
+    "alseg.ActiveLoop",
+)
+
+
+def imports(source: str, module: str, is_package: bool) -> set[str]:
+    """Return the dotted names that a module's text imports, relative ones made absolute."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = module.split(".")
+            climb = node.level - is_package
+            above = parts[: len(parts) - climb] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+def imports_of(path: Path, src: Path) -> set[str]:
+    parts = path.relative_to(src).with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    module = ".".join(parts[:-1] if is_package else parts)
+    return imports(path.read_text(encoding="utf-8"), module, is_package)
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("source", "module", "is_package", "expected"),
+    [
+        ("import torch.nn as nn", "a.b", False, {"torch.nn"}),
+        ("from alseg import module", "alseg.data.base", False, {"alseg.module"}),
+        ("from .. import module", "alseg.data.base", False, {"alseg.module"}),
+        ("from ..active import loop", "alseg.data", True, {"alseg.active.loop"}),
+        ("from .store import Store", "alseg.active", True, {"alseg.active.store.Store"}),
+        ("def f():\n    from .main import main", "alseg.cli.fit", False, {"alseg.cli.main.main"}),
+    ],
+)
+def test_imports_are_found_wherever_they_are_written(source, module, is_package, expected):
+    assert imports(source, module, is_package) == expected
+
+
+@pytest.mark.parametrize("path", STRATEGIES, ids=name_of)
+def test_strategies_need_torch_and_the_standard_library_alone(path):
+    allowed = {"alseg_strategies", "torch", *sys.stdlib_module_names}
+    if path.name == "testing.py":
+        allowed.add("pytest")
+    found = imports_of(path, ROOT / "strategies/src")
+    assert {name for name in found if name.split(".")[0] not in allowed} == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in ALSEG if p.relative_to(ROOT / "src/alseg").parts[0] in BELOW_THE_TRAINER],
+    ids=name_of,
+)
+def test_data_models_and_losses_know_nothing_of_the_training(path):
+    assert {name for name in imports_of(path, ROOT / "src") if within(name, *ABOVE)} == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in ALSEG if p.relative_to(ROOT / "src/alseg").parts[0] != "cli"],
+    ids=name_of,
+)
+def test_only_the_command_line_imports_the_command_line(path):
+    found = imports_of(path, ROOT / "src")
+    assert {name for name in found if within(name, "alseg.cli")} == set()
+
+
+def test_the_config_and_the_packages_themselves_leave_torch_alone():
+    program = (
+        "import sys, alseg, alseg.config, alseg_strategies\n"
+        "print(*sorted({'torch', 'lightning', 'albumentations'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")
+
+
+def test_public_names_come_from_their_modules():
+    import alseg
+    from alseg.active.loop import ActiveLoop
+    from alseg.data.module import SegmentationDataModule
+    from alseg.module import SegmentationModule
+
+    assert alseg.ActiveLoop is ActiveLoop
+    assert alseg.SegmentationModule is SegmentationModule
+    assert alseg.SegmentationDataModule is SegmentationDataModule
+    assert set(alseg.__all__) <= set(dir(alseg))
+    with pytest.raises(AttributeError, match="no attribute 'SegmentatonModule'"):
+        _ = alseg.SegmentatonModule

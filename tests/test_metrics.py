@@ -1,0 +1,25 @@
+import math
+
+import pytest
+import torch
+
+from alseg.metrics import SegmentationScores
+
+
+def test_scores_of_a_matrix_worked_out_by_hand():
+    scores = SegmentationScores(torch.tensor([[8, 2, 0], [1, 4, 0], [0, 0, 0]]))
+    assert scores.iou[0] == pytest.approx(8 / 11)
+    assert scores.iou[1] == pytest.approx(4 / 7)
+    assert math.isnan(scores.iou[2])
+    assert scores.miou == pytest.approx((8 / 11 + 4 / 7) / 2)
+    assert scores.accuracy == pytest.approx(12 / 15)
+    assert scores.miou_over([1, 2]) == pytest.approx(4 / 7)
+
+
+def test_a_class_that_is_only_predicted_counts_with_an_iou_of_0():
+    assert SegmentationScores(torch.tensor([[3, 1], [0, 0]])).miou == pytest.approx(0.375)
+
+
+def test_figures_go_by_the_names_of_the_classes():
+    figures = SegmentationScores(torch.eye(2)).as_dict(["sky", "road"])
+    assert figures == {"mIoU": 1.0, "accuracy": 1.0, "IoU/sky": 1.0, "IoU/road": 1.0}
