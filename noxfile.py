@@ -22,6 +22,7 @@ QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1"}
 
 
 def group(name: str) -> list[str]:
+    """Return what a dependency group asks for, for pip as well as for uv."""
     return nox.project.dependency_groups(PROJECT, name)
 
 
@@ -78,7 +79,9 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site into site/; `nox -s docs -- serve` shows it while it is written."""
     session.install(*group("docs"))
-    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+    session.run(
+        "mkdocs", *(session.posargs or ["build", "--strict"]), env={"NO_MKDOCS_2_WARNING": "1"}
+    )
 
 
 @nox.session
@@ -92,7 +95,6 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run a benchmark by name (`nox -s bench -- scenes`), or all of them."""
     session.install(*PACKAGES)
-    for name in session.posargs or sorted(
-        path.stem for path in Path("benchmarks").glob("[a-z]*.py")
-    ):
+    found = sorted(path.stem for path in Path("benchmarks").glob("[a-z]*.py"))
+    for name in session.posargs or found:
         session.run("python", "-m", f"benchmarks.{name}", env=QUIET)

@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
 from alseg.errors import ConfigError
 from alseg.settings import (
     GROUPS,
@@ -20,6 +18,7 @@ from alseg.settings import (
     parse_size,
     show_size,
 )
+from alseg.yaml_file import write_mapping
 
 AT_LEAST = {
     "workers": 0,
@@ -154,6 +153,6 @@ def dump_config(config: RunConfig) -> str:
         heading = f"# {entry.group}: {GROUPS[entry.group].__doc__}"
         if heading not in lines:
             lines += ["", heading] if lines else [heading]
-        text = yaml.safe_dump({entry.name: plain[entry.name]}, sort_keys=False)
+        text = write_mapping({entry.name: plain[entry.name]})
         lines += ["", f"# {entry.help}", text.rstrip()]
     return "\n".join(lines) + "\n"

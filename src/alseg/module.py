@@ -74,7 +74,7 @@ class SegmentationModule(L.LightningModule):
         head: str = "linear",
         hyperbolic_dim: int = 64,
         curvature: float = 1.0,
-        reweighting: str = "pointwise",
+        reweighting: str = "rms",
         protocol: str = "source_target",
         optimizer: str = "adam",
         learning_rate: float = 3e-4,

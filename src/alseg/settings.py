@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from alseg.errors import ConfigError
@@ -73,8 +74,8 @@ class ModelSettings:
     hyperbolic_dim: Annotated[int, "channels of the hyperbolic embedding"] = 64
     curvature: Annotated[float, "c > 0 of the Poincaré ball of radius 1/sqrt(c)"] = 1.0
     reweighting: Annotated[
-        Literal["pointwise", "published", "none"], "how the hyperbolic head weighs its channels"
-    ] = "pointwise"
+        Literal["rms", "published", "none"], "how the hyperbolic head weighs its channels"
+    ] = "rms"
     init_from: Annotated[
         str | None, "checkpoint whose weights training starts from, such as a source_only run's"
     ] = None
@@ -192,7 +193,8 @@ class Setting(NamedTuple):
         return get_origin(self.type) is dict
 
 
-def all_settings() -> list[Setting]:
+@cache
+def all_settings() -> tuple[Setting, ...]:
     """Return every setting, in the order of the groups."""
     found = []
     for group, settings in GROUPS.items():
@@ -200,7 +202,7 @@ def all_settings() -> list[Setting]:
         for name, hint in get_type_hints(settings, include_extras=True).items():
             kind, help = get_args(hint)
             found.append(Setting(name, group, kind, help, getattr(defaults, name)))
-    return found
+    return tuple(found)
 
 
 def parse_size(name: str, text: str) -> Size:

@@ -86,7 +86,9 @@ def windows(
     np.add.at(corners, (bottom, right), 1)
     np.add.at(corners, (top, right), -1)
     np.add.at(corners, (bottom, left), -1)
-    covered: NDArray[np.bool_] = corners.cumsum(0).cumsum(1)[:-1, :-1] > 0
+    np.cumsum(corners, axis=0, out=corners)
+    np.cumsum(corners, axis=1, out=corners)
+    covered: NDArray[np.bool_] = corners[:-1, :-1] > 0
     return covered
 
 

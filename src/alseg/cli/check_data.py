@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from alseg.cli.parser import CommandParser
 from alseg.config import config_from
@@ -58,9 +59,11 @@ def run(argv: Sequence[str]) -> int:
     for dataset in datasets:
         total = min(len(dataset), limit or len(dataset))
         with tqdm(total=total, desc=f"{dataset.name} {dataset.split}", leave=False) as bar:
-            summaries.append(
-                describe(dataset, limit or None, progress=lambda done, _: bar.update(done - bar.n))
-            )
+
+            def advance(done: int, _: int, bar: tqdm[NoReturn] = bar) -> None:
+                bar.update(done - bar.n)
+
+            summaries.append(describe(dataset, limit or None, progress=advance))
     if not {"source", "target"} & settings.keys():
         print("No data is named, so these are the embedded scenes.\n")
     print(f"classes: {pool.label_space.name}\n")

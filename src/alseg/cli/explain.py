@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
+from alseg.errors import ConfigError
 from alseg.settings import Size
+from alseg_strategies import UnknownStrategy, available
 
 
 def did_you_mean(word: str, known: Iterable[str], quote: str = "") -> str:
@@ -17,13 +19,39 @@ def did_you_mean(word: str, known: Iterable[str], quote: str = "") -> str:
     return f" Did you mean {quote}{near[0]}{quote}?" if near else ""
 
 
-def choices(kind: Any) -> list[str]:  # noqa: ANN401
+def check_strategy(name: str) -> None:
+    """Check that a strategy exists, without importing any.
+
+    Raises:
+        UnknownStrategy: It does not; the message has two lines.
+    """
+    known = available()
+    if name not in known:
+        hint = did_you_mean(name, known, quote="'")
+        raise UnknownStrategy(
+            f"there is no strategy {name!r}.{hint}\nAvailable: {', '.join(known)}"
+        )
+
+
+def choices(kind: Any) -> list[str]:
     """Return the words that a type allows; none if it is not made of words."""
     parts = (kind, *get_args(kind))
     return [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
 
 
-def kind_in_words(kind: Any) -> str:  # noqa: ANN401
+def check_word(name: str, value: Any, kind: Any, label: Callable[[str], str]) -> None:
+    """Check that a value is one of the words that its type allows, if the type is made of words.
+
+    Raises:
+        ConfigError: It is another; ``label`` says how ``name`` is written where it was given.
+    """
+    words = choices(kind)
+    if words and value is not None and value not in words:
+        hint = did_you_mean(value, words)
+        raise ConfigError(f"{label(name)}: expected {kind_in_words(kind)}, got {value!r}.{hint}")
+
+
+def kind_in_words(kind: Any) -> str:
     """Say what values a type has."""
     names = {
         int: "a whole number",
@@ -56,9 +84,7 @@ def explain(
     name = re.search(r'Parser key "(\w+)"', text)
     value = re.search(r"(?:Got|Given) value: (.*)", text)
     if name and value and name[1] in types:
-        kind = types[name[1]]
-        hint = did_you_mean(value[1], choices(kind))
-        return f"{label(name[1])}: expected {kind_in_words(kind)}, got {value[1]!r}.{hint}"
+        return f"{label(name[1])}: expected {kind_in_words(types[name[1]])}, got {value[1]!r}."
     unexpected = re.match(r"unrecognized arguments: (\S+)", text, re.IGNORECASE)
     if unexpected:
         return f"unexpected argument {unexpected[1]!r}. --help lists what can be given."

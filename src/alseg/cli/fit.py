@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alseg.cli.parser import CommandParser, checked_config
-from alseg.config import dump_config
+from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
 from alseg.settings import all_settings
+from alseg_strategies import create
 
 ABOUT = """Train a segmentation network for the target and spend a labelling budget on the way.
 With no data named it runs on the embedded scenes."""
@@ -39,10 +40,23 @@ def run(argv: Sequence[str]) -> int:
         print(dump_config(config), end="")
         return 0
 
-    # Training takes seconds to import; a misspelt setting is answered before that.
+    # What trains takes seconds to import; a setting that is wrong is answered before that.
+    _check_strategy(config)
     from alseg.cli.training import fit_run
 
     summary = fit_run(config)
     if summary:
         print(summary)
     return 0
+
+
+def _check_strategy(config: RunConfig) -> None:
+    from alseg.terms import PROTOCOLS
+
+    if not PROTOCOLS[config.protocol].active:
+        return
+    try:
+        strategy = create(config.strategy, **config.strategy_options)
+    except ValueError as error:
+        raise ConfigError(f"strategy_options: {error}") from error
+    config.head_for(strategy.requires)

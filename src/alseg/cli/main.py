@@ -35,7 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 is done, 1 is done in part or a defect of alseg, 2 is refused with a
         message on stderr, 130 is interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _answer(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _answer(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("ALSEG_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
     command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
@@ -61,9 +71,7 @@ def _run(command: str, arguments: Sequence[str], debug: bool) -> int:
         print(f"alseg {command}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever reads the output has seen enough; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except Exception as error:
         for_the_user = _is_for_the_user(error)
         if debug or not for_the_user:

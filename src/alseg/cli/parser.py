@@ -9,11 +9,18 @@ from typing import Any, NamedTuple, get_args
 
 from jsonargparse import ArgumentParser
 
-from alseg.cli.explain import choices, did_you_mean, explain, kind_in_words
-from alseg.cli.yaml_file import read_mapping, read_value
+from alseg.cli.explain import (
+    check_strategy,
+    check_word,
+    choices,
+    did_you_mean,
+    explain,
+    kind_in_words,
+)
 from alseg.config import RunConfig, config_from
 from alseg.errors import ConfigError
 from alseg.settings import GROUPS, Setting, all_settings
+from alseg.yaml_file import read_mapping, read_value
 
 
 class Parsed(NamedTuple):
@@ -64,7 +71,7 @@ class CommandParser:
             )
             _add_settings(self._line, self._settings.values())
 
-    def add(self, *flags: str, **details: Any) -> None:  # noqa: ANN401
+    def add(self, *flags: str, **details: Any) -> None:
         """Add an argument of the command's own, described as for ``argparse``."""
         self._line.add_argument(*flags, **details)
         self._flags.update(flag for flag in flags if flag.startswith("--"))
@@ -89,7 +96,11 @@ class CommandParser:
             settings.update(self.read(path))
         arguments: dict[str, Any] = {}
         for name, value in given.items():
-            (settings if name in self._settings else arguments)[name] = value
+            if name in self._settings:
+                check_word(name, value, self._types[name], _flag)
+                settings[name] = value
+            else:
+                arguments[name] = value
         for name, key, value in items:
             settings[name] = {**settings.get(name, {}), key: value}
         return Parsed(settings, arguments)
@@ -108,10 +119,13 @@ class CommandParser:
                 raise ConfigError(f"{path}: unknown key {key!r}.{hint}")
             if value is None and type(None) not in get_args(types[key]):
                 raise ConfigError(f"{path}: {key}: expected {kind_in_words(types[key])}, got null.")
+        label = f"{path}: {{}}".format
         try:
             read: dict[str, Any] = self._file.parse_object(mapping).as_dict()
         except argparse.ArgumentError as error:
-            raise ConfigError(explain(error, types, f"{path}: {{}}".format)) from error
+            raise ConfigError(explain(error, types, label)) from error
+        for key, value in read.items():
+            check_word(key, value, types[key], label)
         return read
 
     def _check_flags(self, argv: Iterable[str]) -> None:
@@ -145,11 +159,8 @@ def checked_config(settings: Mapping[str, Any]) -> RunConfig:
         ConfigError: A value is out of range, or two contradict.
         UnknownStrategy: No strategy has that name.
     """
-    from alseg_strategies import UnknownStrategy, available
-
     config = config_from(settings)
-    if config.strategy not in available():
-        raise UnknownStrategy(config.strategy)
+    check_strategy(config.strategy)
     return config
 
 
@@ -179,12 +190,19 @@ def _add_settings(parser: ArgumentParser, entries: Iterable[Setting]) -> None:
         more = f"; also {_flag(entry.name)}.KEY VALUE" if entry.is_mapping else ""
         groups[entry.group].add_argument(
             _flag(entry.name),
-            type=str | None if entry.is_size else entry.type,
+            type=_read_as(entry),
             # What is not given is left out, so that a file's value is not overridden by a default.
             default=argparse.SUPPRESS,
             metavar=_metavar(entry),
             help=f"{entry.help}{more} (default: {default})".replace("%", "%%"),
         )
+
+
+def _read_as(entry: Setting) -> Any:
+    """Return the type that jsonargparse checks; of sizes and words it checks that they are text."""
+    if entry.is_size or choices(entry.type):
+        return str | None if type(None) in get_args(entry.type) else str
+    return entry.type
 
 
 def _metavar(entry: Setting) -> str:

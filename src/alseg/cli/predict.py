@@ -59,7 +59,8 @@ def run(argv: Sequence[str]) -> int:
     print(f"labels    {out / 'labels'} (class ids: {_ids(space.classes)})")
     print(f"overlays  {out / 'overlays'}")
     if left_out:
-        print(f"{left_out} files were left out: they could not be read as images", file=sys.stderr)
+        files = "1 file was" if left_out == 1 else f"{left_out} files were"
+        print(f"{files} left out: not readable as an image", file=sys.stderr)
     return 1 if left_out else 0
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from collections.abc import Sequence
+
+from alseg_strategies import available, options
 
 
 def run(argv: Sequence[str]) -> int:
@@ -12,8 +15,6 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UnknownStrategy: No strategy has that name.
     """
-    from alseg_strategies import available, options
-
     parser = argparse.ArgumentParser(
         prog="alseg strategies",
         description="List what labels can be asked for by.",
@@ -28,6 +29,10 @@ def run(argv: Sequence[str]) -> int:
             print(f"{known_name:{width}}  {description}")
         print("\n`alseg strategies NAME` lists the options of one.")
         return 0
+
+    from alseg.cli.explain import check_strategy
+
+    check_strategy(name)
     defaults = options(name)
     print(f"{name}: {known[name]}")
     if not defaults:
@@ -40,4 +45,6 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _plain(value: object) -> str:
+    if value is inspect.Parameter.empty:
+        return "(has no default)"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ def fit_run(config: RunConfig) -> str:
     Returns:
         The summary to show to a person; empty on all ranks but the first.
     """
+    _quieten_lightning()
     strategy = _strategy(config)
     config = _with_head(config, strategy)
     domains = open_domains(config)
@@ -88,6 +90,12 @@ def fit_run(config: RunConfig) -> str:
                 figures["best"] = _test(trainer, chosen, data)
             folder.record(**figures)
     return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
+
+
+def _quieten_lightning() -> None:
+    """Keep advice for people who write training scripts from people who run a command."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
 
 
 def open_domains(config: RunConfig) -> Domains:

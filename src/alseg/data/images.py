@@ -31,7 +31,16 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def is_turned(image: Image.Image) -> bool:
     """Tell whether the camera noted that the stored image is to be turned by a quarter."""
-    return image.getexif().get(ExifTags.Base.Orientation) in _TURNED_BY_A_QUARTER
+    return _orientation(image) in _TURNED_BY_A_QUARTER
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation from the header, None where there is none."""
+    # A PNG may carry EXIF behind its pixels; looking for it there would decode the image.
+    if image.format == "PNG" and "exif" not in image.info:
+        return None
+    orientation: int | None = image.getexif().get(ExifTags.Base.Orientation)
+    return orientation
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -49,7 +58,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
                 f"{path} holds floating-point values, whose range is unknown. "
                 "Convert it to 8 or 16 bits."
             )
-        turned = ImageOps.exif_transpose(image)
+        turned = ImageOps.exif_transpose(image) if _orientation(image) else image
         if turned.mode in _SIXTEEN_BIT:
             grey = np.asarray(turned).astype(np.int64)
             if grey.min() < 0 or grey.max() >= 2**16:

@@ -139,7 +139,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def read_package_yaml(path: str) -> Any:  # noqa: ANN401 - YAML holds anything
+def read_package_yaml(path: str) -> Any:
     """Return the content of a YAML file that lies in this package, by its path inside it."""
     resource = files(__package__).joinpath(*path.split("/"))
     return yaml.safe_load(resource.read_text(encoding="utf-8"))

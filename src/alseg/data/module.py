@@ -119,6 +119,13 @@ class TrainingStream:
         self.label_round = label_round
         self._fetching.clear()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: where the stream goes on follows from the trainer's step."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Do nothing, and tell Lightning by being there that the stream can be resumed."""
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._fetching.clear()
         for step in range(self.step(), self.steps):

@@ -37,7 +37,7 @@ def open_dataset(
     spec: str,
     split: str,
     label_space: str | LabelSpace | None = None,
-    **options: Any,  # noqa: ANN401 - each adapter has its own
+    **options: Any,
 ) -> SegmentationDataset:
     """Open a split of a data set; no image is decoded.
 

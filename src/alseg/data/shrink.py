@@ -27,12 +27,14 @@ def shrink_labels(
     Returns:
         The label map at ``size``; ``label`` itself if it has that size.
     """
+    height, width = size
+    if height > label.shape[0]:
+        label = label[_centres(label.shape[0], height)]
+    if width > label.shape[1]:
+        label = label[:, _centres(label.shape[1], width)]
     if label.shape == size:
         return label
-    height, width = size
     nearest = label[_centres(label.shape[0], height)[:, None], _centres(label.shape[1], width)]
-    if height >= label.shape[0] and width >= label.shape[1]:
-        return nearest
     row_cells = _cells(label.shape[0], height)
     column_cells = _cells(label.shape[1], width)
     empty = nearest == ignore_index

@@ -53,11 +53,13 @@ def read_class_channel(path: Path) -> NDArray[np.integer]:
     """
     import cv2
 
-    values = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    content = np.frombuffer(path.read_bytes() if path.is_file() else b"", dtype=np.uint8)
+    # OpenCV refuses an empty buffer with an error of its own.
+    values = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     if values is None:
         raise DatasetError(
             f"{path} cannot be read as a label file. "
-            "It may be truncated or damaged: unpack it from the archive again."
+            "It may be missing, truncated or damaged: unpack it from the archive again."
         )
     # OpenCV orders channels as blue, green, red, so the file's first channel comes third.
     return np.asarray(values if values.ndim == 2 else values[..., _RED]).astype(np.uint16)

@@ -150,7 +150,7 @@ def _resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=np.uint8)
 
 
-def _pipeline(augment: str) -> Any:  # noqa: ANN401 - albumentations is not typed
+def _pipeline(augment: str) -> Any:
     # On import, albumentations asks the network for a newer release unless told not to.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations as A  # type: ignore[import-untyped]

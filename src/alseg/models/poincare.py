@@ -168,7 +168,7 @@ def _hyperboloid_mlr(
     sinh_square = cosh_distance.clamp(min=math.cosh(longest)).square() - 1
     shortening = math.sinh(longest) * sinh_square.rsqrt()
     logits: Tensor = (2 / root * length) * (argument * shortening).asinh()
-    return logits.unflatten(2, shape)
+    return logits.reshape(*logits.shape[:2], *shape)
 
 
 def _lift(embeddings: Tensor, curvature: float) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,14 +21,17 @@ from alseg.models.prediction import Prediction
 from alseg.models.weights import load_encoder_file, named_weights, require_download
 
 HEADS = ("linear", "hyperbolic")
+DECODER_STRIDES = {"dpt": 32, "pan": 128}
+"""Decoders that halve the encoder's last features further, and to what."""
+MOST_LISTED = 100
 
 
 class Segmenter(nn.Module):
     """A network that maps images to features, and a head that maps features to a prediction.
 
     Images of any size are accepted: they are padded at the right and the bottom, by repeating
-    the last pixels, to what the encoder can halve, and the features are cut to the part that the
-    image covers before the head sees them.
+    the last pixels, to what encoder and decoder can halve, and the features are cut to the part
+    that the image covers before the head sees them.
 
     Args:
         network: Maps B×3×H×W, H and W multiples of ``stride``, to B×D×h×w features.
@@ -48,10 +50,9 @@ class Segmenter(nn.Module):
         height, width = images.shape[-2:]
         below, right = -height % self.stride, -width % self.stride
         padded = functional.pad(images, (0, right, 0, below), mode="replicate")
-        features = crop_to_cover(
-            self.network(padded), (height / (height + below), width / (width + right))
-        )
-        return cast(Prediction, self.head(features))
+        features = self.network(padded)
+        covering = crop_to_cover(features, (height, width), (height + below, width + right))
+        return cast(Prediction, self.head(covering))
 
     def backbone_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters of encoder and decoder."""
@@ -62,33 +63,33 @@ class Segmenter(nn.Module):
         return self.head.parameters()
 
 
-def crop_to_cover(maps: Tensor, share: tuple[float, float]) -> Tensor:
-    """Return maps that cover the top left part of what the given maps cover.
+def crop_to_cover(maps: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
+    """Return the maps of an image from those of the image with padding below and to the right.
 
-    Where the part ends between two cells, as the 131 pixels of an image do at a stride of 4, its
-    cells are interpolated bilinearly: slicing would leave a map that covers more than the image
-    and so lies askew, by up to a stride, when it is resized to the image.
+    Where the image ends between two cells, as 131 pixels do at a stride of 4, the cells are
+    interpolated bilinearly: slicing would leave maps that cover more than the image and so lie
+    askew, by up to a stride, when they are resized to it.
 
     Args:
-        maps: B×D×h×w.
-        share: The part's height and width as shares of the whole, in (0, 1].
+        maps: B×D×h×w, over the padded image.
+        size: Height and width of the image in pixels.
+        padded: Height and width of the padded image in pixels.
 
     Returns:
-        B×D×h'×w', with the cells at most as large as those of the given maps.
+        B×D×h'×w', over the image, with cells that are at most as large as those of ``maps``.
     """
-    whole = maps.shape[-2:]
-    ends = [size * part for size, part in zip(whole, share, strict=True)]
-    # Rounded, since 120 × (90 / 96) is not an integer in floating point.
-    height, width = (math.ceil(round(end, 6)) for end in ends)
-    if all(abs(end - round(end)) < 1e-6 for end in ends):
+    covered = [cells * part for cells, part in zip(maps.shape[-2:], size, strict=True)]
+    height, width = (-(-c // full) for c, full in zip(covered, padded, strict=True))
+    if all(c % full == 0 for c, full in zip(covered, padded, strict=True)):
         return maps[..., :height, :width]
-    down, across = share
-    corner = [[across, 0.0, across - 1.0], [0.0, down, down - 1.0]]
-    affine = torch.tensor(corner, device=maps.device).expand(len(maps), 2, 3)
-    grid = functional.affine_grid(affine, [len(maps), 1, height, width], align_corners=False)
-    return functional.grid_sample(
-        maps, grid.to(maps.dtype), padding_mode="border", align_corners=False
-    )
+    # bfloat16 has too few digits for the position of a cell.
+    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    down, across = (part / full for part, full in zip(size, padded, strict=True))
+    corner = maps.new_tensor([[across, 0.0, across - 1.0], [0.0, down, down - 1.0]])
+    shape = [len(maps), 1, height, width]
+    with torch.autocast(maps.device.type, enabled=False):
+        grid = functional.affine_grid(corner.expand(len(maps), 2, 3), shape, align_corners=False)
+        return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def create_segmenter(
@@ -123,8 +124,8 @@ def create_segmenter(
     _check_name("head", head, HEADS)
     if num_classes < 2:
         raise ConfigError(f"A segmenter needs at least 2 classes and got {num_classes}.")
-    network = _create_network(architecture.lower(), encoder, encoder_weights)
-    stride = int(network.encoder.output_stride)
+    network = _create_network(architecture.lower(), encoder, str(encoder_weights))
+    stride = max(network.encoder.output_stride, DECODER_STRIDES.get(architecture.lower(), 1))
     channels = _split_off_head(network)
     if head == "linear":
         return Segmenter(network, LinearHead(channels, num_classes), stride)
@@ -132,27 +133,25 @@ def create_segmenter(
     return Segmenter(network, hyperbolic, stride)
 
 
-def _create_network(
-    architecture: str, encoder: str, weights: str | Path
-) -> smp.base.SegmentationModel:
-    name = None if isinstance(weights, Path) or weights == "none" else weights
-    named = name is not None and name in named_weights(encoder)
+def _create_network(architecture: str, encoder: str, weights: str) -> smp.base.SegmentationModel:
+    path = Path(weights).expanduser()
+    named = weights in named_weights(encoder)
     if named:
-        require_download(encoder, str(name))
-    elif name is not None and not Path(name).is_file():
+        require_download(encoder, weights)
+    elif weights != "none" and not path.is_file():
         choices = ", ".join([*named_weights(encoder), "none"])
         raise WeightsError(
-            f"No encoder weights {name!r}: {encoder} has {choices}, and there is no such file. "
+            f"No encoder weights {weights!r}: {encoder} has {choices}, and there is no such file. "
             "Give one of these names or the path of a state dict."
         )
     # timm's encoders carry the name of their weights in their own; smp asks for a mere True.
-    arguments = {
-        "encoder_weights": (True if encoder.startswith("tu-") else name) if named else None
-    }
-    if architecture == "dpt":
-        arguments["dynamic_img_size"] = True
+    choice = True if encoder.startswith("tu-") else weights
+    # timm's vision transformers take images of one size unless they are told otherwise.
+    options = {"dynamic_img_size": True} if architecture == "dpt" else {}
     try:
-        network = smp.create_model(architecture, encoder, **arguments)
+        network = smp.create_model(
+            architecture, encoder, encoder_weights=choice if named else None, **options
+        )
     except (KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(
             f"smp cannot build {architecture} on {encoder}: {error}. Choose another pair, such as "
@@ -162,11 +161,11 @@ def _create_network(
         if not named:
             raise
         raise WeightsError(
-            f"The weights {name!r} of {encoder} could not be loaded: {error}. Use "
+            f"The weights {weights!r} of {encoder} could not be loaded: {error}. Use "
             "--encoder-weights PATH with a file that you have, or --encoder-weights none."
         ) from error
     if weights != "none" and not named:
-        load_encoder_file(network.encoder, Path(weights), encoder)
+        load_encoder_file(network.encoder, path, encoder)
     return network
 
 
@@ -191,5 +190,6 @@ def _check_name(kind: str, name: str, known: Collection[str]) -> None:
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     names = sorted(known)
-    listed = ", ".join(names[:60]) + (f" and {len(names) - 60} more" if len(names) > 60 else "")
-    raise ConfigError(f"Unknown {kind} {name!r}.{hint} Known are: {listed}.")
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    listed = ", ".join(names[:MOST_LISTED])
+    raise ConfigError(f"Unknown {kind} {name!r}.{hint} Known are: {listed}{more}.")

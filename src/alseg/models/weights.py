@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import huggingface_hub
 import timm
@@ -110,11 +109,15 @@ def load_encoder_file(encoder: nn.Module, path: Path, name: str) -> int:
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, UnpicklingError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except OSError as error:
         raise WeightsError(
-            f"{path} cannot be read as weights: {reason} Give a file that torch.save wrote and "
-            "that holds a state dict: tensors by name and nothing else."
+            f"The encoder weights {path} cannot be read: {error.strerror}."
+        ) from error
+    # Fed with what it did not write, torch.load fails in any way, an IndexError among them.
+    except Exception as error:
+        raise WeightsError(
+            f"{path} is not a file of tensors alone that torch.save wrote. Save the network's "
+            "state_dict() and nothing else."
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

@@ -29,6 +29,9 @@ WALLS: tuple[Color, ...] = (
     (196, 178, 140),
 )
 ROOFS: tuple[Color, ...] = ((92, 74, 66), (112, 78, 62), (80, 82, 88), (62, 62, 66), (128, 92, 74))
+FINE = 50.0
+"""Distance in metres beyond which roofs and gables are plain."""
+
 PAINTS: tuple[Color, ...] = (
     (30, 40, 90),
     (140, 30, 30),
@@ -90,8 +93,9 @@ def _window(rng: np.random.Generator, height: int, width: int, look: Look) -> By
     glass = tile[frame : height - frame, frame : width - frame]
     # Glass mirrors the sky above and the dark street below.
     top = between(rng, 25, 150) if rng.random() < 0.6 else between(rng, 15, 60)
-    fall = np.linspace(top, between(rng, 10, 60), len(glass))[:, None, None]
-    glass[..., :3] = np.clip(fall * (0.92, 0.98, 1.06), 0, 255)
+    step = (between(rng, 10, 60) - top) / max(len(glass), 1)
+    fall = (top + step * np.arange(len(glass)))[:, None, None]
+    glass[..., :3] = fall * (0.92, 0.98, 1.06)
     if rng.random() < 0.25:
         glass[: len(glass) // 2, :, :3] = between(rng, 120, 210)
     glass[..., 3] = int(LIT * between(rng, 0.5, 1.0)) if rng.random() < 0.45 else 0
@@ -151,7 +155,7 @@ def facade(
     wide = w / bays
     ww = min(max(2, round(look.window[0] * scale)), max(2, int(wide) - 1))
     wh = min(max(2, round(look.window[1] * scale)), max(2, int(0.75 * tall)))
-    tiles = [_window(rng, wh, ww, look) for _ in range(3)]
+    tiles = [_window(rng, wh, ww, look) for _ in range(3 if scale > 6 else 1)]
     for storey in range(storeys):
         y = int(storey * tall + 0.5 * (tall - wh))
         ground = storey == storeys - 1
@@ -216,7 +220,7 @@ class Building:
         wall = self._upright(near, self.z0, far, self.z0)
         if not canvas.sees(wall):
             return
-        if not self.detached:
+        if not self.detached or self.z0 > FINE:
             canvas.face(wall, shaded(self.look.wall, bright), BUILDING)
             return
         plain = Look(
@@ -239,10 +243,7 @@ class Building:
 
     def _roof(self, canvas: Canvas, rng: np.random.Generator, light: Light) -> None:
         ridge, top = self.front + 0.5 * self.side * self.depth, self.height + 0.35 * self.depth
-        tiles = patch(rng, 24, 48, 0.8)
-        texture = np.zeros((24, 48, 4), np.uint8)
-        bright = 0.5 * (light.wall(-self.side, 0.0) + light.flat)
-        texture[..., :3] = tinted(tiles, shaded(self.look.roof, bright), 0.4)
+        color = shaded(self.look.roof, 0.5 * (light.wall(-self.side, 0.0) + light.flat))
         corners = np.array(
             [
                 [ridge, top, self.z1],
@@ -262,6 +263,11 @@ class Building:
                     [ridge - 0.5, top + stack, z],
                 ]
                 canvas.face(np.array(chimney), shaded(self.look.wall, 0.7), BUILDING)
+        if self.z0 > FINE:
+            canvas.face(corners, color, BUILDING)
+            return
+        texture = np.zeros((24, 48, 4), np.uint8)
+        texture[..., :3] = tinted(patch(rng, 24, 48, 0.8), color, 0.4)
         canvas.panel(corners, texture, BUILDING)
 
     def _hanging_sign(self, canvas: Canvas, rng: np.random.Generator, light: Light) -> None:

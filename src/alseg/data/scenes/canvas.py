@@ -36,7 +36,10 @@ def shaded(color: Color, factor: float) -> Color:
 
 def _fixed(pixels: NDArray[Any]) -> NDArray[np.int32]:
     """Pixels in the fixed point numbers that OpenCV draws with."""
-    return np.rint(np.minimum(np.maximum(pixels, -_REACH), _REACH) * 16).astype(np.int32)
+    fixed: NDArray[np.int32] = np.rint(np.minimum(np.maximum(pixels, -_REACH), _REACH) * 16).astype(
+        np.int32
+    )
+    return fixed
 
 
 class Canvas:

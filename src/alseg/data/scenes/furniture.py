@@ -190,6 +190,15 @@ class Barrier:
 
     def draw(self, canvas: Canvas, rng: np.random.Generator, light: Light) -> None:
         """Paint it; what is seen through a railing is labelled with the railing."""
+        top = self.height
+        corners = np.array(
+            [
+                [self.s, y, z]
+                for y, z in ((top, self.z1), (top, self.z0), (0, self.z0), (0, self.z1))
+            ]
+        )
+        if not canvas.sees(corners):
+            return
         bright = light.wall(-self.side, 0.0)
         length = self.z1 - self.z0
         scale = float(np.clip(canvas.camera.focal / max(self.z0, 4.0), 4.0, 26.0))
@@ -222,14 +231,7 @@ class Barrier:
             stone = pick(rng, ((140, 92, 70), (150, 140, 120), (110, 106, 100), (90, 76, 66)))
             texture[..., :3] = tinted(patch(rng, h, w, 0.8), shaded(stone, bright), 0.35)
             label = BUILDING
-        top = self.height
-        corners = [
-            [self.s, top, self.z1],
-            [self.s, top, self.z0],
-            [self.s, 0, self.z0],
-            [self.s, 0, self.z1],
-        ]
-        canvas.panel(np.array(corners, float), texture, label, mask)
+        canvas.panel(corners, texture, label, mask)
 
 
 def clutter(canvas: Canvas, rng: np.random.Generator, light: Light, s: float, z: float) -> None:

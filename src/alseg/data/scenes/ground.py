@@ -17,6 +17,9 @@ from alseg.data.scenes.textures import TILE, between, noise, pick
 Grid = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+FINE = 40.0
+"""Distance in metres beyond which the shadows of thin things are left out."""
+
 WHITE: Color = (205, 205, 200)
 YELLOW: Color = (190, 165, 70)
 SLABS: tuple[Color, ...] = (
@@ -220,6 +223,8 @@ def _shade(
                     edge[start:stop] = np.maximum(edge[start:stop], reach)
             shade[first:][-kerbside.side * s < edge[bins]] = dark
         for s0, z0, height, width in street.posts:
+            if z0 > FINE:
+                continue
             half = 0.5 * width
             s1, z1 = s0 + height * ds, z0 + height * dz
             strip = np.array(
@@ -234,16 +239,15 @@ def _shade(
             _fill(canvas, shade, thrown, dark)
             _fill(canvas, shade, footprint, int(0.4 * dark))
     for s0, z0, _, _ in street.posts:
-        half = 0.25
-        feet = [
-            [s0 - half, 0, z0 - half],
-            [s0 + half, 0, z0 - half],
-            [s0 + half, 0, z0 + half],
-            [s0 - half, 0, z0 + half],
-        ]
-        _fill(canvas, shade, np.array(feet), int(0.6 * dark))
+        if z0 < FINE:
+            _fill(canvas, shade, _square(s0, z0, 0.25), int(0.6 * dark))
     soft = cv2.blur(shade[first:], (3, 3)) if camera.width > 100 else shade[first:]
     return np.divide(soft, 255, dtype=np.float32)
+
+
+def _square(s: float, z: float, half: float) -> NDArray[np.float64]:
+    corners = ((-half, -half), (half, -half), (half, half), (-half, half))
+    return np.array([[s + ds, 0, z + dz] for ds, dz in corners])
 
 
 def _fill(canvas: Canvas, shade: Bytes, points: NDArray[np.float64], value: int) -> None:

@@ -139,9 +139,10 @@ def _noisy(rng: np.random.Generator, image: Bytes, deviation: float) -> Bytes:
 def _other_camera(rng: np.random.Generator, image: Bytes) -> Bytes:
     """Record with a cheap camera: colours, contrast, fringes, vignette, blur, noise, JPEG."""
     height, width = image.shape[:2]
-    mix = np.eye(3) + 0.22 * (rng.random((3, 3)) - 0.5)
-    cast = np.array([between(rng, 0.7, 0.95), 1.0, between(rng, 0.55, 0.8)])
-    levels = np.clip(np.arange(256) / 255 * 1.25, 0, 1)[:, None]
+    # One sensor has one response; only the white balance drifts.
+    mix = np.array([[0.82, 0.22, -0.04], [0.06, 0.86, 0.08], [0.02, 0.3, 0.6]])
+    cast = np.array([between(rng, 0.85, 1.05), 1.0, between(rng, 0.6, 0.8)])
+    levels = np.clip(np.arange(256) / 255 * 1.35, 0, 1)[:, None]
     table = np.clip((0.5 - 0.5 * np.cos(np.pi * levels)) * cast * 255, 0, 255).astype(np.uint8)
     mixed = cv2.LUT(cv2.transform(image, mix.astype(np.float32)), table[None])
     image = _fringes(mixed.astype(np.uint8, copy=False), between(rng, 0.004, 0.012))
@@ -151,8 +152,8 @@ def _other_camera(rng: np.random.Generator, image: Bytes) -> Bytes:
     image = cv2.multiply(image, cv2.merge([vignette] * 3), dtype=cv2.CV_8U).astype(np.uint8)
     sigma = max(between(rng, 1.0, 2.2) * width / 480, 0.3)
     image = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)
-    recorded = _noisy(rng, image, between(rng, 10, 20))
-    quality = int(between(rng, 12, 35))
+    recorded = _noisy(rng, image, between(rng, 12, 24))
+    quality = int(between(rng, 15, 40))
     _, stream = cv2.imencode(".jpg", recorded, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded: Any = cv2.imdecode(stream, cv2.IMREAD_COLOR)
     return np.asarray(decoded, np.uint8)

@@ -23,14 +23,14 @@ LEAVES: tuple[Color, ...] = (
 BARK: tuple[Color, ...] = ((62, 52, 44), (84, 74, 64), (44, 40, 36), (104, 96, 86))
 MOST_PIXELS = 240
 """A tree is painted at most this large and stretched from there."""
-_GRID = np.linspace(-1, 1, 40, dtype=np.float32)
+_GRID = np.linspace(-1, 1, 28, dtype=np.float32)
 _SQUARE = np.ones((5, 5), np.uint8)
 
 
 def _crown(rng: np.random.Generator, size: int, low: float) -> Bytes:
     """A lumpy blob (size, size), 0 outside, bright inside; `low` is its lowest centre, -1 to 1."""
     x, y = _GRID[None, :], _GRID[:, None]
-    field = np.zeros((40, 40), np.float32)
+    field = np.zeros((28, 28), np.float32)
     for _ in range(6):
         cx, cy = between(rng, -0.45, 0.45), between(rng, -0.55, low)
         r = between(rng, 0.3, 0.5)
@@ -45,7 +45,7 @@ def _branches(rng: np.random.Generator, size: int, mask: Bytes) -> None:
     lengths = np.array([between(rng, 0.26, 0.4)])
     thickness = between(rng, 0.028, 0.045) * size
     spread = between(rng, 0.35, 0.6)
-    for level in range(7):
+    for level in range(7 if size > 90 else 5):
         ends = points + lengths[:, None] * np.stack((np.sin(angles), -np.cos(angles)), 1)
         lines: Any = np.rint(np.stack((points, ends), 1) * size * 16).astype(np.int32)
         cv2.polylines(mask, lines, False, 255, max(1, round(thickness)), cv2.LINE_8, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,17 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def read_value(text: str) -> Any:  # noqa: ANN401
+def read_value(text: str) -> Any:
     """Return the value that a text stands for in YAML, or the text where it is none."""
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError:
         return text
+
+
+def write_mapping(mapping: Mapping[str, Any]) -> str:
+    """Return YAML that ``read_mapping`` reads as the same mapping."""
+    return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False)
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,8 +65,13 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, but it quotes a text that ``_Loader`` would take for a number."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+        list("-+.0123456789"),
+    )

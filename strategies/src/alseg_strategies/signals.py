@@ -1,0 +1,109 @@
+"""What a model shows a strategy of a batch of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from alseg_strategies.errors import SignalError
+
+_HOW_TO_GET = {
+    "radius": (
+        "it is the hyperbolic radius and needs a model with a hyperbolic head: choose one with "
+        "`--head hyperbolic` in alseg, or pass Signals(logits, radius=...) from your own model"
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """What a model says about B images of H by W pixels. Never a label.
+
+    Attributes:
+        logits: B,C,H,W class scores before the softmax, C >= 2, any floating type.
+        radius: B,H,W hyperbolic distance of each pixel's embedding from the origin.
+        embeddings: B,D,h,w features of each pixel, at the resolution that the model has them.
+        names: B names of the images, for error messages.
+
+    Raises:
+        SignalError: A shape or a type does not fit.
+    """
+
+    logits: Tensor
+    radius: Tensor | None = None
+    embeddings: Tensor | None = None
+    names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.logits.ndim != 4 or self.logits.shape[1] < 2:
+            raise SignalError(
+                f"logits have the shape {tuple(self.logits.shape)}; expected "
+                "(images, classes, height, width) with two classes or more"
+            )
+        images, _, height, width = self.logits.shape
+        if self.radius is not None and self.radius.shape != (images, height, width):
+            raise SignalError(
+                f"radius has the shape {tuple(self.radius.shape)}; with logits of the shape "
+                f"{tuple(self.logits.shape)} it must be {(images, height, width)}"
+            )
+        if self.embeddings is not None and (
+            self.embeddings.ndim != 4 or self.embeddings.shape[0] != images
+        ):
+            raise SignalError(
+                f"embeddings have the shape {tuple(self.embeddings.shape)}; expected "
+                f"({images}, dimensions, height, width)"
+            )
+        if self.names is not None and len(self.names) != images:
+            raise SignalError(f"{len(self.names)} names were given for {images} images")
+        for name in signal_names():
+            signal: Tensor | None = getattr(self, name)
+            if signal is not None and not signal.is_floating_point():
+                raise SignalError(f"{name} is of type {signal.dtype}; expected a floating type")
+
+    def require(self, names: frozenset[str], asked_by: str) -> None:
+        """Check that the named signals are there and finite.
+
+        Args:
+            names: Names of signals.
+            asked_by: Who needs them, for the message.
+
+        Raises:
+            SignalError: One is missing, or has NaN or infinite values; the message names the
+                image and the count.
+        """
+        for name in sorted(names):
+            signal: Tensor | None = getattr(self, name, None)
+            if signal is None:
+                how = _HOW_TO_GET.get(name, f"pass it as Signals(logits, {name}=...)")
+                raise SignalError(f"{asked_by} needs the signal {name!r}, which is missing: {how}")
+            self._require_finite(name, signal)
+
+    def _require_finite(self, name: str, signal: Tensor) -> None:
+        if signal.numel() == 0:
+            return
+        # One pass over the data: NaN survives min and max, an infinity is one of them.
+        extremes = torch.stack(torch.aminmax(signal.detach()))
+        if bool(extremes.isfinite().all()):
+            return
+        counts = [int(image.numel() - image.isfinite().sum()) for image in signal]
+        bad = [
+            f"{self._name_of(index)}: {count} of {signal[index].numel()}"
+            for index, count in enumerate(counts)
+            if count
+        ]
+        more = f"; and {len(bad) - 5} more images" if len(bad) > 5 else ""
+        raise SignalError(
+            f"NaN or infinite values in {name} ({'; '.join(bad[:5])}{more}), which cannot be "
+            "ranked; look for a training that diverged or an overflow in half precision"
+        )
+
+    def _name_of(self, index: int) -> str:
+        return f"image {index}" if self.names is None else f"image {self.names[index]!r}"
+
+
+def signal_names() -> frozenset[str]:
+    """The signals that a strategy can require: every tensor of `Signals`."""
+    return frozenset(field.name for field in fields(Signals)) - {"names"}

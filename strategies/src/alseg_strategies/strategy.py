@@ -1,0 +1,65 @@
+"""The contract of a strategy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from alseg_strategies.signals import Signals
+
+
+class Strategy(ABC):
+    """Says which pixels are worth a label.
+
+    A strategy is pure: it reads no file and no label, chooses no device, and draws random numbers
+    only from the generator that it is given. Its options are arguments of its constructor, each
+    with a default, and plain attributes of the same names.
+
+    Attributes:
+        requires: Names of the signals that it reads, a subset of the fields of `Signals`.
+        level: What its scores rank: "pixel", "region", "image" or "pool".
+    """
+
+    requires: frozenset[str] = frozenset({"logits"})
+    level: str = "pixel"
+
+    @abstractmethod
+    def score(self, signals: Signals, generator: torch.Generator | None = None) -> Tensor:
+        """Rank every pixel of a batch.
+
+        Args:
+            signals: What the model says, B images of H by W pixels.
+            generator: Source of randomness for strategies that need one.
+
+        Returns:
+            B,H,W floating scores, higher = ask first, finite for any finite signals. The score of
+            an image does not depend on the other images of its batch.
+
+        Raises:
+            SignalError: A required signal is missing or not finite.
+        """
+
+    def prepare(self, pool: Iterable[Signals]) -> None:
+        """Look at the whole pool before a round; most strategies need not."""
+        del pool
+
+    def check(self, signals: Signals) -> None:
+        """Raise `SignalError` unless all that the strategy requires is there and finite."""
+        signals.require(self.requires, asked_by=type(self).__name__)
+
+
+def check_radius(strategy: str, radius: int) -> None:
+    """Raise `ValueError` unless the window radius is a whole number of pixels, 0 or more."""
+    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
+        raise ValueError(
+            f"{strategy}: radius is {radius!r}; it must be a whole number of pixels, 0 or more"
+        )
+
+
+def check_choice(strategy: str, option: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless the value of an option is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{strategy}: {option} is {value!r}; it must be {' or '.join(allowed)}")

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from alseg.cli.image_files import find_images
+from alseg.cli.main import main
+from alseg.data import load_label_space
+from alseg.errors import DatasetError
+
+
+def write_image(path, size=(48, 64), value=90):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size, 3), value, np.uint8)).save(path)
+    return path
+
+
+def names_of(found, folder):
+    return {name: str(path.relative_to(folder.resolve())) for name, path in found.items()}
+
+
+def test_labels_and_overlays_are_written_at_the_size_of_the_image(
+    constant_checkpoint, tmp_path, capsys
+):
+    write_image(tmp_path / "photos/one.jpg")
+    write_image(tmp_path / "photos/deeper/two.png", size=(50, 70))
+    out = tmp_path / "out"
+    arguments = [str(constant_checkpoint), str(tmp_path / "photos"), "-o", str(out)]
+    assert main(["predict", *arguments, "--device", "cpu"]) == 0
+
+    for name, size in {"one": (48, 64), "deeper/two": (50, 70)}.items():
+        label = Image.open(out / f"labels/{name}.png")
+        assert label.mode == "L"
+        assert np.array_equal(label, np.full(size, 3))
+        overlay = np.asarray(Image.open(out / f"overlays/{name}.png"))
+        road = np.array(load_label_space("camvid11").colors[3])
+        assert overlay.shape[0] > size[0]
+        assert overlay.shape[1] == size[1]
+        assert np.abs(overlay[: size[0]] - (90 + road) / 2).max() <= 2
+    assert "2 images" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_image_is_left_out_and_counted(constant_checkpoint, tmp_path, capsys):
+    write_image(tmp_path / "photos/good.png")
+    (tmp_path / "photos/bad.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    arguments = [str(constant_checkpoint), str(tmp_path / "photos"), "-o", str(out)]
+    assert main(["predict", *arguments, "--device", "cpu"]) == 1
+    err = capsys.readouterr().err
+    assert "bad.png" in err
+    assert "1 file was left out" in err
+    assert [path.name for path in (out / "labels").iterdir()] == ["good.png"]
+
+
+def test_a_missing_checkpoint_is_told_before_anything_is_written(tmp_path, capsys):
+    image = write_image(tmp_path / "a.png")
+    out = tmp_path / "out"
+    assert main(["predict", str(tmp_path / "no.ckpt"), str(image), "-o", str(out)]) == 2
+    assert "There is no checkpoint" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, capsys):
+    image = write_image(tmp_path / "a.png")
+    assert main(["predict", str(image), str(image), "-o", str(tmp_path / "out")]) == 2
+    assert "is not a checkpoint" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_refused(constant_checkpoint, tmp_path, capsys):
+    image = write_image(tmp_path / "a.png")
+    arguments = [str(constant_checkpoint), str(image), "-o", str(tmp_path / "out")]
+    assert main(["predict", *arguments, "--device", "abacus"]) == 2
+    assert "'abacus'" in capsys.readouterr().err
+
+
+def test_evaluate_measures_what_the_labels_say(constant_checkpoint, tmp_path, capsys):
+    label = np.full((48, 64), 3, np.uint8)
+    label[:12] = 0
+    label[12:24, :32] = 255
+    write_image(tmp_path / "images/test/a.png")
+    (tmp_path / "labels/test").mkdir(parents=True)
+    Image.fromarray(label).save(tmp_path / "labels/test/a.png")
+    arguments = [str(constant_checkpoint), "--target", f"camvid:{tmp_path}"]
+    assert main(["evaluate", *arguments, "--device", "cpu", "--workers", "0"]) == 0
+    out = capsys.readouterr().out
+    # 768 pixels of sky, 1920 of road and 384 of void; all are called road.
+    table = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    assert table["road"] == ["71.4", "%"]
+    assert table["sky"] == ["0.0", "%"]
+    assert table["car"] == ["-"]
+    assert table["mIoU"] == ["35.7", "%"]
+    assert table["pixel"] == ["accuracy", "71.4", "%"]
+
+
+def test_evaluate_asks_for_labels(constant_checkpoint, tmp_path, capsys):
+    write_image(tmp_path / "images/test/a.png")
+    arguments = [str(constant_checkpoint), "--target", f"camvid:{tmp_path}", "--split", "test"]
+    assert main(["evaluate", *arguments]) == 2
+    assert "has no labels" in capsys.readouterr().err
+
+
+def test_evaluate_needs_a_target(capsys):
+    assert main(["evaluate", "some.ckpt"]) == 2
+    assert "--target" in capsys.readouterr().err
+
+
+def test_a_folder_keeps_its_structure_and_a_file_its_name(tmp_path):
+    write_image(tmp_path / "a/x.png")
+    write_image(tmp_path / "a/deep/y.JPG")
+    write_image(tmp_path / "b/z.png")
+    (tmp_path / "a/notes.txt").write_text("not an image")
+    found = find_images([str(tmp_path / "a"), str(tmp_path / "b/z.png")], tmp_path / "out")
+    assert names_of(found, tmp_path) == {"x": "a/x.png", "deep/y": "a/deep/y.JPG", "z": "b/z.png"}
+
+
+def test_equal_names_in_two_folders_are_told_apart(tmp_path):
+    for folder in ("cam0", "cam1"):
+        write_image(tmp_path / folder / "0001.png")
+    found = find_images([str(tmp_path / "cam0"), str(tmp_path / "cam1")], tmp_path / "out")
+    assert set(found) == {"cam0/0001", "cam1/0001"}
+
+
+def test_equal_names_of_two_formats_are_told_apart(tmp_path):
+    write_image(tmp_path / "a/x.png")
+    write_image(tmp_path / "a/x.jpg")
+    assert set(find_images([str(tmp_path / "a")], tmp_path / "out")) == {"x.png", "x.jpg"}
+
+
+def test_an_image_named_twice_is_segmented_once(tmp_path):
+    image = write_image(tmp_path / "a/x.png")
+    assert list(find_images([str(tmp_path / "a"), str(image)], tmp_path / "out")) == ["x"]
+
+
+def test_earlier_results_inside_the_folder_are_left_alone(tmp_path):
+    write_image(tmp_path / "a/x.png")
+    write_image(tmp_path / "a/out/overlays/x.png")
+    assert list(find_images([str(tmp_path / "a")], tmp_path / "a/out")) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("nowhere", "no file or folder"), (".", "no image in")]
+)
+def test_nothing_to_segment_is_refused(path, words, tmp_path):
+    with pytest.raises(DatasetError, match=words):
+        find_images([str(tmp_path / path)], tmp_path / "out")

@@ -1,0 +1,228 @@
+"""From images and labels to tensors."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch.utils.data import DataLoader, Dataset
+
+from alseg.data.transforms import AUGMENTATIONS, TrainTransform, denormalise, eval_transform
+from alseg.errors import ConfigError
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+LABEL = np.random.default_rng(1).integers(0, 11, (60, 80), dtype=np.uint8)
+# Every pixel of this image tells where it lies: its row, its column, nothing.
+PLACES = np.stack([*np.mgrid[0:60, 0:80], np.zeros((60, 80))], axis=2).astype(np.uint8)
+PLACES_LABEL = (PLACES[..., 0] // 3 * 7 + PLACES[..., 1] // 3).astype(np.uint8)
+
+
+@pytest.fixture(scope="module", params=AUGMENTATIONS)
+def transform(request):
+    return TrainTransform((33, 41), augment=request.param)
+
+
+def test_a_sample_has_the_types_and_shapes_that_training_expects(transform):
+    sample = transform(IMAGE, LABEL, 0)
+    assert sample["image"].dtype == torch.float32
+    assert sample["image"].shape == (3, 33, 41)
+    assert sample["label"].dtype == torch.int64
+    assert sample["label"].shape == (33, 41)
+    assert sample["image"].is_contiguous()
+    assert sample["label"].is_contiguous()
+
+
+def test_the_same_seed_gives_the_same_sample_whatever_came_before(transform):
+    first = [transform(IMAGE, LABEL, seed) for seed in range(12)]
+    for seed in reversed(range(12)):
+        again = transform(IMAGE, LABEL, seed)
+        assert torch.equal(again["image"], first[seed]["image"])
+        assert torch.equal(again["label"], first[seed]["label"])
+
+
+def test_the_arrays_of_the_caller_stay_as_they_are(transform):
+    image, label = IMAGE.copy(), LABEL.copy()
+    for seed in range(6):
+        sample = transform(image, label, seed)
+        sample["image"].zero_()
+        sample["label"].zero_()
+    assert np.array_equal(image, IMAGE)
+    assert np.array_equal(label, LABEL)
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+def test_nothing_is_shared_with_the_caller_without_a_resize(augment):
+    keeps = TrainTransform(None, augment=augment)
+    image, label = IMAGE.copy(), LABEL.copy()
+    for seed in range(6):
+        sample = keeps(image, label, seed)
+        sample["image"].zero_()
+        sample["label"].zero_()
+    assert np.array_equal(image, IMAGE)
+    assert np.array_equal(label, LABEL)
+
+
+@pytest.mark.parametrize("augment", ["light", "strong"])
+def test_seeds_differ_and_flip_image_and_label_together(augment):
+    augmented = TrainTransform((30, 40), augment=augment)
+    label = np.zeros((60, 80), dtype=np.uint8)
+    label[:, 40:] = 1
+    image = np.where(label[..., None] == 0, 200, 50).astype(np.uint8).repeat(3, axis=2)
+    flipped = 0
+    looks = set()
+    for seed in range(40):
+        sample = augmented(image, label, seed)
+        bright, dark = (sample["image"][:, sample["label"] == i].mean() for i in (0, 1))
+        assert bright > dark + 0.5
+        flipped += int(sample["label"][0, 0] == 1)
+        looks.add(round(float(bright), 4))
+    assert 8 <= flipped <= 32
+    assert len(looks) > 20
+
+
+def test_strong_changes_more_than_light():
+    change = {}
+    for augment in ("light", "strong"):
+        augmented = TrainTransform(None, augment=augment)
+        image = np.broadcast_to(np.array([90, 140, 60], dtype=np.uint8), (24, 24, 3)).copy()
+        samples = [augmented(image, LABEL[:24, :24], seed)["image"] for seed in range(60)]
+        change[augment] = torch.stack([s.mean(dim=(1, 2)) for s in samples]).std(dim=0).mean()
+    assert change["strong"] > 1.5 * change["light"] > 0
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+def test_every_asked_for_region_is_in_every_full_sample(augment):
+    label = np.full((360, 480), 255, dtype=np.uint8)
+    for region in range(240):
+        row, column = 1 + region // 20 * 29, 1 + region % 20 * 23
+        label[row : row + 3, column : column + 3] = region
+    full = TrainTransform((180, 240), augment=augment)
+    image = np.zeros((360, 480, 3), dtype=np.uint8)
+    for seed in range(4):
+        assert set(full(image, label, seed)["label"].unique().tolist()) == {*range(240), 255}
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**40), height=st.integers(1, 60), width=st.integers(1, 80))
+def test_a_crop_at_full_resolution_is_a_piece_of_the_image_and_its_label(seed, height, width):
+    sample = TrainTransform(None, crop=(height, width), augment="none")(PLACES, PLACES_LABEL, seed)
+    image = denormalise(sample["image"])
+    top, left = int(image[0, 0, 0]), int(image[0, 0, 1])
+    window = np.s_[top : top + height, left : left + width]
+    assert np.array_equal(image, PLACES[window])
+    assert np.array_equal(sample["label"].numpy(), PLACES_LABEL[window])
+
+
+def test_crops_reach_every_edge():
+    cropped = TrainTransform(None, crop=(58, 78), augment="none")
+    corners = {
+        tuple(denormalise(cropped(PLACES, PLACES_LABEL, seed)["image"])[0, 0, :2].tolist())
+        for seed in range(200)
+    }
+    assert corners == {(row, column) for row in range(3) for column in range(3)}
+
+
+def test_a_crop_of_a_resized_image_shows_that_share_of_it():
+    cropped = TrainTransform((30, 40), crop=(15, 10), augment="none")
+    for seed in range(20):
+        image = denormalise(cropped(PLACES, PLACES_LABEL, seed)["image"])
+        assert image.shape == (15, 10, 3)
+        # Each output pixel averages 2×2 of the input: rows 2r and 2r+1 give 2r + 0.5.
+        steps = np.diff(image.astype(int), axis=0)[..., 0]
+        assert (np.abs(steps - 2) <= 1).all()
+        assert abs(int(image[-1, 0, 0]) - int(image[0, 0, 0]) - 28) <= 1
+        assert abs(int(image[0, -1, 1]) - int(image[0, 0, 1]) - 18) <= 1
+
+
+def test_a_zoom_enlarges_by_up_to_its_factor():
+    zoomed = TrainTransform((60, 80), zoom=2.0, augment="none")
+    extents = []
+    for seed in range(100):
+        rows = denormalise(zoomed(PLACES, PLACES_LABEL, seed)["image"])[..., 0]
+        extents.append(int(rows.max()) - int(rows.min()) + 1)
+    assert 29 <= min(extents) < 33
+    assert 55 < max(extents) <= 60
+
+
+def test_shrinking_averages_and_normalising_is_imagenet_s():
+    checkers = np.indices((8, 8)).sum(axis=0) % 2 * 255
+    image = np.repeat(checkers[..., None], 3, axis=2).astype(np.uint8)
+    small = eval_transform(image, (4, 4))
+    grey = 128 / 255
+    expected = [(grey - 0.485) / 0.229, (grey - 0.456) / 0.224, (grey - 0.406) / 0.225]
+    assert torch.allclose(small, torch.tensor(expected)[:, None, None].expand(3, 4, 4), atol=1e-5)
+
+
+@settings(deadline=None)
+@given(image=arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8), st.just(3))))
+def test_denormalising_gives_the_picture_back(image):
+    assert np.array_equal(denormalise(eval_transform(image, None)), image)
+
+
+def test_training_and_evaluation_see_the_same_pixels():
+    sample = TrainTransform((31, 47), augment="none")(IMAGE, LABEL, 5)
+    assert torch.equal(sample["image"], eval_transform(IMAGE, (31, 47)))
+
+
+class Seeded(Dataset):
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, seed):
+        return self.transform(IMAGE, LABEL, seed)["image"]
+
+
+def test_a_worker_makes_the_same_samples_as_the_main_process(transform):
+    data = Seeded(transform)
+    here = torch.stack([data[seed] for seed in range(4)])
+    torch.manual_seed(12345)
+    loader = DataLoader(data, batch_size=4, num_workers=1, multiprocessing_context="fork")
+    assert torch.equal(next(iter(loader)), here)
+
+
+def test_it_survives_pickling_for_workers_that_are_spawned(transform):
+    copy = pickle.loads(pickle.dumps(transform))
+    assert torch.equal(copy(IMAGE, LABEL, 3)["image"], transform(IMAGE, LABEL, 3)["image"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": (30, 40), "crop": (31, 40)}, r"crop of 31x40 .* does not fit .* 30x40"),
+        ({"size": (30, 40), "zoom": 0.5}, r"zoom of 0\.5"),
+        ({"size": (30, 40), "zoom": float("nan")}, "zoom of nan"),
+        ({"size": (30, 40), "augment": "lihgt"}, "Did you mean 'light'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainTransform(**arguments)
+
+
+def test_a_crop_larger_than_an_image_is_refused():
+    with pytest.raises(ConfigError, match="does not fit"):
+        TrainTransform(None, crop=(61, 10), augment="none")(IMAGE, LABEL, 0)
+
+
+def test_albumentations_is_imported_only_for_augmentation_and_never_asks_the_network():
+    program = (
+        "import os, sys; os.environ.pop('NO_ALBUMENTATIONS_UPDATE', None); "
+        "from alseg.data.transforms import TrainTransform; TrainTransform((9, 9), augment='none'); "
+        "assert 'albumentations' not in sys.modules; TrainTransform((9, 9)); "
+        "assert 'albumentations' in sys.modules; print(os.environ['NO_ALBUMENTATIONS_UPDATE'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("1", 0), done.stderr

@@ -1,0 +1,151 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from alseg.errors import AlsegError, ConfigError
+from alseg.models import Prediction, Segmenter, build_optimizer, create_segmenter
+from alseg.models.segmenter import crop_to_cover
+
+ARCHITECTURES = [
+    ("deeplabv3plus", "mobilenet_v2", 4),
+    ("DeepLabV3Plus", "resnet18", 4),
+    ("deeplabv3", "resnet18", 8),
+    ("unet", "resnet18", 1),
+    ("fpn", "efficientnet-b0", 4),
+    ("segformer", "mit_b0", 4),
+    ("upernet", "mobilenet_v2", 4),
+    ("pan", "resnet18", 4),
+    ("pspnet", "resnet18", 8),
+    ("deeplabv3plus", "tu-resnet18", 4),
+    ("dpt", "tu-vit_tiny_patch16_224", 2),
+]
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(("architecture", "encoder", "stride"), ARCHITECTURES)
+def test_predictions_of_any_size_cover_the_image(architecture, encoder, stride):
+    segmenter = create_segmenter(architecture, encoder, "none", 5, head="hyperbolic").eval()
+    for height, width in [(97, 131), (60, 80), (1, 2)]:
+        with torch.no_grad():
+            prediction = segmenter(torch.randn(2, 3, height, width))
+        shape = (-(-height // stride), -(-width // stride))
+        assert prediction.logits.shape == (2, 5, *shape)
+        assert prediction.radius.shape == (2, *shape)
+        assert prediction.logits.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(97, 131), (96, 128), (100, 133), (64, 33), (360, 480)])
+def test_cropped_maps_lie_where_the_image_is(size):
+    stride, padded = 4, tuple(-(-n // 32) * 32 for n in size)
+    rows, columns = (torch.arange(n // stride) * stride + (stride - 1) / 2 for n in padded)
+    maps = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
+    cropped = crop_to_cover(maps, size, padded)[0]
+    for axis, length in enumerate(size):
+        cells = cropped.shape[1 + axis]
+        assert cells == -(-length // stride)
+        centres = (torch.arange(cells) + 0.5) * length / cells - 0.5
+        found = cropped[axis].select(1 - axis, 0)
+        # The first centre may lie outside the centres of the given cells: it is the border's.
+        torch.testing.assert_close(found[1:], centres[1:], rtol=1e-5, atol=1e-3)
+        assert abs(found[0] - centres[0]) < 0.5 / cells * stride
+
+
+@pytest.mark.parametrize("size", [(97, 131), (90, 122), (96, 160)])
+def test_resized_predictions_are_in_place(size):
+    """A network that only averages 4×4 blocks gives a smooth image back, without a shift."""
+
+    class AsLogits(nn.Module):
+        def forward(self, features):
+            return Prediction(features)
+
+    segmenter = Segmenter(nn.AvgPool2d(4), AsLogits(), stride=32)
+    rows, columns = (torch.arange(n, dtype=torch.float32) for n in size)
+    image = torch.stack([*torch.meshgrid(rows, columns, indexing="ij"), torch.zeros(size)])[None]
+    resized = functional.interpolate(
+        segmenter(image).logits, size=size, mode="bilinear", align_corners=False
+    )
+    inside = (..., slice(8, -8), slice(8, -8))
+    torch.testing.assert_close(resized[inside], image[inside], rtol=0, atol=1e-3)
+
+
+def test_a_size_that_needs_no_padding_changes_nothing():
+    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", "none", 5).eval()
+    images = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        features = segmenter.network.decoder(segmenter.network.encoder(images))
+        expected = segmenter.head(features).logits
+        assert torch.equal(segmenter(images).logits, expected)
+    assert segmenter(images).radius is None
+
+
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+def test_parameters_are_split_between_backbone_and_head(head):
+    segmenter = create_segmenter("fpn", "resnet18", "none", 5, head=head)
+    backbone = {id(p) for p in segmenter.backbone_parameters()}
+    of_head = {id(p) for p in segmenter.head_parameters()}
+    assert not backbone & of_head
+    assert backbone | of_head == {id(p) for p in segmenter.parameters()}
+
+
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+def test_one_batch_is_learnt(head):
+    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", "none", 3, head=head)
+    optimizer = build_optimizer(segmenter, "adam", 3e-3)
+    labels = torch.randint(0, 3, (2, 4, 4)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    images = functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()
+    losses = []
+    for _ in range(12):
+        logits = functional.interpolate(segmenter(images).logits, size=labels.shape[1:])
+        losses.append(loss := functional.cross_entropy(logits, labels))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+def test_bfloat16_autocast_trains_without_nan(head):
+    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", "none", 3, head=head)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = segmenter(torch.randn(2, 3, 50, 70))
+        loss = functional.cross_entropy(prediction.logits, torch.zeros(2, 13, 18).long())
+    assert prediction.logits.dtype == torch.float32
+    loss.backward()
+    gradients = [p.grad for p in segmenter.parameters() if p.requires_grad]
+    assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+def test_a_checkpoint_restores_the_predictions(head, tmp_path):
+    first, second = (
+        create_segmenter("fpn", "resnet18", "none", 4, head=head).eval() for _ in range(2)
+    )
+    torch.save(first.state_dict(), tmp_path / "weights.pt")
+    second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    images = torch.randn(1, 3, 32, 32)
+    assert torch.equal(first(images).logits, second(images).logits)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("deeplabv3+", "resnet18", "none", 5), "Did you mean deeplabv3 or deeplabv3plus"),
+        (
+            ("unet", "resnet19", "none", 5),
+            r"encoder 'resnet19'. Did you mean resnet18.*densenet121",
+        ),
+        (("unet", "tu-resnet19", "none", 5), r"Did you mean tu-resnet1"),
+        (("linknet", "mit_b0", "none", 5), "cannot build linknet on mit_b0"),
+        (("unet", "resnet18", "none", 1), "at least 2 classes and got 1"),
+        (("unet", "resnet18", "none", 5, "hyperbolc"), "Did you mean hyperbolic"),
+    ],
+)
+def test_what_cannot_be_built_is_an_error_of_ours(arguments, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        create_segmenter(*arguments)
+    assert isinstance(raised.value, AlsegError)
