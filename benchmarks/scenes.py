@@ -10,7 +10,7 @@ from alseg.data.scenes import DOMAINS, render_scene
 
 
 def images_per_second(domain: str, count: int = 20, repeats: int = 4) -> float:
-    """Render `count` scenes; each counts with its fastest of `repeats`, undisturbed by neighbours."""
+    """Render `count` scenes and take the processor time of the fastest of `repeats` for each."""
     render_scene(domain, 0, 0)
     total = 0.0
     for index in range(1, count + 1):

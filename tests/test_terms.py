@@ -3,13 +3,13 @@ import torch
 
 from alseg.terms import PROTOCOLS, View, build_terms, masked_cross_entropy
 
-WEIGHTS = dict(
-    source_weight=1.0,
-    target_weight=1.0,
-    consistency_weight=0.1,
-    negative_weight=1.0,
-    negative_threshold=0.05,
-)
+WEIGHTS = {
+    "source_weight": 1.0,
+    "target_weight": 1.0,
+    "consistency_weight": 0.1,
+    "negative_weight": 1.0,
+    "negative_threshold": 0.05,
+}
 
 
 def test_cross_entropy_is_the_mean_over_the_labelled_pixels():

@@ -40,7 +40,7 @@ def local_consistency_loss(
         ValueError: ``where`` is neither of the two.
 
     Source:
-        Xie et al., RIPU, CVPR 2022 (arXiv 2111.12940), eq. 6.
+        Xie et al., RIPU, CVPR 2022 (arXiv 2111.12940), and its published program.
     """
     if where not in ("boundary", "all"):
         raise ValueError(f"where is {where!r}; choose 'boundary' or 'all'.")
@@ -69,7 +69,7 @@ def negative_learning_loss(logits: Tensor, threshold: float = 0.05) -> Tensor:
         A scalar; 0 with a gradient of 0 when no probability is below the threshold.
 
     Source:
-        Xie et al., RIPU, CVPR 2022 (arXiv 2111.12940), eq. 7.
+        Xie et al., RIPU, CVPR 2022 (arXiv 2111.12940), and its published program.
     """
     with torch.autocast(logits.device.type, enabled=False):
         probabilities = _at_least_float32(logits).softmax(1)

@@ -241,8 +241,9 @@ class SegmentationModule(L.LightningModule):
 
         def factor(step: int) -> float:
             if step < warmup:
-                return (step + 1) / warmup
-            return max(0.0, 1 - (step - warmup) / max(1, total - warmup)) ** float(power)
+                return float((step + 1) / warmup)
+            left = 1 - (step - warmup) / max(1, total - warmup)
+            return float(max(0.0, left) ** power)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {

@@ -191,7 +191,7 @@ def test_what_is_recorded_is_what_was_asked(run):
         assert store.regions == sum(result.regions for result in run.results)
 
 
-@slow_enough
+@settings(slow_enough, max_examples=12)
 @given(runs)
 def test_the_number_of_processes_changes_nothing(run):
     stores = []
@@ -258,6 +258,27 @@ def test_scope_pool_takes_the_best_regions_wherever_they_are(run, ranks, constan
             for row, column in zip(table.rows, table.columns, strict=True) if table else ():
                 found.add((index, int(row), int(column)))
         assert found == set(expected)
+
+
+@slow_enough
+@given(runs, st.data())
+def test_no_region_lies_within_the_exclusion_of_another_of_any_round(run, data):
+    run.exclusion = data.draw(st.none() | st.integers(run.radius, 2 * run.radius + 3))
+    exclusion = 2 * run.radius if run.exclusion is None else run.exclusion
+    with tempfile.TemporaryDirectory() as folder:
+        run.go(folder)
+        for name in run.truth:
+            tables = [run.store.queries(name, number) for number in range(1, run.rounds + 1)]
+            centres = np.array(
+                [
+                    centre
+                    for table in tables
+                    if table
+                    for centre in zip(table.rows, table.columns, strict=True)
+                ]
+            ).reshape(-1, 2)
+            distance = np.abs(centres[:, None] - centres).max(axis=-1)
+            assert (distance + np.eye(len(centres)) * 1000 > exclusion).all()
 
 
 def test_remainders_reach_the_images_that_were_left_out(tmp_path):

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from tests.toys import SPACE, Toy
 
 from alseg.active import ActiveLoop, LabelStore
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError
 from alseg.module import SegmentationModule
-from tests.toys import SPACE, Toy
 
 
 def module(**settings):
@@ -17,7 +17,7 @@ def module(**settings):
 
 
 def data(target, **settings):
-    defaults = dict(source=Toy(6, seed=1), test=Toy(3, split="test"), batch_size=2)
+    defaults = {"source": Toy(6, seed=1), "test": Toy(3, split="test"), "batch_size": 2}
     return SegmentationDataModule(target=target, **{**defaults, **settings})
 
 
@@ -107,9 +107,7 @@ class Stop(Callback):
 @pytest.mark.parametrize("stopped_at", [1, 3, 4, 5])
 def test_a_resumed_run_ends_with_the_store_and_weights_of_a_run_never_stopped(tmp_path, stopped_at):
     def run(folder, *callbacks):
-        loop = ActiveLoop(
-            "ripu", 0.05, rounds=3, progress=False, checkpoint=folder / "last.ckpt"
-        )
+        loop = ActiveLoop("ripu", 0.05, rounds=3, progress=False, checkpoint=folder / "last.ckpt")
         network = module()
         runner = trainer(folder, *callbacks, loop, steps=6)
         last = folder / "last.ckpt"

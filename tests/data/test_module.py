@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.toys import Toy
 
 from alseg.data.module import (
     EvaluationSamples,
@@ -12,7 +13,6 @@ from alseg.data.module import (
     TrainingStream,
 )
 from alseg.data.transforms import TrainTransform
-from tests.toys import Toy
 
 
 @given(
@@ -28,7 +28,9 @@ def test_ranks_together_pass_through_the_whole_domain_before_they_repeat(
         list(StepSampler(count, batch, 3, 0, steps, rank=rank, world_size=world))
         for rank in range(world)
     ]
-    seen = [key[0] for step in range(steps) for rank in range(world) for key in samplers[rank][step]]
+    seen = [
+        key[0] for step in range(steps) for rank in range(world) for key in samplers[rank][step]
+    ]
     for start in range(0, len(seen) - count + 1, count):
         assert sorted(seen[start : start + count]) == list(range(count))
 
@@ -46,9 +48,7 @@ def test_samples_of_one_image_are_augmented_differently_each_time():
 
 @given(count=st.integers(0, 30), world=st.integers(1, 6))
 def test_shards_hold_every_image_once(count, world):
-    shards = [
-        list(ShardSampler(count, rank, world, at_least_one=False)) for rank in range(world)
-    ]
+    shards = [list(ShardSampler(count, rank, world, at_least_one=False)) for rank in range(world)]
     assert sorted(index for one in shards for index in one) == list(range(count))
 
 

@@ -157,7 +157,7 @@ def test_lamps_and_windows_shine_at_dusk():
 
 def test_fog_takes_the_contrast_of_the_distance_and_leaves_the_near():
     def contrast(domain, rows):
-        bands = [render_scene(domain, 11, i, (180, 240))[0][rows] for i in range(10)]
+        bands = [render_scene(domain, 11, i, (180, 240))[0][rows] for i in range(6)]
         return np.mean([band.astype(float).mean(axis=2).std() for band in bands])
 
     far, near = slice(60, 100), slice(150, 180)
@@ -169,7 +169,7 @@ def test_fog_takes_the_contrast_of_the_distance_and_leaves_the_near():
 
 def test_the_other_camera_sees_other_colours_and_darkens_towards_the_corners():
     def mean(domain):
-        return np.mean([render_scene(domain, 11, i, (180, 240))[0] for i in range(10)], axis=0)
+        return np.mean([render_scene(domain, 11, i, (180, 240))[0] for i in range(6)], axis=0)
 
     def fall_off(image):
         return image[:15, :15].mean() / image[:15, 110:130].mean()
@@ -184,8 +184,8 @@ def test_the_other_camera_sees_other_colours_and_darkens_towards_the_corners():
 
 def test_the_other_camera_blurs():
     def sharpness(domain):
-        images = [render_scene(domain, 11, i)[0].astype(float).mean(axis=2) for i in range(4)]
-        steps = [np.abs(np.diff(image[:200], axis=1)) / image.std() for image in images]
+        images = [render_scene(domain, 11, i, (180, 240))[0].mean(axis=2) for i in range(6)]
+        steps = [np.abs(np.diff(image[:100], axis=1)) / image.std() for image in images]
         return np.mean([np.quantile(step, 0.99) for step in steps])
 
     assert sharpness("camera") < 0.7 * sharpness("sim")
@@ -231,8 +231,7 @@ def test_no_two_splits_domains_seeds_or_indices_show_the_same_street():
         Scenes(domain, split, size=(32, 40), count=2, seed=seed).label(index).tobytes()
         for domain in DOMAINS
         for split in ("train", "val", "test")
-        for seed in (0, 1)
-        for index in (0, 1)
+        for seed, index in ((0, 0), (0, 1), (1, 0))
     ]
     assert len(set(seen)) == len(seen)
 

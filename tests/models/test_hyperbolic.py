@@ -49,7 +49,7 @@ def test_published_reweighting_is_the_perceptron_pixel_by_pixel():
     for image, result in zip(features, module(features), strict=True):
         outputs = []
         for pixel in image.flatten(1).T:
-            hidden = first.weight[:, :, 0, 0] @ pixel + first.bias
+            hidden = first.weight[:, :, 0, 0] @ pixel
             hidden = (hidden - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
             outputs.append(module.output.weight @ hidden.clamp(min=0) + module.output.bias)
         weights = torch.stack(outputs).mean(0).clamp(min=1e-5)

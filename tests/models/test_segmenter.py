@@ -8,8 +8,7 @@ from alseg.models import Prediction, Segmenter, build_optimizer, create_segmente
 from alseg.models.segmenter import crop_to_cover
 
 ARCHITECTURES = [
-    ("deeplabv3plus", "mobilenet_v2", 4),
-    ("DeepLabV3Plus", "resnet18", 4),
+    ("DeepLabV3Plus", "mobilenet_v2", 4),
     ("deeplabv3", "resnet18", 8),
     ("unet", "resnet18", 1),
     ("fpn", "efficientnet-b0", 4),

@@ -45,8 +45,15 @@ def test_the_published_file_gives_every_tensor_of_the_encoder(shared):
     assert same(segmenter.network.encoder, torch.load(path, weights_only=True))
 
 
-@pytest.mark.parametrize("prefix", ["", "encoder.", "module.", "model.encoder.", "a.b.c."])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    ("prefix", "dtype"),
+    [
+        ("", torch.float64),
+        ("encoder.", torch.float32),
+        ("module.", torch.float16),
+        ("model.encoder.", torch.bfloat16),
+    ],
+)
 def test_keys_with_any_prefix_and_any_float_type_are_taken(resnet18, save, prefix, dtype):
     state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in resnet18.items()}
     target = encoder()

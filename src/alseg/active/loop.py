@@ -16,7 +16,8 @@ from tqdm import tqdm
 from alseg.active.acquisition import RoundResult, acquire_round
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
-from alseg.active.store import LabelStore, PoolImage
+from alseg.active.records import PoolImage
+from alseg.active.store import LabelStore
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError
 from alseg.module import SegmentationModule

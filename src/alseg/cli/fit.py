@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
 from alseg.settings import all_settings
-from alseg_strategies import create
+from alseg_strategies import Strategy, create, options
+
+_log = logging.getLogger("alseg")
+
+DEMO = Path(__file__).parent.parent / "demo.yaml"
+"""The settings of the run on the embedded scenes."""
+
+OF_THE_MACHINE = ("resume", "accelerator", "devices", "num_nodes", "workers", "progress")
+"""The settings that may differ when a run is resumed."""
 
 ABOUT = """Train a segmentation network for the target and spend a labelling budget on the way.
 With no data named it runs on the embedded scenes."""
@@ -28,35 +38,64 @@ def run(argv: Sequence[str]) -> int:
     )
     settings, arguments = parser.parse(argv)
     if settings.get("resume") is not None:
-        kept = Path(settings["resume"]) / "config.yaml"
-        if not kept.is_file():
-            raise ConfigError(
-                f"{settings['resume']} holds no run to resume: there is no {kept}. Name the folder "
-                "that the run printed when it started."
-            )
-        settings = {**parser.read(kept), **settings}
+        settings = _resumed(parser, settings)
+    elif not {"source", "target"} & settings.keys():
+        demo = parser.read(DEMO)
+        _log.info(
+            "No --source and no --target: running on the embedded scenes, %s -> %s.",
+            demo["source"],
+            demo["target"],
+        )
+        settings = {**demo, **settings}
     config = checked_config(settings)
     if arguments["print_config"]:
         print(dump_config(config), end="")
         return 0
 
     # What trains takes seconds to import; a setting that is wrong is answered before that.
-    _check_strategy(config)
+    strategy = _strategy(config)
     from alseg.cli.training import fit_run
 
-    summary = fit_run(config)
+    summary = fit_run(config, strategy)
     if summary:
         print(summary)
     return 0
 
 
-def _check_strategy(config: RunConfig) -> None:
+def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings kept in a run's folder, on the machine that is asked for now."""
+    kept = Path(settings["resume"]) / "config.yaml"
+    if not kept.is_file():
+        raise ConfigError(
+            f"{settings['resume']} holds no run to resume: there is no {kept}. Name the folder "
+            "that the run printed when it started."
+        )
+    before = parser.read(kept)
+    changed = [
+        name
+        for name, value in settings.items()
+        if name not in OF_THE_MACHINE and value != before[name]
+    ]
+    if changed:
+        raise ConfigError(
+            f"A run goes on with the settings it was started with, but {', '.join(changed)} would "
+            f"change. Only {', '.join(OF_THE_MACHINE[1:])} may; for anything else start a new run."
+        )
+    return {**before, **settings}
+
+
+def _strategy(config: RunConfig) -> Strategy | None:
+    """Return the run's strategy, whose windows are those that are labelled unless it says more."""
     from alseg.terms import PROTOCOLS
 
     if not PROTOCOLS[config.protocol].active:
-        return
+        return None
+    chosen = dict(config.strategy_options)
+    if "radius" in options(config.strategy):
+        chosen.setdefault("radius", config.radius)
     try:
-        strategy = create(config.strategy, **config.strategy_options)
+        strategy = create(config.strategy, **chosen)
     except ValueError as error:
         raise ConfigError(f"strategy_options: {error}") from error
     config.head_for(strategy.requires)
+    return strategy

@@ -12,13 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
+
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @dataclass
@@ -45,7 +45,7 @@ class RunFolder:
         if RUN_VARIABLE in os.environ:
             return cls(Path(os.environ[RUN_VARIABLE]))
         path = Path(config.out) if config.out is not None else _new_path(config)
-        if rank_zero_only.rank in (None, 0):
+        if is_first_process():
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise ConfigError(
                     f"{path} is in use. Name another folder with --out, or continue the run in it "
@@ -96,7 +96,7 @@ class RunFolder:
     def record(self, **figures: Any) -> None:
         """Add figures to the summary and write it; only the first rank writes."""
         self.summary.update(figures)
-        if rank_zero_only.rank in (None, 0):
+        if is_first_process():
             draft = self.path / "summary.json.part"
             draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
             draft.replace(self.path / "summary.json")
@@ -113,6 +113,11 @@ class RunFolder:
         known = dict(self.summary.get("seconds", {}))
         known[name] = round(known.get(name, 0.0) + seconds, 2)
         self.record(seconds=known)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first of those that Lightning, torchrun or SLURM started."""
+    return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
 
 
 def _new_path(config: RunConfig) -> Path:

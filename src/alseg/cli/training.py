@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from alseg_strategies import Strategy, create, options
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
@@ -25,6 +24,7 @@ from alseg.data.module import SegmentationDataModule
 from alseg.errors import DatasetError, WeightsError
 from alseg.module import SegmentationModule
 from alseg.terms import PROTOCOLS
+from alseg_strategies import Strategy
 
 log = logging.getLogger("alseg")
 
@@ -46,18 +46,21 @@ class Domains:
     chosen: SegmentationDataset | None
 
 
-def fit_run(config: RunConfig) -> str:
+def fit_run(config: RunConfig, strategy: Strategy | None) -> str:
     """Train as a run's settings say, asking for labels on the way, and report.
 
     A run has up to three parts: a start on the source alone, its evaluation, and the training
     under the protocol with its evaluation. A run that is resumed skips what is finished.
 
+    Args:
+        config: The settings.
+        strategy: What chooses the regions; None where the protocol asks for no labels.
+
     Returns:
         The summary to show to a person; empty on all ranks but the first.
     """
     _quieten_lightning()
-    strategy = _strategy(config)
-    config = _with_head(config, strategy)
+    config = replace(config, head=config.head_for(strategy.requires if strategy else ()))
     domains = open_domains(config)
     L.seed_everything(config.seed, verbose=False)
     module = _module(config, domains, config.protocol)
@@ -67,7 +70,8 @@ def fit_run(config: RunConfig) -> str:
     _start(config, domains, module, folder)
     pictures = RoundPictures(domains.target, folder, config.pictures)
     loop = _active_loop(config, strategy, folder, pictures)
-    trainer = _trainer(config, folder, "training", config.steps, _callbacks(config, domains, folder, loop))
+    callbacks = _callbacks(config, domains, folder, loop)
+    trainer = _trainer(config, folder, "training", config.steps, callbacks)
     pictures.loggers = trainer.loggers
     data = _data_module(config, domains)
     if "before" not in folder.summary:
@@ -118,44 +122,30 @@ def open_domains(config: RunConfig) -> Domains:
         source = open_dataset(
             config.source, "train", label_space=pool.label_space, **config.source_options
         )
-    labelled = {}
-    for split in ("test", "val"):
-        if config.report_split in (None, split) or split == "val":
-            opened = _labelled(target, split, must=config.report_split == split)
-            if opened is not None:
-                labelled[split] = opened
-    report = config.report_split or next(iter(labelled), None)
-    if report is None:
+    usable = {split: _labelled(target, split) for split in ("test", "val")}
+    if config.report_split is not None:
+        reported: SegmentationDataset | None = target(config.report_split)
+    else:
+        reported = usable["test"] or usable["val"]
+    if reported is None or not reported.has_labels:
         raise DatasetError(
-            f"{config.target} has no labelled test or val images to report on. Add some, so that "
-            "it can be seen what the labels bought."
+            f"{config.target} has no labelled images to report on in its "
+            f"{config.report_split or 'test or val'} split. Add some, so that it can be seen what "
+            "the labels bought."
         )
-    chosen = labelled.get("val") if report != "val" else None
-    return Domains(source, pool, labelled[report], chosen)
+    chosen = usable["val"] if reported.split != "val" else None
+    return Domains(source, pool, reported, chosen)
 
 
-def _labelled(target: Any, split: str, *, must: bool) -> SegmentationDataset | None:
+def _labelled(
+    target: Callable[[str], SegmentationDataset], split: str
+) -> SegmentationDataset | None:
     try:
-        opened: SegmentationDataset = target(split)
-    except DatasetError:
-        if must:
-            raise
+        opened = target(split)
+    except DatasetError as error:
+        log.info("Going on without the target's %s split: %s", split, error)
         return None
     return opened if len(opened) and opened.has_labels else None
-
-
-def _strategy(config: RunConfig) -> Strategy:
-    chosen = dict(config.strategy_options)
-    if "radius" in options(config.strategy):
-        chosen.setdefault("radius", config.radius)
-    return create(config.strategy, **chosen)
-
-
-def _with_head(config: RunConfig, strategy: Strategy) -> RunConfig:
-    if config.head is not None:
-        return config
-    needed = PROTOCOLS[config.protocol].active and "radius" in strategy.requires
-    return replace(config, head="hyperbolic" if needed else "linear")
 
 
 def _module(config: RunConfig, domains: Domains, protocol: str) -> SegmentationModule:
@@ -271,9 +261,9 @@ def _data_module(config: RunConfig, domains: Domains) -> SegmentationDataModule:
 
 
 def _active_loop(
-    config: RunConfig, strategy: Strategy, folder: RunFolder, pictures: RoundPictures
+    config: RunConfig, strategy: Strategy | None, folder: RunFolder, pictures: RoundPictures
 ) -> ActiveLoop | None:
-    if not PROTOCOLS[config.protocol].active:
+    if strategy is None:
         return None
     return ActiveLoop(
         strategy,

@@ -7,9 +7,8 @@ import os
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
-from alseg.cli.run_folder import RunFolder
+from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.config import RunConfig, dump_settings
 
 log = logging.getLogger("alseg")
@@ -33,7 +32,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder, part: str) -> WandbLogger
         job_type=config.protocol,
         config=dump_settings(config),
     )
-    if rank_zero_only.rank in (None, 0):
+    if is_first_process():
         run = logger.experiment
         run.define_metric("labelled_fraction")
         for stage in ("val", "test"):

@@ -317,7 +317,8 @@ class SegmentationDataModule(L.LightningDataModule):
                 ``max_steps``.
         """
         trainer = self._trainer()
-        protocol = trainer.lightning_module.protocol
+        module: Any = trainer.lightning_module
+        protocol = module.protocol
         if trainer.max_steps < 1:
             raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
         domains: dict[str, TrainingSamples] = {}
@@ -325,7 +326,7 @@ class SegmentationDataModule(L.LightningDataModule):
             images = self.source if domain == "source" else self.target
             if images is None or len(images) == 0:
                 raise ConfigError(
-                    f"The protocol {trainer.lightning_module.hparams['protocol']!r} trains on the "
+                    f"The protocol {module.hparams['protocol']!r} trains on the "
                     f"{domain}, but the data module has no {domain} images."
                 )
             transform = TrainTransform(

@@ -38,7 +38,7 @@ class HyperbolicHead(nn.Module):
             reweighting.
 
     Source:
-        Franco et al., HALO, ICML 2024 (arXiv 2306.11180), section 4.
+        Franco et al., HALO, ICML 2024 (arXiv 2306.11180), and its published program.
     """
 
     def __init__(
@@ -106,7 +106,9 @@ class FeatureReweighting(nn.Module):
     def __init__(self, dim: int, form: str = "rms") -> None:
         super().__init__()
         self.form = form
-        self.hidden = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.BatchNorm2d(dim), nn.ReLU())
+        self.hidden = nn.Sequential(
+            nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim), nn.ReLU()
+        )
         self.output = nn.Linear(dim, dim)
         # A weight below the clamp learns nothing, which would be half of them around 0.
         nn.init.ones_(self.output.bias)

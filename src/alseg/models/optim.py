@@ -14,6 +14,19 @@ from alseg.models.segmenter import Segmenter
 OPTIMIZERS = ("adam", "sgd")
 
 
+class ResumableRiemannianAdam(geoopt.optim.RiemannianAdam):  # type: ignore[misc]
+    """geoopt's Riemannian Adam whose saved state continues exactly as if never interrupted.
+
+    It counts steps in a Python integer, which torch's Adam turns into a float32 tensor when a
+    state is loaded; the bias corrections then differ in their last digits.
+    """
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for values in self.state.values():
+            values["step"] = int(values["step"])
+
+
 def build_optimizer(
     segmenter: Segmenter,
     name: str,
@@ -61,5 +74,5 @@ def build_optimizer(
         common["momentum"] = momentum
         sgd: type[Optimizer] = geoopt.optim.RiemannianSGD if points else torch.optim.SGD
         return sgd(groups, **common)
-    adam: type[Optimizer] = geoopt.optim.RiemannianAdam if points else torch.optim.Adam
+    adam: type[Optimizer] = ResumableRiemannianAdam if points else torch.optim.Adam
     return adam(groups, **common)

@@ -44,7 +44,16 @@ def top_two_gap(logits: Tensor) -> Tensor:
 
 def predicted_classes(logits: Tensor) -> Tensor:
     """The class of the largest of B,C,H,W logits, the first of equals: B,H,W, int16."""
-    return _by_rows(lambda strip: strip.max(0).indices, logits, torch.int16)
+    num_classes = logits.shape[1]
+    # The first class is worth the most, so the largest worth among the best is the first of them;
+    # several times faster on a processor than an argmax over classes.
+    worth = torch.arange(num_classes, 0, -1, dtype=torch.int16, device=logits.device)
+
+    def first_best(strip: Tensor) -> Tensor:
+        best = strip == strip.amax(0)
+        return num_classes - (best * worth[:, None, None]).amax(0)
+
+    return _by_rows(first_best, logits, torch.int16)
 
 
 def score_dtype(logits: Tensor) -> torch.dtype:

@@ -29,7 +29,7 @@ def window_sum(x: Tensor, radius: int) -> Tensor:
         x = x.to(torch.promote_types(x.dtype, torch.float32))
     else:
         x = x.to(torch.int64)
-    return _window_sum(x, radius)
+    return _axis_sum(_axis_sum(x, radius, -1), radius, -2)
 
 
 def window_count(height: int, width: int, radius: int) -> Tensor:
@@ -78,28 +78,26 @@ def window_entropy(classes: Tensor, num_classes: int, radius: int) -> Tensor:
     """
     height, width = classes.shape[-2:]
     pixels = window_count(height, width, radius).to(classes.device, torch.float32)
-    # The narrowest type that holds a count: the additions are bound by memory.
-    largest = min(2 * radius + 1, height) * min(2 * radius + 1, width)
-    counter = next(
-        dtype
-        for dtype in (torch.uint8, torch.int16, torch.int32)
-        if largest <= torch.iinfo(dtype).max
-    )
+    across = min(2 * radius + 1, width)
+    largest = across * min(2 * radius + 1, height)
     total = torch.zeros(classes.shape, dtype=torch.float32, device=classes.device)
     for index in range(num_classes):
-        counts = _window_sum((classes == index).to(counter), radius).to(torch.float32)
+        in_row = _axis_sum((classes == index).to(_counter(across)), radius, -1)
+        counts = _axis_sum(in_row.to(_counter(largest)), radius, -2).to(torch.float32)
         total += counts.clamp(min=1).log_().mul_(counts)
     return total.div_(pixels).neg_().add_(pixels.log()).clamp_(min=0)
 
 
-def _window_sum(x: Tensor, radius: int) -> Tensor:
-    """`window_sum` in the type of `x`, which must hold the largest sum."""
-    if radius < 0:
-        raise ValueError(f"the window radius is {radius}; it must be 0 or more")
-    return _axis_sum(_axis_sum(x, radius, -1), radius, -2)
+def _counter(largest: int) -> torch.dtype:
+    """The narrowest integer type that holds a count: these additions are bound by memory."""
+    types = (torch.uint8, torch.int16, torch.int32)
+    return next(dtype for dtype in types if largest <= torch.iinfo(dtype).max)
 
 
 def _axis_sum(x: Tensor, radius: int, axis: int) -> Tensor:
+    """Sums along one axis, in the type of `x`, which must hold the largest of them."""
+    if radius < 0:
+        raise ValueError(f"the window radius is {radius}; it must be 0 or more")
     size = x.shape[axis]
     radius = min(radius, max(size - 1, 0))
     width = 2 * radius + 1
