@@ -43,8 +43,8 @@ class SegmentationModule(L.LightningModule):
         protocol: ``source_only``, ``source_target``, ``source_free``, ``target_only`` or
             ``fully_supervised``.
         optimizer: ``adam`` or ``sgd``; with a hyperbolic head their Riemannian forms.
-        learning_rate: For encoder and decoder.
-        head_lr_factor: The head learns at ``learning_rate`` times this.
+        learning_rate: For the encoder.
+        head_lr_factor: Decoder and head learn at ``learning_rate`` times this.
         weight_decay: L2 penalty; not applied to points on the manifold.
         momentum: For ``sgd``.
         warmup_steps: Steps in which the learning rate rises linearly from near 0.
@@ -77,7 +77,7 @@ class SegmentationModule(L.LightningModule):
         reweighting: str = "rms",
         protocol: str = "source_target",
         optimizer: str = "adam",
-        learning_rate: float = 3e-4,
+        learning_rate: float = 1e-4,
         head_lr_factor: float = 10.0,
         weight_decay: float = 0.0,
         momentum: float = 0.9,

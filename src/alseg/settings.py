@@ -95,8 +95,8 @@ class TrainingSettings:
     ] = 400
     batch_size: Annotated[int, "images of each domain in a step and process"] = 8
     optimizer: Annotated[Literal["adam", "sgd"], "optimiser"] = "adam"
-    learning_rate: Annotated[float, "highest learning rate of encoder and decoder"] = 3e-4
-    head_lr_factor: Annotated[float, "the head learns at learning_rate times this"] = 10.0
+    learning_rate: Annotated[float, "highest learning rate of the encoder"] = 1e-4
+    head_lr_factor: Annotated[float, "decoder and head learn at learning_rate times this"] = 10.0
     weight_decay: Annotated[float, "L2 penalty"] = 0.0
     momentum: Annotated[float, "momentum of sgd"] = 0.9
     warmup_steps: Annotated[int, "steps in which the learning rate rises from near 0"] = 0

@@ -5,6 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more of the machine's load than of the code.
+settings.register_profile("alseg-strategies", deadline=None)
+settings.load_profile("alseg-strategies")
 
 
 def window(x, row, column, radius):
@@ -50,7 +55,6 @@ def min_max(x):
 def greedy(score, count, radius, exclusion_radius, unavailable, labelled):
     """Pick the maximum of the whole map again and again: first column, then first row of equals."""
     score = score.copy()
-    height, width = score.shape
     score[unavailable] = -np.inf
     excluded = unavailable.copy()
     covered = labelled.copy()

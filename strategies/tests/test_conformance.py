@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from alseg_strategies import Signals, create, select_regions
-from alseg_strategies.halo import min_max
 
 FILES = {"c19_k1": 1, "c19_k4": 4, "c11_k1": 1}
 NINETEEN_CLASSES = ["c19_k1", "c19_k4"]
@@ -104,10 +103,3 @@ def test_halo_radius(vectors, name):
     assert_agrees(
         term[inside] * (slope * own[inside] + shift), reference["halo_radius_score"][inside]
     )
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_normalised_radius_is_min_max(vectors, name):
-    radius = vectors[name]["radius"]
-    expected = (radius - radius.min()) / (radius.max() - radius.min())
-    assert_agrees(min_max(torch.from_numpy(radius)), expected)

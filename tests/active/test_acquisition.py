@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
-from alseg.active.candidates import Shortlist
+from alseg.active.candidates import Shortlist, pick_candidates
 from alseg.errors import ConfigError, LabelStoreError
 
 CLASSES = ["road", "sky", "car"]
@@ -244,7 +244,7 @@ def one_choice_over_all(run, target):
 @slow_enough
 @given(runs, st.integers(1, 3), st.booleans())
 def test_scope_pool_takes_the_best_regions_wherever_they_are(run, ranks, constant):
-    run.scope, run.rounds, run.ranks, run.sizes = "pool", 1, ranks, run.sizes[:4]
+    run.scope, run.rounds, run.ranks, run.sizes = "pool", 1, ranks, run.sizes + [(16, 20)] * 4
     run.budget = str(min(float(run.budget), 0.1) * 0.9993)
     run.levels = 1 if constant else 10**6
     run.__post_init__()
@@ -279,6 +279,29 @@ def test_no_region_lies_within_the_exclusion_of_another_of_any_round(run, data):
             ).reshape(-1, 2)
             distance = np.abs(centres[:, None] - centres).max(axis=-1)
             assert (distance + np.eye(len(centres)) * 1000 > exclusion).all()
+
+
+@given(seed=st.integers(0, 1000), need=st.floats(-5, 1600), exclusion=st.integers(3, 6))
+def test_candidates_cost_what_they_are_the_first_to_cover(seed, need, exclusion):
+    score = torch.from_numpy(np.random.default_rng(seed).random((40, 40)))
+    nothing = np.zeros((40, 40), dtype=bool)
+    found = pick_candidates(
+        score,
+        need,
+        unit="pixels",
+        radius=3,
+        exclusion_radius=exclusion,
+        asked=nothing,
+        barred=nothing,
+    )
+    covered, costs = nothing.copy(), []
+    for row, column in zip(found.rows, found.columns, strict=True):
+        window = covered[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4]
+        costs.append((~window).sum())
+        window[:] = True
+    assert found.costs.tolist() == costs
+    assert (np.diff(found.scores) <= 0).all()
+    assert sum(costs[:-1]) < max(need, 1)
 
 
 def test_remainders_reach_the_images_that_were_left_out(tmp_path):

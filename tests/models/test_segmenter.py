@@ -83,12 +83,13 @@ def test_a_size_that_needs_no_padding_changes_nothing():
 
 
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
-def test_parameters_are_split_between_backbone_and_head(head):
+def test_parameters_are_split_between_encoder_and_head(head):
     segmenter = create_segmenter("fpn", "resnet18", "none", 5, head=head)
-    backbone = {id(p) for p in segmenter.backbone_parameters()}
+    encoder = {id(p) for p in segmenter.network.encoder.parameters()}
+    assert encoder == {id(p) for p in segmenter.encoder_parameters()}
     of_head = {id(p) for p in segmenter.head_parameters()}
-    assert not backbone & of_head
-    assert backbone | of_head == {id(p) for p in segmenter.parameters()}
+    assert not encoder & of_head
+    assert encoder | of_head == {id(p) for p in segmenter.parameters()}
 
 
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])

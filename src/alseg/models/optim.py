@@ -37,8 +37,9 @@ def build_optimizer(
 ) -> Optimizer:
     """Return the optimiser of a segmenter's trainable parameters.
 
-    The groups are ``backbone`` at the learning rate, ``head`` at the multiplied rate, and, for a
-    hyperbolic head, ``points``: its class points, which move by Riemannian steps at the head's
+    The groups are ``encoder`` at the learning rate, ``head`` (decoder and head, all that starts
+    from random weights, which RIPU and HALO call the classifier) at the multiplied rate, and, for
+    a hyperbolic head, ``points``: its class points, which move by Riemannian steps at the head's
     rate and have no weight decay, since decay would pull them to the origin of the ball.
 
     Weight decay is the L2 penalty that is added to the gradient (Adam, not AdamW), because the
@@ -47,8 +48,8 @@ def build_optimizer(
     Args:
         segmenter: What to train.
         name: ``adam`` or ``sgd``.
-        lr: Learning rate of encoder and decoder.
-        head_lr_factor: The head's learning rate as a multiple of ``lr``.
+        lr: Learning rate of the encoder.
+        head_lr_factor: The learning rate of decoder and head as a multiple of ``lr``.
         weight_decay: Factor of the L2 penalty.
         momentum: Of ``sgd``.
 
@@ -60,9 +61,9 @@ def build_optimizer(
     head = [p for p in segmenter.head_parameters() if p.requires_grad]
     points = [p for p in head if isinstance(p, geoopt.ManifoldParameter)]
     head = [p for p in head if not isinstance(p, geoopt.ManifoldParameter)]
-    backbone = [p for p in segmenter.backbone_parameters() if p.requires_grad]
+    encoder = [p for p in segmenter.encoder_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
-        {"name": "backbone", "params": backbone, "lr": lr},
+        {"name": "encoder", "params": encoder, "lr": lr},
         {"name": "head", "params": head, "lr": lr * head_lr_factor},
     ]
     if points:

@@ -54,13 +54,15 @@ class Segmenter(nn.Module):
         covering = crop_to_cover(features, (height, width), (height + below, width + right))
         return cast(Prediction, self.head(covering))
 
-    def backbone_parameters(self) -> Iterator[nn.Parameter]:
-        """Return the parameters of encoder and decoder."""
-        return self.network.parameters()
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters of the encoder, which may start from pretrained weights."""
+        encoder: nn.Module = self.network.encoder
+        return encoder.parameters()
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
-        """Return the parameters of the head."""
-        return self.head.parameters()
+        """Return the parameters of decoder and head, which start from random weights."""
+        encoder = {id(parameter) for parameter in self.encoder_parameters()}
+        return (parameter for parameter in self.parameters() if id(parameter) not in encoder)
 
 
 def crop_to_cover(maps: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:

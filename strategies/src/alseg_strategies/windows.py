@@ -10,9 +10,10 @@ from torch.nn.functional import pad
 def window_sum(x: Tensor, radius: int) -> Tensor:
     """Sum over the (2 radius + 1)² window around each pixel, clipped at the border.
 
-    The sums double their length step by step: 1, 2, 4, ... pixels. That takes some ten additions
-    a pixel for any practical radius, and unlike a running sum it never subtracts, so that a sum
-    of small values beside large ones keeps all its digits.
+    The sums double their length step by step: 1, 2, 4, ... pixels. That takes 4 additions a pixel
+    at radius 1, 12 at radius 16 and 16 at radius 64, which is as fast as running sums or faster.
+    Unlike these it never subtracts, so that a window of small values beside large ones keeps its
+    digits without float64, and it is deterministic on every device.
 
     Args:
         x: [..., H, W]. Integers and booleans are summed exactly, in int64 as `torch.sum` does;
@@ -55,12 +56,12 @@ def window_variance(x: Tensor, radius: int) -> Tensor:
     device has it: a smooth map varies by much less in a window than over the image. A constant
     map gives exactly 0.
     """
-    wide = torch.float32 if x.device.type == "mps" else torch.float64
-    x = x.to(wide)
-    middle = (x.amin((-2, -1), keepdim=True) + x.amax((-2, -1), keepdim=True)) / 2
-    distance = x - middle
+    wide = x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+    middle = (wide.amin((-2, -1), keepdim=True) + wide.amax((-2, -1), keepdim=True)) / 2
+    distance = wide - middle
     mean = window_mean(distance, radius)
-    return (window_mean(distance.square(), radius) - mean.square()).clamp(min=0)
+    variance = (window_mean(distance.square(), radius) - mean.square()).clamp(min=0)
+    return variance.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def window_entropy(classes: Tensor, num_classes: int, radius: int) -> Tensor:

@@ -81,8 +81,8 @@ def _glare(image: Bytes, amount: float) -> Bytes:
 
 def _dusk(rng: np.random.Generator, canvas: Canvas) -> Bytes:
     """Take the daylight away and switch on windows, lamps and headlights."""
-    level, strength = between(rng, 0.16, 0.34), between(rng, 0.5, 0.9)
-    cast = pick(rng, ((0.85, 0.95, 1.25), (1.15, 0.95, 0.85), (0.8, 0.9, 1.3), (1.05, 0.95, 1.05)))
+    level, strength = between(rng, 0.1, 0.26), between(rng, 0.6, 1.0)
+    cast = pick(rng, ((0.7, 0.9, 1.45), (1.35, 0.95, 0.65), (0.65, 0.85, 1.5), (1.3, 0.9, 0.8)))
     image = cv2.cvtColor(canvas.paint, cv2.COLOR_BGRA2BGR)
     levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** 1.1
     table = np.clip(levels * 255 * level * np.asarray(cast, np.float32) + 4, 0, 255)

@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from alseg_strategies import Signals, Strategy, available, create
+from alseg_strategies.testing import StrategyContract
+
+VARIANTS = [
+    ("ripu", {"radius": 4}),
+    ("ripu", {"mode": "pixel", "radius": 32}),
+    ("ripu", {"impurity": False}),
+    ("ripu", {"uncertainty": False}),
+    ("ripu", {"impurity": False, "uncertainty": False}),
+    ("halo", {"term": "impurity"}),
+    ("halo", {"term": "radius", "radius": 5}),
+    ("halo", {"uncertainty": False}),
+    ("halo", {"normalize": False}),
+]
+
+
+class TestEveryStrategy(StrategyContract):
+    @pytest.fixture(params=list(available()))
+    def strategy(self, request):
+        return create(request.param)
+
+
+class TestEveryVariant(StrategyContract):
+    @pytest.fixture(params=VARIANTS, ids=str)
+    def strategy(self, request):
+        name, options = request.param
+        return create(name, **options)
+
+
+class BatchMean(Strategy):
+    """Breaks the contract: its scores depend on the rest of the batch."""
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        top = signals.logits.float().amax(1)
+        return top - top.mean()
+
+
+class Careless(Strategy):
+    """Breaks the contract: it computes in the type it is given and checks nothing."""
+
+    def score(self, signals, generator=None):
+        return signals.logits.softmax(1).log().sum(1)
+
+
+class Forgetful(Strategy):
+    """Breaks the contract: it changes its input."""
+
+    def score(self, signals, generator=None):
+        return signals.logits.mul_(2).amax(1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "test", "arguments"),
+    [
+        (BatchMean(), "test_a_batch_scores_like_its_images", ()),
+        (Careless(), "test_extreme_logits", (torch.float16, 6e4)),
+        (
+            Careless(),
+            "test_logits_that_are_not_finite_name_image_and_count",
+            (float("nan"),),
+        ),
+        (Forgetful(), "test_same_input_same_score_and_inputs_unchanged", ()),
+    ],
+)
+def test_the_contract_catches_those_who_break_it(strategy, test, arguments):
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(StrategyContract(), test)(strategy, *arguments)
+
+
+def test_random_needs_a_generator_to_be_repeated():
+    signals = Signals(torch.zeros(2, 3, 16, 16))
+    strategy = create("random")
+    scores = [
+        strategy.score(signals, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    ]
+    assert torch.equal(scores[0], scores[1])
+    assert not torch.equal(scores[0], scores[2])
+    assert not torch.equal(scores[0][0], scores[0][1])
+    assert 0.45 < strategy.score(signals).mean() < 0.55

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from alseg_strategies import SignalError, Signals, create
+
+LOGITS = torch.zeros(2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"logits": LOGITS[0]}, r"logits have the shape \(3, 4, 5\)"),
+        ({"logits": LOGITS[:, :1]}, "two classes or more"),
+        ({"logits": LOGITS.long()}, r"logits is of type torch.int64"),
+        ({"logits": LOGITS, "radius": LOGITS}, r"it must be \(2, 4, 5\)"),
+        ({"logits": LOGITS, "embeddings": LOGITS[:1]}, "embeddings have the shape"),
+        ({"logits": LOGITS, "names": ["one"]}, "1 names were given for 2 images"),
+    ],
+)
+def test_shapes_and_types_are_checked(given, message):
+    with pytest.raises(SignalError, match=message):
+        Signals(**given)
+
+
+def test_halo_without_a_radius_says_how_to_get_one():
+    with pytest.raises(SignalError, match=r"hyperbolic head.*--head hyperbolic.*radius=") as caught:
+        create("halo").score(Signals(LOGITS))
+    assert "HALO" in str(caught.value)
+
+
+def test_a_radius_that_is_not_finite_names_image_and_count():
+    radius = torch.ones(2, 4, 5)
+    radius[1, 0, :3] = torch.inf
+    with pytest.raises(SignalError, match=r"in radius \(image 'b': 3 of 20\)"):
+        create("halo").score(Signals(LOGITS, radius=radius, names=["a", "b"]))
+
+
+def test_many_bad_images_are_summed_up():
+    with pytest.raises(SignalError, match=r"image 4: 12 of 12; and 3 more images"):
+        create("entropy").score(Signals(torch.full((8, 3, 2, 2), torch.nan)))
