@@ -9,7 +9,7 @@ class BudgetError(AlsegError):
     """A budget that cannot be read or cannot be spent as asked."""
 
 
-class PoolExhausted(AlsegError):
+class PoolExhausted(UserWarning):
     """No region is left to ask for although the budget is not spent."""
 
 

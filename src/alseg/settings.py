@@ -108,7 +108,7 @@ class TrainingSettings:
     negative_threshold: Annotated[
         float, "probability under which negative learning takes a class as wrong"
     ] = 0.05
-    validate_every: Annotated[int | None, "steps between validations; null: only at the end"] = None
+    validate_every: Annotated[int | None, "steps between validations; null: none"] = None
     flip: Annotated[bool, "evaluation averages over the image and its mirror image"] = True
     seed: Annotated[int, "seed of everything random"] = 0
     accelerator: Annotated[str, "kind of device, by Lightning's name: auto, cpu, gpu, mps"] = "auto"
@@ -155,7 +155,9 @@ class OutputSettings:
     """What is written, and where."""
 
     out: Annotated[str | None, "run folder; null: runs/NAME-DATE-TIME"] = None
-    name: Annotated[str | None, "name of the run; null: made from target and strategy"] = None
+    name: Annotated[
+        str | None, "name of the run; null: made from source, target and strategy or protocol"
+    ] = None
     resume: Annotated[str | None, "run folder to go on with, under the settings kept in it"] = None
     logger: Annotated[Literal["csv", "wandb"], "where figures go; CSV is written always"] = "csv"
     wandb_project: Annotated[str | None, "project on Weights & Biases; null: alseg"] = None

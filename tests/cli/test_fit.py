@@ -11,6 +11,7 @@ from PIL import Image
 
 from alseg.active import LabelStore
 from alseg.cli.main import main
+from alseg.cli.round_pictures import RoundPictures
 
 TINY = """\
 source: scenes:sim
@@ -31,17 +32,14 @@ accelerator: cpu
 
 
 @pytest.fixture
-def tiny(tmp_path, monkeypatch):
-    monkeypatch.delenv("ALSEG_RUN_FOLDER", raising=False)
+def tiny(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
     return path
 
 
 def fit(tiny, out, *more):
-    status = main(["fit", "-c", str(tiny), "--out", str(out), *more])
-    os.environ.pop("ALSEG_RUN_FOLDER", None)
-    return status
+    return main(["fit", "-c", str(tiny), "--out", str(out), *more])
 
 
 def test_the_main_job_ends_with_labels_checkpoint_pictures_and_a_summary(tiny, tmp_path, capsys):
@@ -94,6 +92,44 @@ def test_a_run_folder_in_use_is_not_touched(tiny, tmp_path, capsys):
     assert fit(tiny, out) == 2
     assert "is in use" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["--budget", "fish"], "fish"),
+        (["--budget", "5"], "Did you mean"),
+        (["--rounds", "700"], "rounds"),
+        (["--exclusion-radius", "0"], "exclusion radius"),
+        (["--strategy-options.term", "wisdom"], "term"),
+        (["--head", "linear"], "hyperbolic"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    tiny, tmp_path, capsys, settings, words
+):
+    out = tmp_path / "run"
+    assert fit(tiny, out, "--strategy", "halo", *settings) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tiny, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    monkeypatch.setattr(RoundPictures, "__call__", stop_at_round_2)
+    assert fit(tiny, out, "--strategy", "entropy") == 130
+    monkeypatch.undo()
+    assert main(["fit", "--resume", str(out), "--budget", "0.5"]) == 2
+    assert "budget would change" in capsys.readouterr().err
+    assert main(["fit", "--resume", str(out)]) == 0
+    assert LabelStore.open(out / "labels").rounds == 2
+    summary = json.loads((out / "summary.json").read_text())
+    assert {"before", "after"} <= summary.keys()
+
+
+def stop_at_round_2(pictures, number, result, scores):
+    if number == 2:
+        raise KeyboardInterrupt
 
 
 def test_another_start_than_the_network_is_refused(tiny, tmp_path, capsys):

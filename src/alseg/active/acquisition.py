@@ -58,6 +58,21 @@ def alone(mine: object) -> list[Any]:
     return [mine]
 
 
+def check_request(scope: str, radius: int, exclusion_radius: int) -> None:
+    """Check what can be checked of a request for regions before anything is scored.
+
+    Raises:
+        ConfigError: The scope is unknown, or the exclusion would let a region be asked for twice.
+    """
+    if scope not in SCOPES:
+        raise ConfigError(f"Got the scope {scope!r}; allowed are {' and '.join(SCOPES)}.")
+    if exclusion_radius < radius:
+        raise ConfigError(
+            f"An exclusion radius of {exclusion_radius} lets regions of radius {radius} be asked "
+            f"for around pixels that are labelled already; use {radius} or more."
+        )
+
+
 def acquire_round(
     scored: Iterable[tuple[int, Tensor]],
     store: LabelStore,
@@ -101,13 +116,7 @@ def acquire_round(
             store cannot be read or written.
     """
     exclusion = 2 * radius if exclusion_radius is None else exclusion_radius
-    if scope not in SCOPES:
-        raise ConfigError(f"Got the scope {scope!r}; allowed are {' and '.join(SCOPES)}.")
-    if exclusion < radius:
-        raise ConfigError(
-            f"An exclusion radius of {exclusion} lets regions of radius {radius} be asked for "
-            f"around pixels that are labelled already; use {radius} or more."
-        )
+    check_request(scope, radius, exclusion)
     targets = budget.targets(store.areas, round_number, rounds)
     deficits = targets - store.spent(budget.unit, round_number - 1)
     total = float(deficits.sum())

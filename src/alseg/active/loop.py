@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,20 @@ import torch
 from torch import Tensor, distributed
 from tqdm import tqdm
 
-from alseg.active.acquisition import RoundResult, acquire_round
+from alseg.active.acquisition import RoundResult, acquire_round, check_request
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
 from alseg.active.store import LabelStore
+from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, PoolExhausted
 from alseg.module import SegmentationModule
 from alseg_strategies import Strategy, create
+
+LEVELS = ("pixel", "region")
+NOT_OPTIONS = ("level", "requires")
+MAX_ROUNDS = 255
 
 
 class ActiveLoop(L.Callback):
@@ -33,6 +39,7 @@ class ActiveLoop(L.Callback):
 
     Args:
         strategy: The name of a registered strategy, or a strategy.
+        strategy_options: Options of a strategy that is given by name.
         budget: What the whole run may spend: ``0.01`` is a share of the pool's pixels,
             ``"40 regions"`` a number for each image.
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
@@ -62,6 +69,7 @@ class ActiveLoop(L.Callback):
         strategy: str | Strategy,
         budget: str | float,
         *,
+        strategy_options: Mapping[str, Any] | None = None,
         rounds: int = 5,
         round_steps: Sequence[int] | None = None,
         radius: int = 1,
@@ -75,7 +83,10 @@ class ActiveLoop(L.Callback):
         keep_scores: int = 0,
         progress: bool = True,
     ) -> None:
-        self.strategy = create(strategy) if isinstance(strategy, str) else strategy
+        if isinstance(strategy, str):
+            self.name, self.strategy = strategy, create(strategy, **(strategy_options or {}))
+        else:
+            self.name, self.strategy = type(strategy).__name__, strategy
         self.budget = Budget.parse(budget)
         self.rounds = len(round_steps) if round_steps is not None else rounds
         self.round_steps = list(round_steps) if round_steps is not None else None
@@ -89,10 +100,15 @@ class ActiveLoop(L.Callback):
         self.on_round = on_round
         self.keep_scores = keep_scores
         self.progress = progress
-        self.result: RoundResult | None = None
         self.seconds = 0.0
-        if self.rounds < 1:
-            raise ConfigError(f"Active learning needs at least one round, not {self.rounds}.")
+        if not 1 <= self.rounds <= MAX_ROUNDS:
+            raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
+        check_request(scope, radius, self.exclusion_radius)
+        if self.strategy.level not in LEVELS:
+            raise ConfigError(
+                f"The strategy {self.name} ranks by {self.strategy.level}; this loop asks for "
+                f"regions and takes strategies that rank by {' or '.join(LEVELS)}."
+            )
 
     @property
     def store(self) -> LabelStore:
@@ -104,10 +120,7 @@ class ActiveLoop(L.Callback):
         if stage != "fit":
             return
         module, data = _parts(trainer, pl_module)
-        _check_signals(self.strategy, module)
-        self._steps = self._spaced(trainer.max_steps)
-        if self.annotator is None:
-            self.annotator = OracleAnnotator.from_dataset(data.pool)
+        self.check(module, data.pool, trainer.max_steps)
         folder = Path(self.folder or Path(trainer.default_root_dir) / "labels")
         images = [
             PoolImage(image_id, *data.pool.size(index))
@@ -120,6 +133,18 @@ class ActiveLoop(L.Callback):
                 LabelStore.create(folder, images, module.label_space.classes)
         trainer.strategy.barrier()
         self._store = LabelStore.open(folder)
+
+    def check(self, module: SegmentationModule, pool: SegmentationDataset, max_steps: int) -> None:
+        """Check that network, pool and length of training fit, before anything is computed.
+
+        Raises:
+            ConfigError: The network lacks what the strategy needs, or the rounds do not fit.
+            DatasetError: The oracle is to answer, and the pool has no labels.
+        """
+        _check_signals(self.strategy, module)
+        self._steps = self._spaced(max_steps)
+        if self.annotator is None:
+            self.annotator = OracleAnnotator.from_dataset(pool)
 
     def _spaced(self, max_steps: int) -> list[int]:
         if self.round_steps is None:
@@ -175,7 +200,7 @@ class ActiveLoop(L.Callback):
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
             started = time.perf_counter()
-            self.result = self._hold(number, trainer, module, data)
+            self._hold(number, trainer, module, data)
             self.seconds += time.perf_counter() - started
         data.use_labels(self._store, due)
         for logger in trainer.loggers:
@@ -184,13 +209,31 @@ class ActiveLoop(L.Callback):
                 step=trainer.global_step,
             )
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Warn if the pool was exhausted before the budget was spent."""
+        if self.shortfall and trainer.is_global_zero:
+            warnings.warn(
+                f"The pool is exhausted: {self.shortfall:,} {self.budget.unit} of the budget were "
+                "not spent. A smaller exclusion radius leaves more to ask for.",
+                PoolExhausted,
+                stacklevel=2,
+            )
+
+    @property
+    def shortfall(self) -> int:
+        """What the rounds held so far could not spend, in the unit of the budget."""
+        held = self._store.rounds
+        target = self.budget.targets(self._store.areas, held, self.rounds).sum()
+        left = float(target - self._store.spent(self.budget.unit).sum())
+        return round(left) if left > self.budget.region_cost(self.radius) / 2 else 0
+
     def _hold(
         self,
         number: int,
         trainer: L.Trainer,
         module: SegmentationModule,
         data: SegmentationDataModule,
-    ) -> RoundResult:
+    ) -> None:
         _share_buffers(trainer, module)
         if trainer.is_global_zero:
             self._store.stage(number)
@@ -215,7 +258,6 @@ class ActiveLoop(L.Callback):
         trainer.strategy.barrier()
         if trainer.is_global_zero and self.on_round is not None:
             self.on_round(number, result, kept)
-        return result
 
     @torch.no_grad()
     def _scores(
@@ -253,11 +295,11 @@ class ActiveLoop(L.Callback):
         return {
             "step": step,
             "seed": self.seed,
-            "strategy": getattr(self.strategy, "name", type(self.strategy).__name__),
+            "strategy": self.name,
             "strategy_options": {
                 name: value
                 for name, value in vars(self.strategy).items()
-                if isinstance(value, (str, int, float, bool))
+                if isinstance(value, (str, int, float, bool)) and name not in NOT_OPTIONS
             },
             "budget": self.budget.share or f"{self.budget.regions_per_image} regions",
             "scope": self.scope,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from alseg.cli.parser import CommandParser, checked_config
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
 from alseg.settings import all_settings
-from alseg_strategies import Strategy, create, options
+from alseg_strategies import create, options
 
 _log = logging.getLogger("alseg")
 
@@ -53,10 +54,10 @@ def run(argv: Sequence[str]) -> int:
         return 0
 
     # What trains takes seconds to import; a setting that is wrong is answered before that.
-    strategy = _strategy(config)
+    config = _checked_strategy(config)
     from alseg.cli.training import fit_run
 
-    summary = fit_run(config, strategy)
+    summary = fit_run(config)
     if summary:
         print(summary)
     return 0
@@ -84,12 +85,15 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
     return {**before, **settings}
 
 
-def _strategy(config: RunConfig) -> Strategy | None:
-    """Return the run's strategy, whose windows are those that are labelled unless it says more."""
+def _checked_strategy(config: RunConfig) -> RunConfig:
+    """Settle the strategy's windows and the head, and refuse a strategy that cannot be made.
+
+    The windows that a strategy looks at are those that are labelled, unless its options say more.
+    """
     from alseg.terms import PROTOCOLS
 
     if not PROTOCOLS[config.protocol].active:
-        return None
+        return replace(config, head=config.head_for(()))
     chosen = dict(config.strategy_options)
     if "radius" in options(config.strategy):
         chosen.setdefault("radius", config.radius)
@@ -97,5 +101,4 @@ def _strategy(config: RunConfig) -> Strategy | None:
         strategy = create(config.strategy, **chosen)
     except ValueError as error:
         raise ConfigError(f"strategy_options: {error}") from error
-    config.head_for(strategy.requires)
-    return strategy
+    return replace(config, strategy_options=chosen, head=config.head_for(strategy.requires))

@@ -35,31 +35,38 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: RunConfig) -> RunFolder:
-        """Make the folder of a new run, or open that of the run to resume.
+        """Return the folder of a new run, which is not made yet, or of the run to resume.
 
         Raises:
             ConfigError: The folder of a new run is in use, or that of an old one holds no run.
         """
         if config.resume is not None:
             return cls.open(config.resume)
-        if RUN_VARIABLE in os.environ:
-            return cls(Path(os.environ[RUN_VARIABLE]))
-        path = Path(config.out) if config.out is not None else _new_path(config)
         if is_first_process():
+            path = Path(config.out) if config.out is not None else _new_path(config)
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise ConfigError(
                     f"{path} is in use. Name another folder with --out, or continue the run in it "
                     f"with `alseg fit --resume {path}`."
                 )
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-            os.environ[RUN_VARIABLE] = str(path.resolve())
-        elif config.out is None:
+            return cls(path)
+        shared = os.environ.get(RUN_VARIABLE, config.out)
+        if shared is None:
             raise ConfigError(
                 "Several processes need one run folder: name it with --out when they are started "
                 "by a launcher."
             )
-        return cls(path)
+        return cls(Path(shared))
+
+    def claim(self, config: RunConfig) -> None:
+        """Make the folder of a new run and keep its settings there; the first process does."""
+        if not is_first_process():
+            return
+        os.environ[RUN_VARIABLE] = str(self.path.resolve())
+        if config.resume is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            kept = self.path / "config.yaml"
+            kept.write_text(dump_config(config), encoding="utf-8")
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:

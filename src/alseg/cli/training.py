@@ -24,7 +24,6 @@ from alseg.data.module import SegmentationDataModule
 from alseg.errors import DatasetError, WeightsError
 from alseg.module import SegmentationModule
 from alseg.terms import PROTOCOLS
-from alseg_strategies import Strategy
 
 log = logging.getLogger("alseg")
 
@@ -46,30 +45,28 @@ class Domains:
     chosen: SegmentationDataset | None
 
 
-def fit_run(config: RunConfig, strategy: Strategy | None) -> str:
+def fit_run(config: RunConfig) -> str:
     """Train as a run's settings say, asking for labels on the way, and report.
 
     A run has up to three parts: a start on the source alone, its evaluation, and the training
     under the protocol with its evaluation. A run that is resumed skips what is finished.
 
-    Args:
-        config: The settings.
-        strategy: What chooses the regions; None where the protocol asks for no labels.
-
     Returns:
         The summary to show to a person; empty on all ranks but the first.
     """
     _quieten_lightning()
-    config = replace(config, head=config.head_for(strategy.requires if strategy else ()))
     domains = open_domains(config)
     L.seed_everything(config.seed, verbose=False)
     module = _module(config, domains, config.protocol)
     folder = RunFolder.of(config)
-    log.info("run folder: %s", folder.path)
-
-    _start(config, domains, module, folder)
     pictures = RoundPictures(domains.target, folder, config.pictures)
-    loop = _active_loop(config, strategy, folder, pictures)
+    loop = _active_loop(config, folder, pictures)
+    if loop is not None:
+        loop.check(module, domains.target, config.steps)
+    folder.claim(config)
+    log.info("run folder: %s", folder.path)
+    _start(config, domains, module, folder)
+
     callbacks = _callbacks(config, domains, folder, loop)
     trainer = _trainer(config, folder, "training", config.steps, callbacks)
     pictures.loggers = trainer.loggers
@@ -118,7 +115,8 @@ def open_domains(config: RunConfig) -> Domains:
 
     pool = target("train")
     source = None
-    if protocol.uses_source:
+    starts = protocol.uses_source and config.warm_start_steps and config.init_from is None
+    if starts or "source" in protocol.domains:
         source = open_dataset(
             config.source, "train", label_space=pool.label_space, **config.source_options
         )
@@ -261,13 +259,14 @@ def _data_module(config: RunConfig, domains: Domains) -> SegmentationDataModule:
 
 
 def _active_loop(
-    config: RunConfig, strategy: Strategy | None, folder: RunFolder, pictures: RoundPictures
+    config: RunConfig, folder: RunFolder, pictures: RoundPictures
 ) -> ActiveLoop | None:
-    if strategy is None:
+    if not PROTOCOLS[config.protocol].active:
         return None
     return ActiveLoop(
-        strategy,
+        config.strategy,
         config.budget,
+        strategy_options=config.strategy_options,
         rounds=config.rounds,
         round_steps=config.round_steps,
         radius=config.radius,
@@ -349,13 +348,13 @@ def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
 
 
 def _spent(loop: ActiveLoop) -> dict[str, Any]:
-    store, result = loop.store, loop.result
+    store = loop.store
     return {
         "regions": store.regions,
         "asked_pixels": store.asked_pixels,
         "void_pixels": store.void_pixels,
         "labelled_fraction": store.labelled_fraction,
-        "shortfall": f"{result.shortfall:,} {result.unit}" if result and result.shortfall else "",
+        "shortfall": f"{loop.shortfall:,} {loop.budget.unit}" if loop.shortfall else "",
     }
 
 

@@ -56,8 +56,7 @@ class Segmenter(nn.Module):
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters of the encoder, which may start from pretrained weights."""
-        encoder: nn.Module = self.network.encoder
-        return encoder.parameters()
+        return cast(nn.Module, self.network.encoder).parameters()
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters of decoder and head, which start from random weights."""
