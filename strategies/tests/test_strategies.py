@@ -157,3 +157,8 @@ def test_float64_logits_are_scored_in_float64():
     score = create("ripu").score(Signals(torch.randn(1, 3, 5, 5, dtype=torch.float64) * 1e300))
     assert score.dtype == torch.float64
     assert score.isfinite().all()
+
+
+def test_two_best_classes_alike_have_no_margin():
+    logits = np.array([2, -1, 2, 0], np.float32).reshape(4, 1, 1)
+    assert score_of("margin", logits) == 1
