@@ -25,7 +25,7 @@ class DataSettings:
     )
     target: Annotated[
         str, "domain to label and to work in, as ADAPTER:WHERE, such as cityscapes:/data/cityscapes"
-    ] = "scenes:camera"
+    ] = "scenes:fog"
     target_options: Annotated[dict[str, Any], "options of the target's adapter"] = field(
         default_factory=dict
     )

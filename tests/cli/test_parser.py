@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -111,7 +113,7 @@ def test_the_environment_is_not_read(monkeypatch):
 
 def test_the_printed_settings_are_those_of_the_run_with_a_comment_each(written, capsys):
     arguments = ["--size", "90x120", "--strategy-options.term", "radius", "--target-options.a", "1"]
-    assert main(["fit", *arguments, "--print-config"]) == 0
+    assert main(["fit", "--source", "scenes:sim", *arguments, "--print-config"]) == 0
     text = capsys.readouterr().out
     assert load_config([written(text)]) == RunConfig(
         size=(90, 120), strategy_options={"term": "radius"}, target_options={"a": 1}
@@ -274,11 +276,22 @@ def test_an_unknown_strategy_in_a_file_is_refused(written):
 def test_a_resumed_run_takes_the_settings_kept_in_its_folder(tmp_path, capsys):
     kept = RunConfig(seed=5, steps=70, strategy="ripu")
     (tmp_path / "config.yaml").write_text(dump_config(kept), encoding="utf-8")
-    arguments = ["fit", "--resume", str(tmp_path), "--steps", "90", "--print-config"]
+    arguments = ["fit", "--resume", str(tmp_path), "--workers", "3", "--print-config"]
     assert main(arguments) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert (printed["seed"], printed["steps"], printed["strategy"]) == (5, 90, "ripu")
+    assert (printed["seed"], printed["steps"], printed["strategy"]) == (5, 70, "ripu")
+    assert printed["workers"] == 3
     assert printed["resume"] == str(tmp_path)
+
+
+def test_without_data_the_settings_are_those_of_the_demo(capsys):
+    assert main(["fit", "--steps", "7", "--print-config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    demo = yaml.safe_load(Path("experiments/demo.yaml").read_text(encoding="utf-8"))
+    assert printed["steps"] == 7
+    assert {name: printed[name] for name in demo if name != "steps"} == {
+        name: value for name, value in demo.items() if name != "steps"
+    }
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path, capsys):

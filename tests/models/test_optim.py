@@ -94,15 +94,15 @@ def test_a_batch_of_noise_is_fitted(head, name):
 def test_riemannian_adam_is_adam_off_the_manifold():
     segmenter = small()
     optimizer = build_optimizer(segmenter, "adam", lr=0.01, head_lr_factor=1.0, weight_decay=0.1)
-    twin = segmenter.network.weight.detach().clone().requires_grad_()
+    twin = segmenter.network.encoder.weight.detach().clone().requires_grad_()
     plain = torch.optim.Adam([twin], lr=0.01, weight_decay=0.1)
     for _ in range(5):
         optimizer.zero_grad()
         loss_of(segmenter).backward()
-        twin.grad = segmenter.network.weight.grad.clone()
+        twin.grad = segmenter.network.encoder.weight.grad.clone()
         optimizer.step()
         plain.step()
-        torch.testing.assert_close(segmenter.network.weight.detach(), twin.detach())
+        torch.testing.assert_close(segmenter.network.encoder.weight.detach(), twin.detach())
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

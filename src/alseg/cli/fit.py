@@ -40,14 +40,9 @@ def run(argv: Sequence[str]) -> int:
     settings, arguments = parser.parse(argv)
     if settings.get("resume") is not None:
         settings = _resumed(parser, settings)
-    elif not {"source", "target"} & settings.keys():
-        demo = parser.read(DEMO)
-        _log.info(
-            "No --source and no --target: running on the embedded scenes, %s -> %s.",
-            demo["source"],
-            demo["target"],
-        )
-        settings = {**demo, **settings}
+    no_data_named = settings.keys().isdisjoint({"source", "target", "resume"})
+    if no_data_named:
+        settings = {**parser.read(DEMO), **settings}
     config = checked_config(settings)
     if arguments["print_config"]:
         print(dump_config(config), end="")
@@ -55,6 +50,12 @@ def run(argv: Sequence[str]) -> int:
 
     # What trains takes seconds to import; a setting that is wrong is answered before that.
     config = _checked_strategy(config)
+    if no_data_named:
+        _log.info(
+            "No --source and no --target: running on the embedded scenes, %s -> %s.",
+            config.source,
+            config.target,
+        )
     from alseg.cli.training import fit_run
 
     summary = fit_run(config)

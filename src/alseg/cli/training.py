@@ -77,7 +77,7 @@ def fit_run(config: RunConfig) -> str:
     if "after" not in folder.summary:
         last = folder.checkpoints / "last.ckpt"
         with folder.phase("training"):
-            trainer.fit(module, data, ckpt_path=last if last.exists() else None)
+            _fit(trainer, module, data, last, folder)
             trainer.save_checkpoint(last)
         if loop is not None:
             folder.add_seconds("training", -loop.seconds)
@@ -205,7 +205,7 @@ def _start(
             trainer = _trainer(config, folder, "source-start", config.warm_start_steps, [saved])
             data = _data_module(replace(config, validate_every=None), domains)
             last = folder.checkpoints / "source-last.ckpt"
-            trainer.fit(learner, data, ckpt_path=last if last.exists() else None)
+            _fit(trainer, learner, data, last, folder)
             trainer.save_checkpoint(start)
             if trainer.is_global_zero:
                 last.unlink(missing_ok=True)
@@ -345,6 +345,23 @@ def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
 
         loggers.append(wandb_logger(config, folder, part))
     return loggers
+
+
+def _fit(
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    last: Path,
+    folder: RunFolder,
+) -> None:
+    """Train from the last checkpoint, if there is one; say how to go on when interrupted."""
+    try:
+        trainer.fit(module, data, ckpt_path=last if last.exists() else None)
+    except SystemExit as stop:
+        if not trainer.interrupted:
+            raise
+        log.warning("Stopped. Go on with: alseg fit --resume %s", folder.path)
+        raise KeyboardInterrupt from stop
 
 
 def _spent(loop: ActiveLoop) -> dict[str, Any]:
