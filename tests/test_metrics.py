@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from alseg.data.label_space import LabelSpace, load_label_space
 from alseg.metrics import SegmentationScores
 
 
@@ -21,5 +22,19 @@ def test_a_class_that_is_only_predicted_counts_with_an_iou_of_0():
 
 
 def test_figures_go_by_the_names_of_the_classes():
-    figures = SegmentationScores(torch.eye(2)).as_dict(["sky", "road"])
+    space = LabelSpace("two", ("sky", "road"), ((0, 0, 0), (1, 1, 1)))
+    figures = SegmentationScores(torch.eye(2)).as_dict(space)
     assert figures == {"mIoU": 1.0, "accuracy": 1.0, "IoU/sky": 1.0, "IoU/road": 1.0}
+
+
+def test_on_synthia_the_mean_over_13_classes_leaves_out_wall_fence_and_pole():
+    space = load_label_space("synthia16")
+    right = [name in ("wall", "fence", "pole") for name in space.classes]
+    wrong = torch.tensor([0 if is_right else 1 for is_right in right])
+    figures = SegmentationScores(torch.diag(1 - wrong) + torch.diag(wrong).roll(1, 1)).as_dict(
+        space
+    )
+    assert figures["mIoU*"] < figures["mIoU"]
+    assert figures["mIoU"] * 16 == pytest.approx(
+        13 * figures["mIoU*"] + sum(figures[f"IoU/{name}"] for name in ("wall", "fence", "pole"))
+    )

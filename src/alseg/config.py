@@ -28,6 +28,7 @@ AT_LEAST = {
     "batch_size": 1,
     "weight_decay": 0,
     "warmup_steps": 0,
+    "decay_steps": 1,
     "poly_power": 0,
     "source_weight": 0,
     "target_weight": 0,

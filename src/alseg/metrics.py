@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alseg.data.label_space import LabelSpace, load_label_space
+
 
 @dataclass(frozen=True)
 class SegmentationScores:
@@ -44,10 +46,16 @@ class SegmentationScores:
         """Mean of ``iou`` over some classes, such as the 13 of mIoU* on SYNTHIA."""
         return float(torch.nanmean(self.iou[list(indices)]))
 
-    def as_dict(self, classes: Sequence[str]) -> dict[str, float]:
-        """Return the figures by name: ``mIoU``, ``accuracy`` and ``IoU/CLASS``."""
+    def as_dict(self, space: LabelSpace) -> dict[str, float]:
+        """Return the figures by name: ``mIoU``, ``accuracy`` and ``IoU/CLASS``.
+
+        On the 16 classes of SYNTHIA there is also ``mIoU*``, over the 13 that older papers report.
+        """
         figures = {"mIoU": self.miou, "accuracy": self.accuracy}
+        if space.name == "synthia16":
+            figures["mIoU*"] = self.miou_over(space.ids(load_label_space("synthia13").classes))
         figures.update(
-            (f"IoU/{name}", float(value)) for name, value in zip(classes, self.iou, strict=True)
+            (f"IoU/{name}", float(value))
+            for name, value in zip(space.classes, self.iou, strict=True)
         )
         return figures

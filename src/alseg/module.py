@@ -49,6 +49,7 @@ class SegmentationModule(L.LightningModule):
         momentum: For ``sgd``.
         warmup_steps: Steps in which the learning rate rises linearly from near 0.
         poly_power: Exponent of the polynomial decay that follows.
+        decay_steps: The step at which the decay would reach 0; None is the last of the training.
         source_weight: Weight of the cross-entropy on source labels.
         target_weight: Weight of the cross-entropy on asked-for target pixels.
         consistency_weight: Weight of the local consistency on source images.
@@ -83,6 +84,7 @@ class SegmentationModule(L.LightningModule):
         momentum: float = 0.9,
         warmup_steps: int = 0,
         poly_power: float = 0.9,
+        decay_steps: int | None = None,
         source_weight: float = 1.0,
         target_weight: float = 1.0,
         consistency_weight: float = 0.1,
@@ -175,7 +177,7 @@ class SegmentationModule(L.LightningModule):
     def _log_scores(self, stage: str) -> None:
         scores = SegmentationScores(self.confusion.compute().cpu())
         self.confusion.reset()
-        figures = scores.as_dict(self.label_space.classes)
+        figures = scores.as_dict(self.label_space)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in figures.items()}, rank_zero_only=True
         )
@@ -236,7 +238,7 @@ class SegmentationModule(L.LightningModule):
             weight_decay=h["weight_decay"],
             momentum=h["momentum"],
         )
-        total = int(self.trainer.estimated_stepping_batches)
+        total = h["decay_steps"] or int(self.trainer.estimated_stepping_batches)
         warmup, power = h["warmup_steps"], h["poly_power"]
 
         def factor(step: int) -> float:

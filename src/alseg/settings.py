@@ -101,6 +101,9 @@ class TrainingSettings:
     momentum: Annotated[float, "momentum of sgd"] = 0.9
     warmup_steps: Annotated[int, "steps in which the learning rate rises from near 0"] = 0
     poly_power: Annotated[float, "p in the decay (1 - step/steps)^p of the learning rate"] = 0.9
+    decay_steps: Annotated[
+        int | None, "the step at which the learning rate would reach 0; null: the last"
+    ] = None
     source_weight: Annotated[float, "weight of the cross-entropy on source labels"] = 1.0
     target_weight: Annotated[float, "weight of the cross-entropy on asked-for target pixels"] = 1.0
     consistency_weight: Annotated[float, "weight of the local consistency on the source"] = 0.1

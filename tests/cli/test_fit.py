@@ -171,3 +171,19 @@ def test_two_processes_ask_for_as_much_as_one_and_count_every_image_once(tiny, t
     ]
     assert before[0] == pytest.approx(before[1], abs=1e-6, nan_ok=True)
     assert two.stdout.count("mIoU on") == 1
+
+
+def test_wandb_keeps_figures_and_masked_pictures_offline(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    out = tmp_path / "run"
+    assert fit(tiny, out, "--strategy", "ripu", "--logger", "wandb") == 0
+    kept = list((out / "wandb").glob("offline-run-*"))
+    assert kept
+    media = [path for run in kept for path in run.glob("files/media/images/**/*.png")]
+    pictures = [path for path in media if "mask" not in path.parts]
+    masks = [path for path in media if "mask" in path.parts]
+    assert len(pictures) == 2 * 3
+    assert len(masks) == 2
+    classes = np.unique(np.asarray(Image.open(masks[0])))
+    assert set(classes) <= {*range(11), 255}

@@ -21,6 +21,8 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
         f"  before   {_percent(before['mIoU'])}  ({_start_words(config)})",
         f"  after    {_percent(after['mIoU'])}  (last checkpoint)",
     ]
+    if "mIoU*" in after:
+        lines.append(f"  after    {_percent(after['mIoU*'])}  (mIoU* over 13 classes)")
     if "best" in known:
         lines.append(f"  best     {_percent(known['best']['mIoU'])}  (chosen on the val split)")
     lines += ["", f"  {'IoU':14}  before   after"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import wandb
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
@@ -18,6 +19,7 @@ from alseg.active import ActiveLoop
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder
 from alseg.cli.summary import summary_text
+from alseg.cli.wandb_logger import wandb_logger
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset, open_dataset
 from alseg.data.module import SegmentationDataModule
@@ -90,6 +92,8 @@ def fit_run(config: RunConfig) -> str:
                 chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
                 figures["best"] = _test(trainer, chosen, data)
             folder.record(**figures)
+    if config.logger == "wandb":
+        wandb.finish()
     return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
 
@@ -163,6 +167,7 @@ def _module(config: RunConfig, domains: Domains, protocol: str) -> SegmentationM
             "momentum",
             "warmup_steps",
             "poly_power",
+            "decay_steps",
             "source_weight",
             "target_weight",
             "consistency_weight",
@@ -200,7 +205,7 @@ def _start(
     start = folder.checkpoints / "source.ckpt"
     if not start.exists():
         with folder.phase("source start"):
-            learner = _module(config, domains, "source_only")
+            learner = _module(replace(config, decay_steps=None), domains, "source_only")
             saved = _checkpoint(folder, "source-last", config.warm_start_steps)
             trainer = _trainer(config, folder, "source-start", config.warm_start_steps, [saved])
             data = _data_module(replace(config, validate_every=None), domains)
@@ -340,10 +345,8 @@ def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
     loggers: list[Logger] = [
         CSVLogger(folder.path, name="metrics", version=f"{part}-{earlier + 1}")
     ]
-    if config.logger == "wandb":
-        from alseg.cli.wandb_logger import wandb_logger
-
-        loggers.append(wandb_logger(config, folder, part))
+    if config.logger == "wandb" and part == "training":
+        loggers.append(wandb_logger(config, folder))
     return loggers
 
 

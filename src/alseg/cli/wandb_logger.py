@@ -14,7 +14,7 @@ from alseg.config import RunConfig, dump_settings
 log = logging.getLogger("alseg")
 
 
-def wandb_logger(config: RunConfig, folder: RunFolder, part: str) -> WandbLogger:
+def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
     """Return a logger whose validation curves run over ``labelled_fraction``.
 
     Nobody logged in and no ``WANDB_MODE`` set means offline: the run lies in the run folder and
@@ -24,7 +24,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder, part: str) -> WandbLogger
     if offline:
         log.info("wandb: nobody is logged in, so the run is kept offline in %s", folder.path)
     logger = WandbLogger(
-        name=f"{folder.path.name}-{part}",
+        name=folder.path.name,
         project=config.wandb_project or "alseg",
         save_dir=folder.path,
         offline=offline,

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from alseg.active import LabelStore
+from alseg.cli.main import main
+from alseg.cli.parser import load_config
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+FILES = sorted(EXPERIMENTS.rglob("*.yaml"))
+ON_CAMVID = [path for path in FILES if path.parent.name in ("camvid", "camvid_dusk")]
+
+
+def name(path):
+    return str(path.relative_to(EXPERIMENTS))
+
+
+def test_the_papers_protocols_and_both_camvid_shifts_are_there():
+    names = {name(path) for path in FILES}
+    camvid = {"source_only", "random", "entropy", "ripu", "halo", "fully_supervised"}
+    assert "demo.yaml" in names
+    assert {
+        f"{folder}/{run}.yaml" for folder in ("camvid", "camvid_dusk") for run in camvid
+    } <= names
+    for pair in ("gtav_cityscapes", "synthia_cityscapes", "cityscapes_acdc"):
+        assert {f"{pair}/ripu.yaml", f"{pair}/halo.yaml"} <= names
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_every_experiment_is_a_valid_run(path):
+    config = load_config([path], {})
+    assert config.strategy == path.stem or path.stem in (config.protocol, "demo")
+
+
+@pytest.fixture(scope="session")
+def few_photographs(shared, tmp_path_factory):
+    """CamVid with a few images of every split and sequence."""
+    camvid = shared / "data" / "camvid"
+    root = tmp_path_factory.mktemp("camvid")
+    for split in ("train", "val", "test"):
+        files = sorted((camvid / "images" / split).iterdir())
+        dusk = [file for file in files if file.stem.startswith("0001TP")][:3]
+        day = [file for file in files if not file.stem.startswith("0001TP")][:3]
+        for file in dusk + day:
+            label = camvid / "labels" / split / f"{file.stem}.png"
+            for kind, original in (("images", file), ("labels", label)):
+                copy = root / kind / split / original.name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.symlink_to(original.resolve())
+    return root
+
+
+@pytest.mark.parametrize("path", ON_CAMVID, ids=name)
+def test_experiments_with_data_at_hand_run(path, few_photographs, shared, tmp_path):
+    config = load_config([path], {})
+    weights = shared / "weights" / Path(config.encoder_weights).name
+    arguments = ["--target", f"{config.target.split(':')[0]}:{few_photographs}"]
+    if config.source.startswith("camvid"):
+        arguments += ["--source", f"{config.source.split(':')[0]}:{few_photographs}"]
+    arguments += ["--encoder-weights", str(weights), "--out", str(tmp_path / "run")]
+    arguments += ["--steps", "2", "--warm-start-steps", "1", "--rounds", "2", "--batch-size", "2"]
+    arguments += ["--size", "60x80", "--workers", "0", "--progress", "false"]
+    assert main(["fit", "-c", str(path), *arguments]) == 0
+    if (tmp_path / "run" / "labels").exists():
+        store = LabelStore.open(tmp_path / "run" / "labels")
+        assert abs(store.asked_pixels - 0.01 * store.areas.sum()) < 9
