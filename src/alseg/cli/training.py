@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning as L
 import torch
-import wandb
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
@@ -19,7 +18,6 @@ from alseg.active import ActiveLoop
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder
 from alseg.cli.summary import summary_text
-from alseg.cli.wandb_logger import wandb_logger
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset, open_dataset
 from alseg.data.module import SegmentationDataModule
@@ -93,7 +91,9 @@ def fit_run(config: RunConfig) -> str:
                 figures["best"] = _test(trainer, chosen, data)
             folder.record(**figures)
     if config.logger == "wandb":
-        wandb.finish()
+        from alseg.cli.wandb_logger import finish
+
+        finish()
     return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
 
@@ -346,6 +346,9 @@ def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
         CSVLogger(folder.path, name="metrics", version=f"{part}-{earlier + 1}")
     ]
     if config.logger == "wandb" and part == "training":
+        # wandb takes a second to import, which runs without it need not wait for.
+        from alseg.cli.wandb_logger import wandb_logger
+
         loggers.append(wandb_logger(config, folder))
     return loggers
 

@@ -38,3 +38,8 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
         for stage in ("val", "test"):
             run.define_metric(f"{stage}/*", step_metric="labelled_fraction")
     return logger
+
+
+def finish() -> None:
+    """End the run on Weights & Biases, so that all of it is sent or kept."""
+    wandb.finish()
