@@ -25,7 +25,8 @@ AT_LEAST = {
     "hyperbolic_dim": 1,
     "steps": 1,
     "warm_start_steps": 0,
-    "batch_size": 1,
+    # Batch norm over an image pooled to one pixel needs a second image.
+    "batch_size": 2,
     "weight_decay": 0,
     "warmup_steps": 0,
     "decay_steps": 1,
@@ -84,6 +85,11 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
             )
 
     def _check_combinations(self) -> None:
+        if self.decay_steps is not None and self.decay_steps < self.steps:
+            raise ConfigError(
+                f"decay_steps is {self.decay_steps}, less than the {self.steps} steps of training: "
+                "nothing would be learnt after it. Make it as many or more."
+            )
         if (
             self.size
             and self.crop

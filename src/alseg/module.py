@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -198,12 +198,15 @@ class SegmentationModule(L.LightningModule):
             probabilities = (probabilities + _resize(mirrored, size).softmax(1)) / 2
         return probabilities
 
-    def signals(self, images: Tensor, size: tuple[int, int]) -> Signals:
+    def signals(
+        self, images: Tensor, size: tuple[int, int], names: Sequence[str] | None = None
+    ) -> Signals:
         """Return what an acquisition strategy may see of some images, after one forward pass.
 
         Args:
             images: B×3×h×w, normalised, at the evaluation size.
             size: Height and width of the label grid.
+            names: What to call the B images in an error.
 
         Returns:
             ``logits`` B×C×H×W and, from a hyperbolic head, ``radius`` B×H×W. The radius is
@@ -213,7 +216,7 @@ class SegmentationModule(L.LightningModule):
         radius = prediction.radius
         if radius is not None:
             radius = _resize(radius[:, None], size)[:, 0]
-        return Signals(logits=_resize(prediction.logits, size), radius=radius)
+        return Signals(_resize(prediction.logits, size), radius, names=names)
 
     @torch.no_grad()
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -270,6 +273,7 @@ def _write_space(space: LabelSpace) -> dict[str, Any]:
         "name": fields["name"],
         "classes": list(fields["classes"]),
         "colors": [list(color) for color in fields["colors"]],
+        "aliases": [list(names) for names in fields["aliases"]],
     }
 
 
@@ -278,4 +282,5 @@ def _read_space(fields: Mapping[str, Any]) -> LabelSpace:
         name=fields["name"],
         classes=tuple(fields["classes"]),
         colors=tuple((int(r), int(g), int(b)) for r, g, b in fields["colors"]),
+        aliases=tuple(tuple(names) for names in fields["aliases"]),
     )

@@ -148,9 +148,6 @@ class ActiveSettings:
     exclusion_radius: Annotated[
         int | None, "window radius around a pick in which none is made again; null: 2k"
     ] = None
-    annotator: Annotated[
-        Literal["oracle"], "who answers; oracle: the labels of the target's training images"
-    ] = "oracle"
 
 
 @dataclass(frozen=True)

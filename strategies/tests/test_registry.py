@@ -68,16 +68,14 @@ def test_lists_the_built_in_strategies_in_one_line_each():
     assert all(listing[name] and "\n" not in listing[name] for name in BUILT_IN)
 
 
-def test_listing_imports_no_torch_and_takes_no_time():
+def test_listing_imports_no_torch():
     program = (
-        "import time; start = time.perf_counter()\n"
         "import sys, alseg_strategies; names = list(alseg_strategies.available())\n"
         "assert names[0] == 'random', names\n"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
         "try: alseg_strategies.create('rippu')\n"
         "except alseg_strategies.UnknownStrategy: pass\n"
         "assert 'torch' not in sys.modules\n"
-        "print(time.perf_counter() - start)\n"
     )
     source = Path(alseg_strategies.__file__).parents[1]
     result = subprocess.run(
@@ -88,8 +86,6 @@ def test_listing_imports_no_torch_and_takes_no_time():
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    # 0.03 s on an idle machine; importing torch would take a second or more.
-    assert float(result.stdout) < 0.5
 
 
 def test_every_public_name_can_be_had():

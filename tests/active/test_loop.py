@@ -7,7 +7,7 @@ from tests.toys import SPACE, Toy
 
 from alseg.active import ActiveLoop, LabelStore
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
 from alseg.module import SegmentationModule
 
 
@@ -158,3 +158,26 @@ def test_the_committed_store_can_be_opened_by_itself(tmp_path):
     loop = ActiveLoop("random", 0.05, rounds=2, progress=False)
     trainer(tmp_path, loop).fit(module(), data(Toy(3)))
     assert LabelStore.open(tmp_path / "labels").rounds == 2
+
+
+def test_a_store_of_a_run_with_other_settings_is_refused(tmp_path):
+    first = ActiveLoop("random", 0.05, rounds=2, progress=False)
+    trainer(tmp_path, first, steps=2).fit(module(), data(Toy(3)))
+    other = ActiveLoop("entropy", 0.10, rounds=2, progress=False)
+    with pytest.raises(LabelStoreError, match=r"budget was 0\.05, is 0\.1.*strategy was random"):
+        trainer(tmp_path, other, steps=2).fit(module(), data(Toy(3)))
+
+
+def test_the_windows_of_a_strategy_follow_those_that_are_labelled():
+    assert ActiveLoop("ripu", 0.05, radius=3).strategy.radius == 3
+    assert ActiveLoop("ripu", 0.05, radius=0).strategy.radius == 1
+    given = ActiveLoop("ripu", 0.05, radius=3, strategy_options={"radius": 2})
+    assert given.strategy.radius == 2
+
+
+def test_an_exhausted_pool_is_reported_with_the_shortfall(tmp_path):
+    loop = ActiveLoop("random", 0.9, rounds=2, progress=False)
+    with pytest.warns(PoolExhausted, match="pixels of the budget were not spent"):
+        trainer(tmp_path, loop, steps=2).fit(module(), data(Toy(2)))
+    asked = sum((loop.store.round_map(image_id) > 0).sum() for image_id in Toy(2).ids)
+    assert loop.shortfall == round(0.9 * 2 * 32 * 48) - asked

@@ -138,6 +138,13 @@ def test_another_start_than_the_network_is_refused(tiny, tmp_path, capsys):
     start = str(out / "checkpoints" / "source.ckpt")
     assert fit(tiny, tmp_path / "next", "--strategy", "halo", "--init-from", start) == 2
     assert "head is linear there and hyperbolic here" in capsys.readouterr().err
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_in_a_sentence(tiny, tmp_path, capsys):
+    (tmp_path / "letter.ckpt").write_text("Dear reader")
+    assert fit(tiny, tmp_path / "run", "--init-from", str(tmp_path / "letter.ckpt")) == 2
+    assert "is not a checkpoint" in capsys.readouterr().err
 
 
 def run_in_process(tiny, out, *more):
@@ -157,14 +164,16 @@ def run_in_process(tiny, out, *more):
 
 
 def test_two_processes_ask_for_as_much_as_one_and_count_every_image_once(tiny, tmp_path):
-    settings = ["--strategy", "ripu", "--steps", "2", "--rounds", "1", "--warm-start-steps", "0"]
+    settings = ["--strategy", "ripu", "--steps", "2", "--rounds", "2", "--warm-start-steps", "0"]
     one = run_in_process(tiny, tmp_path / "one", *settings)
     two = run_in_process(tiny, tmp_path / "two", *settings, "--devices", "2")
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     stores = [LabelStore.open(tmp_path / name / "labels") for name in ("one", "two")]
     for image in stores[0].images:
-        ours, theirs = (store.round_map(image.id) for store in stores)
+        ours, theirs = (store.round_map(image.id, 1) for store in stores)
         assert np.array_equal(ours, theirs)
+    assert stores[0].rounds == stores[1].rounds == 2
+    assert abs(stores[0].asked_pixels - stores[1].asked_pixels) < 9
     before = [
         json.loads((tmp_path / name / "summary.json").read_text())["before"]
         for name in ("one", "two")

@@ -1,7 +1,6 @@
 """Every adapter on a tiny tree in its publisher's layout."""
 
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -213,17 +212,15 @@ def test_camvid_is_parted_into_day_and_dusk_by_the_drive(tmp_path):
         open_dataset(f"camvid-dusk:{root}", "val")
 
 
-def test_thousands_of_images_open_in_well_under_a_second(tmp_path):
+def test_thousands_of_images_open_without_one_being_read(tmp_path):
     for kind, ending in (("leftImg8bit", "leftImg8bit"), ("gtFine", "gtFine_labelIds")):
         for city in range(18):
             folder = tmp_path / kind / "train" / f"city{city}"
             folder.mkdir(parents=True)
             for frame in range(166):
                 (folder / f"{frame:06d}_{ending}.png").touch()
-    start = time.process_time()
-    dataset = open_dataset(f"cityscapes:{tmp_path}", "train")
-    assert time.process_time() - start < 0.5
-    assert len(dataset) == 2988
+    # The files are empty, so whoever opened one would fail.
+    assert len(open_dataset(f"cityscapes:{tmp_path}", "train")) == 2988
 
 
 def test_a_truncated_image_is_named(tree):

@@ -1,5 +1,3 @@
-import time
-
 import huggingface_hub
 import pytest
 import segmentation_models_pytorch.encoders as smp_encoders
@@ -148,10 +146,8 @@ class Unreachable:
 def test_without_network_and_cache_the_alternatives_are_named_at_once(monkeypatch, name):
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
     monkeypatch.setattr(huggingface_hub, "get_session", Unreachable)
-    start = time.monotonic()
     with pytest.raises(WeightsError, match="--encoder-weights PATH.*--encoder-weights none"):
         create_segmenter("deeplabv3plus", name, "imagenet", 5)
-    assert time.monotonic() - start < 5
 
 
 def test_cached_imagenet_weights_are_loaded_without_network(monkeypatch, tmp_path):

@@ -21,8 +21,9 @@ from alseg.active.records import PoolImage
 from alseg.active.store import LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError, PoolExhausted
+from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
 from alseg.module import SegmentationModule
+from alseg.strategy_options import options_for
 from alseg_strategies import Strategy, create
 
 LEVELS = ("pixel", "region")
@@ -39,7 +40,8 @@ class ActiveLoop(L.Callback):
 
     Args:
         strategy: The name of a registered strategy, or a strategy.
-        strategy_options: Options of a strategy that is given by name.
+        strategy_options: Options of a strategy that is given by name; its window radius follows
+            ``radius`` unless given here.
         budget: What the whole run may spend: ``0.01`` is a share of the pool's pixels,
             ``"40 regions"`` a number for each image.
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
@@ -84,7 +86,8 @@ class ActiveLoop(L.Callback):
         progress: bool = True,
     ) -> None:
         if isinstance(strategy, str):
-            self.name, self.strategy = strategy, create(strategy, **(strategy_options or {}))
+            chosen = options_for(strategy, strategy_options or {}, radius)
+            self.name, self.strategy = strategy, create(strategy, **chosen)
         else:
             self.name, self.strategy = type(strategy).__name__, strategy
         self.budget = Budget.parse(budget)
@@ -128,7 +131,9 @@ class ActiveLoop(L.Callback):
         ]
         if trainer.is_global_zero:
             if LabelStore.exists(folder):
-                LabelStore.open(folder).check_pool(images, module.label_space.classes)
+                store = LabelStore.open(folder)
+                store.check_pool(images, module.label_space.classes)
+                self._check_same_run(store)
             else:
                 LabelStore.create(folder, images, module.label_space.classes)
         trainer.strategy.barrier()
@@ -143,10 +148,23 @@ class ActiveLoop(L.Callback):
         """
         _check_signals(self.strategy, module)
         self._steps = self._spaced(max_steps)
-        if self.annotator is None:
-            self.annotator = OracleAnnotator.from_dataset(pool)
+        self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
+
+    def _check_same_run(self, store: LabelStore) -> None:
+        for number in range(1, store.rounds + 1):
+            then = store.settings(number)
+            now = self._settings(self._steps[number - 1]) if number <= self.rounds else {}
+            differing = sorted(name for name in then if then[name] != now.get(name))
+            if differing:
+                raise LabelStoreError(
+                    f"Round {number} of the label store {store.folder} was asked for by another "
+                    f"run: {', '.join(f'{n} was {then[n]}, is {now.get(n)}' for n in differing)}. "
+                    "Give this run a store of its own, or resume with the settings of that one."
+                )
 
     def _spaced(self, max_steps: int) -> list[int]:
+        if max_steps < 1:
+            raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
         if self.round_steps is None:
             if self.rounds > max_steps:
                 raise ConfigError(
@@ -239,7 +257,6 @@ class ActiveLoop(L.Callback):
             self._store.stage(number)
         trainer.strategy.barrier()
         kept: dict[int, Tensor] = {}
-        assert self.annotator is not None
         result = acquire_round(
             self._scores(number, trainer, module, data, kept),
             self._store,
@@ -249,7 +266,7 @@ class ActiveLoop(L.Callback):
             radius=self.radius,
             exclusion_radius=self.exclusion_radius,
             scope=self.scope,
-            annotator=self.annotator,
+            annotator=self._answers,
             gather=_gather,
         )
         trainer.strategy.barrier()
@@ -282,7 +299,8 @@ class ActiveLoop(L.Callback):
             for index, image, size in zip(
                 batch["index"], batch["image"], batch["size"], strict=True
             ):
-                signals = module.signals(image[None].to(module.device), size)
+                pixels, names = image[None].to(module.device), [data.pool.ids[index]]
+                signals = module.signals(pixels, size, names)
                 drawn = np.random.SeedSequence([self.seed, number, index]).generate_state(1)
                 generator = torch.Generator().manual_seed(int(drawn[0]))
                 score = self.strategy.score(signals, generator)[0].cpu()
@@ -294,6 +312,7 @@ class ActiveLoop(L.Callback):
     def _settings(self, step: int) -> dict[str, Any]:
         return {
             "step": step,
+            "rounds": self.rounds,
             "seed": self.seed,
             "strategy": self.name,
             "strategy_options": {
@@ -326,6 +345,13 @@ def _parts(
 
 
 def _check_signals(strategy: Strategy, module: SegmentationModule) -> None:
+    unknown = strategy.requires - {"logits", "radius"}
+    if unknown or type(strategy).prepare is not Strategy.prepare:
+        needed = ", ".join(sorted(unknown)) or "prepare"
+        raise ConfigError(
+            f"The strategy {type(strategy).__name__} needs {needed}, which this loop does not "
+            "offer yet; it shows logits and, from a hyperbolic head, the radius."
+        )
     if "radius" in strategy.requires and module.hparams["head"] != "hyperbolic":
         raise ConfigError(
             f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "

@@ -25,24 +25,44 @@ def load_module(path: str, device: str) -> SegmentationModule:
         ConfigError: There is no such device.
         WeightsError: There is no such file, or it is no checkpoint of alseg.
     """
-    if not Path(path).is_file():
-        raise WeightsError(
-            f"There is no checkpoint {path}. A run keeps its own under RUN/checkpoints/last.ckpt."
-        )
+    checkpoint = read_checkpoint(path)
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         module = SegmentationModule(**checkpoint["hyper_parameters"])
         module.load_state_dict(checkpoint["state_dict"])
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
-        raise WeightsError(
-            f"{path} is not a checkpoint that this version of alseg can read "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'})."
-        ) from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise _unreadable(path, error) from error
     try:
         return module.eval().to(_device(device))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"The device {device!r} cannot be used: {reason}") from error
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Return the content of a checkpoint, on the CPU.
+
+    Raises:
+        WeightsError: There is no such file, or it is no checkpoint of alseg.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(
+            f"There is no checkpoint {path}. A run keeps its own under RUN/checkpoints/last.ckpt."
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
+        raise _unreadable(path, KeyError("no state_dict and hyper_parameters in it"))
+    return content
+
+
+def _unreadable(path: str | Path, error: Exception) -> WeightsError:
+    reason = str(error).splitlines()[0] if str(error) else "empty"
+    return WeightsError(
+        f"{path} is not a checkpoint that this version of alseg can read "
+        f"({type(error).__name__}: {reason})."
+    )
 
 
 def _device(name: str) -> torch.device:

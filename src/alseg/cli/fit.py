@@ -12,7 +12,8 @@ from alseg.cli.parser import CommandParser, checked_config
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
 from alseg.settings import all_settings
-from alseg_strategies import create, options
+from alseg.strategy_options import options_for
+from alseg_strategies import create
 
 _log = logging.getLogger("alseg")
 
@@ -56,9 +57,12 @@ def run(argv: Sequence[str]) -> int:
             config.source,
             config.target,
         )
-    from alseg.cli.training import fit_run
+    for name in {"source", "target"} - settings.keys():
+        _log.info("No --%s: taking %s.", name, getattr(config, name))
+    from alseg.cli.training import fit_run, quiet_lightning
 
-    summary = fit_run(config)
+    with quiet_lightning():
+        summary = fit_run(config)
     if summary:
         print(summary)
     return 0
@@ -87,18 +91,13 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
 
 
 def _checked_strategy(config: RunConfig) -> RunConfig:
-    """Settle the strategy's windows and the head, and refuse a strategy that cannot be made.
-
-    The windows that a strategy looks at are those that are labelled, unless its options say more.
-    """
+    """Settle the strategy's windows and the head, and refuse a strategy that cannot be made."""
     from alseg.terms import PROTOCOLS
 
     if not PROTOCOLS[config.protocol].active:
         return replace(config, head=config.head_for(()))
-    chosen = dict(config.strategy_options)
-    if "radius" in options(config.strategy):
-        chosen.setdefault("radius", config.radius)
     try:
+        chosen = options_for(config.strategy, config.strategy_options, config.radius)
         strategy = create(config.strategy, **chosen)
     except ValueError as error:
         raise ConfigError(f"strategy_options: {error}") from error

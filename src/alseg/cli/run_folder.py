@@ -112,8 +112,10 @@ class RunFolder:
     def phase(self, name: str) -> Iterator[None]:
         """Add the seconds that the body takes to those of a phase."""
         started = time.perf_counter()
-        yield
-        self.add_seconds(name, time.perf_counter() - started)
+        try:
+            yield
+        finally:
+            self.add_seconds(name, time.perf_counter() - started)
 
     def add_seconds(self, name: str, seconds: float) -> None:
         """Add seconds, which may be negative, to those of a phase."""

@@ -71,5 +71,7 @@ def _start_words(config: RunConfig) -> str:
     return f"source only, {config.warm_start_steps} steps"
 
 
-def _percent(share: float, digits: int = 1) -> str:
+def _percent(share: float | None, digits: int = 1) -> str:
+    if share is None:
+        return "  none "
     return f"{100 * share:5.{digits}f} %"

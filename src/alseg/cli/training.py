@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from alseg.active import ActiveLoop
+from alseg.cli.checkpoint import read_checkpoint
+from alseg.cli.domains import Domains, open_domains
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder
 from alseg.cli.summary import summary_text
 from alseg.config import RunConfig
-from alseg.data import SegmentationDataset, open_dataset
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import DatasetError, WeightsError
+from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
-
-
-@dataclass(frozen=True)
-class Domains:
-    """The data sets of a run.
-
-    Attributes:
-        source: Labelled training images; None where the protocol needs none.
-        target: Training images of the target, the pool.
-        reported: The images that the final figures are measured on.
-        chosen: Other labelled images to choose the best checkpoint on; None where there are none.
-    """
-
-    source: SegmentationDataset | None
-    target: SegmentationDataset
-    reported: SegmentationDataset
-    chosen: SegmentationDataset | None
 
 
 def fit_run(config: RunConfig) -> str:
@@ -54,21 +40,24 @@ def fit_run(config: RunConfig) -> str:
     Returns:
         The summary to show to a person; empty on all ranks but the first.
     """
-    _quieten_lightning()
     domains = open_domains(config)
     L.seed_everything(config.seed, verbose=False)
-    module = _module(config, domains, config.protocol)
     folder = RunFolder.of(config)
+    # A run that is resumed has its network in a checkpoint.
+    begun = folder.checkpoints.exists()
+    known = replace(config, encoder_weights="none") if begun else config
+    module = _module(known, domains, config.protocol)
+    if config.init_from is not None and not begun:
+        load_weights(module, config.init_from)
     pictures = RoundPictures(domains.target, folder, config.pictures)
     loop = _active_loop(config, folder, pictures)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
+    callbacks = _callbacks(config, domains, folder, loop)
+    trainer = _trainer(config, folder, "training", config.steps, callbacks)
     folder.claim(config)
     log.info("run folder: %s", folder.path)
     _start(config, domains, module, folder)
-
-    callbacks = _callbacks(config, domains, folder, loop)
-    trainer = _trainer(config, folder, "training", config.steps, callbacks)
     pictures.loggers = trainer.loggers
     data = _data_module(config, domains)
     if "before" not in folder.summary:
@@ -97,57 +86,18 @@ def fit_run(config: RunConfig) -> str:
     return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
 
-def _quieten_lightning() -> None:
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
     """Keep advice for people who write training scripts from people who run a command."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\.")
-
-
-def open_domains(config: RunConfig) -> Domains:
-    """Open the data sets that a run needs.
-
-    Raises:
-        DatasetError: A data set cannot be opened, the domains share no class, or no labelled split
-            is left to report on.
-    """
-    protocol = PROTOCOLS[config.protocol]
-
-    def target(split: str) -> SegmentationDataset:
-        return open_dataset(
-            config.target, split, label_space=config.label_space, **config.target_options
-        )
-
-    pool = target("train")
-    source = None
-    starts = protocol.uses_source and config.warm_start_steps and config.init_from is None
-    if starts or "source" in protocol.domains:
-        source = open_dataset(
-            config.source, "train", label_space=pool.label_space, **config.source_options
-        )
-    usable = {split: _labelled(target, split) for split in ("test", "val")}
-    if config.report_split is not None:
-        reported: SegmentationDataset | None = target(config.report_split)
-    else:
-        reported = usable["test"] or usable["val"]
-    if reported is None or not reported.has_labels:
-        raise DatasetError(
-            f"{config.target} has no labelled images to report on in its "
-            f"{config.report_split or 'test or val'} split. Add some, so that it can be seen what "
-            "the labels bought."
-        )
-    chosen = usable["val"] if reported.split != "val" else None
-    return Domains(source, pool, reported, chosen)
-
-
-def _labelled(
-    target: Callable[[str], SegmentationDataset], split: str
-) -> SegmentationDataset | None:
+    lightning_log = logging.getLogger("lightning.pytorch")
+    level = lightning_log.level
+    lightning_log.setLevel(logging.ERROR)
     try:
-        opened = target(split)
-    except DatasetError as error:
-        log.info("Going on without the target's %s split: %s", split, error)
-        return None
-    return opened if len(opened) and opened.has_labels else None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        lightning_log.setLevel(level)
 
 
 def _module(config: RunConfig, domains: Domains, protocol: str) -> SegmentationModule:
@@ -197,10 +147,8 @@ def _start(
     config: RunConfig, domains: Domains, module: SegmentationModule, folder: RunFolder
 ) -> None:
     """Give the module the weights that the training under the protocol starts from."""
-    if config.init_from is not None:
-        load_weights(module, config.init_from)
-        return
-    if not (PROTOCOLS[config.protocol].uses_source and config.warm_start_steps):
+    uses_source = PROTOCOLS[config.protocol].uses_source
+    if config.init_from is not None or not (uses_source and config.warm_start_steps):
         return
     start = folder.checkpoints / "source.ckpt"
     if not start.exists():
@@ -223,9 +171,7 @@ def load_weights(module: SegmentationModule, path: str | Path) -> None:
     Raises:
         WeightsError: There is no such checkpoint, or its network is another one.
     """
-    if not Path(path).is_file():
-        raise WeightsError(f"There is no checkpoint {path}.")
-    checkpoint: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(path)
     prefix = "segmenter."
     weights = {
         name.removeprefix(prefix): tensor
@@ -238,9 +184,14 @@ def load_weights(module: SegmentationModule, path: str | Path) -> None:
         theirs, ours = checkpoint["hyper_parameters"], module.hparams
         differing = [
             f"{name} is {theirs.get(name)} there and {ours[name]} here"
-            for name in ("architecture", "encoder", "head", "hyperbolic_dim", "label_space")
+            for name in ("architecture", "encoder", "head", "hyperbolic_dim")
             if theirs.get(name) != ours[name]
         ]
+        if theirs["label_space"]["classes"] != ours["label_space"]["classes"]:
+            differing.append(
+                f"its classes are {', '.join(theirs['label_space']['classes'])} there and "
+                f"{', '.join(ours['label_space']['classes'])} here"
+            )
         raise WeightsError(
             f"The network of {path} is another one: {'; '.join(differing) or error}."
         ) from error
@@ -317,26 +268,29 @@ def _trainer(
 ) -> L.Trainer:
     several = config.devices not in (1, "1", "auto") or config.num_nodes > 1
     validating = config.validate_every is not None and part == "training"
-    return L.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        strategy="ddp" if several else "auto",
-        precision=config.precision,
-        max_steps=steps,
-        max_epochs=-1,
-        check_val_every_n_epoch=None,
-        val_check_interval=config.validate_every if validating else None,
-        limit_val_batches=None if validating else 0,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        use_distributed_sampler=False,
-        callbacks=callbacks,
-        logger=_loggers(config, folder, part),
-        default_root_dir=folder.path,
-        enable_progress_bar=config.progress,
-        enable_model_summary=False,
-    )
+    try:
+        return L.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy="ddp" if several else "auto",
+            precision=config.precision,
+            max_steps=steps,
+            max_epochs=-1,
+            check_val_every_n_epoch=None,
+            val_check_interval=config.validate_every if validating else None,
+            limit_val_batches=None if validating else 0,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            use_distributed_sampler=False,
+            callbacks=callbacks,
+            logger=_loggers(config, folder, part),
+            default_root_dir=folder.path,
+            enable_progress_bar=config.progress,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:
+        raise ConfigError(f"The trainer cannot be set up as asked: {error}") from error
 
 
 def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
@@ -383,6 +337,10 @@ def _spent(loop: ActiveLoop) -> dict[str, Any]:
 
 def _test(
     trainer: L.Trainer, module: SegmentationModule, data: SegmentationDataModule
-) -> dict[str, float]:
+) -> dict[str, float | None]:
+    """Return the figures on the reported images; None for a class that never occurs."""
     figures = trainer.test(module, data, verbose=False)[0]
-    return {name.removeprefix("test/"): float(value) for name, value in figures.items()}
+    return {
+        name.removeprefix("test/"): None if math.isnan(value) else float(value)
+        for name, value in figures.items()
+    }

@@ -54,6 +54,12 @@ class SegmentationDataset(ABC):
             DatasetError: The data set has no labels, or this label cannot be used.
         """
 
+    def preload(self) -> None:  # noqa: B027 - most data sets have nothing to do
+        """Make repeated reading cheap; called before loading processes are started.
+
+        Data sets on disk do nothing: the operating system keeps the files that are read often.
+        """
+
     def _no_labels(self) -> DatasetError:
         return DatasetError(
             f"The {self.split} split of {self.name} has no labels: its images can be scored, "
@@ -91,3 +97,7 @@ class RelabelledDataset(SegmentationDataset):
         """Return the train ids of the new label space, H×W; 255 is void."""
         relabelled: NDArray[np.uint8] = self._table[self._dataset.label(index)]
         return relabelled
+
+    def preload(self) -> None:
+        """Make repeated reading cheap."""
+        self._dataset.preload()

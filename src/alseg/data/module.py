@@ -329,6 +329,9 @@ class SegmentationDataModule(L.LightningDataModule):
                     f"The protocol {module.hparams['protocol']!r} trains on the "
                     f"{domain}, but the data module has no {domain} images."
                 )
+            _check_one_size(images, self.sizes[domain] or self.crop, domain)
+            if self.workers:
+                images.preload()
             transform = TrainTransform(
                 self.sizes[domain], crop=self.crop, augment=self.augmentation
             )
@@ -368,6 +371,8 @@ class SegmentationDataModule(L.LightningDataModule):
         self, images: SegmentationDataset, *, with_labels: bool
     ) -> DataLoader[dict[str, Any]]:
         trainer = self._trainer()
+        if self.workers:
+            images.preload()
         return evaluation_loader(
             images,
             self.eval_size,
@@ -381,6 +386,19 @@ class SegmentationDataModule(L.LightningDataModule):
         if self.trainer is None:
             raise ConfigError("The data module is used through Trainer.fit, validate or test.")
         return self.trainer
+
+
+def _check_one_size(images: SegmentationDataset, size: tuple[int, int] | None, domain: str) -> None:
+    if size is not None:
+        return
+    first = images.size(0)
+    for index in range(1, len(images)):
+        if images.size(index) != first:
+            raise ConfigError(
+                f"The {domain} images differ in size: {images.ids[0]} is {first[0]}x{first[1]}, "
+                f"{images.ids[index]} is {'x'.join(map(str, images.size(index)))} (height x "
+                "width). Give one training size, such as --size 512x1024, or a crop."
+            )
 
 
 class _NoLabels:

@@ -69,6 +69,11 @@ class Scenes(SegmentationDataset):
         """The train ids (H, W), 255 is void."""
         return self._scene(index)[1]
 
+    def preload(self) -> None:
+        """Render all scenes, so that loading processes find them rendered."""
+        for place in range(len(self.ids)):
+            self._scene(place)
+
     def _scene(self, index: int) -> tuple[Bytes, Bytes]:
         place = range(len(self.ids))[index]
         if place not in self._rendered:

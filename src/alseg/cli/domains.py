@@ -1,0 +1,78 @@
+"""The data sets of a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alseg.config import RunConfig
+from alseg.data import SegmentationDataset, open_dataset
+from alseg.errors import DatasetError
+from alseg.terms import PROTOCOLS
+
+log = logging.getLogger("alseg")
+
+
+@dataclass(frozen=True)
+class Domains:
+    """The data sets of a run.
+
+    Attributes:
+        source: Labelled training images; None where the protocol needs none.
+        target: Training images of the target, the pool.
+        reported: The images that the final figures are measured on.
+        chosen: Other labelled images to choose the best checkpoint on; None where there are none.
+    """
+
+    source: SegmentationDataset | None
+    target: SegmentationDataset
+    reported: SegmentationDataset
+    chosen: SegmentationDataset | None
+
+
+def open_domains(config: RunConfig) -> Domains:
+    """Open the data sets that a run needs.
+
+    Raises:
+        DatasetError: A data set cannot be opened, the domains share no class, or no labelled split
+            is left to report on.
+    """
+    protocol = PROTOCOLS[config.protocol]
+
+    def target(split: str) -> SegmentationDataset:
+        return open_dataset(
+            config.target, split, label_space=config.label_space, **config.target_options
+        )
+
+    pool = target("train")
+    source = None
+    starts = protocol.uses_source and config.warm_start_steps and config.init_from is None
+    if starts or "source" in protocol.domains:
+        source = open_dataset(
+            config.source, "train", label_space=pool.label_space, **config.source_options
+        )
+    usable = {split: _labelled(target, split) for split in ("test", "val")}
+    if config.report_split is not None:
+        reported: SegmentationDataset | None = target(config.report_split)
+    else:
+        reported = usable["test"] or usable["val"]
+    if reported is None or not reported.has_labels:
+        raise DatasetError(
+            f"{config.target} has no labelled images to report on in its "
+            f"{config.report_split or 'test or val'} split. Add some, so that it can be seen what "
+            "the labels bought."
+        )
+    chosen = usable["val"] if reported.split != "val" else None
+    return Domains(source, pool, reported, chosen)
+
+
+def _labelled(
+    target: Callable[[str], SegmentationDataset], split: str
+) -> SegmentationDataset | None:
+    try:
+        opened = target(split)
+    except DatasetError as error:
+        log.info("Going on without the target's %s split: %s", split, error)
+        return None
+    return opened if len(opened) and opened.has_labels else None
