@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +44,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         WeightsError: There is no such file, or it is no checkpoint of alseg.
     """
     if not Path(path).is_file():
-        raise WeightsError(
-            f"There is no checkpoint {path}. A run keeps its own under RUN/checkpoints/last.ckpt."
-        )
+        what = f"{path} is a folder" if Path(path).is_dir() else f"There is no checkpoint {path}"
+        raise WeightsError(f"{what}. A run keeps its own under RUN/checkpoints/last.ckpt.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    except Exception as error:
+        # What the unpickler raises depends on the first bytes of what is no checkpoint.
+        raise _unreadable(path, ValueError("no file of plain tensors and values")) from error
     if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
         raise _unreadable(path, KeyError("no state_dict and hyper_parameters in it"))
     return content

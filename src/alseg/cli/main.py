@@ -77,7 +77,7 @@ def _run(command: str, arguments: Sequence[str], debug: bool) -> int:
         if debug or not for_the_user:
             logging.getLogger("alseg").exception("alseg %s failed", command)
         else:
-            print(f"alseg {command}: {error}", file=sys.stderr)
+            print(f"alseg {command}: {_words(error)}", file=sys.stderr)
         return 2 if for_the_user else 1
 
 
@@ -85,6 +85,14 @@ def _is_for_the_user(error: Exception) -> bool:
     if isinstance(error, AlsegError):
         return True
     return type(error).__module__.split(".")[0] == "alseg_strategies"
+
+
+def _words(error: Exception) -> str:
+    """Return an error's message, without the traceback that a loading process puts before it."""
+    text = str(error)
+    if "Original Traceback" not in text:
+        return text
+    return text.strip().splitlines()[-1].partition(": ")[2]
 
 
 def _help() -> str:

@@ -53,13 +53,14 @@ def fit_run(config: RunConfig) -> str:
     loop = _active_loop(config, folder, pictures)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
+    data = _data_module(config, domains)
+    data.check_sizes(PROTOCOLS[config.protocol].domains)
     callbacks = _callbacks(config, domains, folder, loop)
     trainer = _trainer(config, folder, "training", config.steps, callbacks)
     folder.claim(config)
     log.info("run folder: %s", folder.path)
     _start(config, domains, module, folder)
     pictures.loggers = trainer.loggers
-    data = _data_module(config, domains)
     if "before" not in folder.summary:
         with folder.phase("evaluation"):
             folder.record(before=_test(trainer, module, data))
@@ -289,7 +290,7 @@ def _trainer(
             enable_progress_bar=config.progress,
             enable_model_summary=False,
         )
-    except MisconfigurationException as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise ConfigError(f"The trainer cannot be set up as asked: {error}") from error
 
 

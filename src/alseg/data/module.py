@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -309,6 +309,17 @@ class SegmentationDataModule(L.LightningDataModule):
             self._stream.domains["target"].labels = labels
             self._stream.refresh(label_round)
 
+    def check_sizes(self, domains: Iterable[str]) -> None:
+        """Check that the training images of some domains make batches; decodes no image.
+
+        Raises:
+            ConfigError: Images of a domain differ in size, and no training size is given.
+        """
+        for domain in domains:
+            images = self.source if domain == "source" else self.target
+            if images is not None:
+                _check_one_size(images, self.sizes[domain] or self.crop, domain)
+
     def train_dataloader(self) -> TrainingStream:
         """Return the stream of training batches for all steps of the trainer.
 
@@ -321,6 +332,7 @@ class SegmentationDataModule(L.LightningDataModule):
         protocol = module.protocol
         if trainer.max_steps < 1:
             raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
+        self.check_sizes(protocol.domains)
         domains: dict[str, TrainingSamples] = {}
         for domain in protocol.domains:
             images = self.source if domain == "source" else self.target
@@ -329,7 +341,6 @@ class SegmentationDataModule(L.LightningDataModule):
                     f"The protocol {module.hparams['protocol']!r} trains on the "
                     f"{domain}, but the data module has no {domain} images."
                 )
-            _check_one_size(images, self.sizes[domain] or self.crop, domain)
             if self.workers:
                 images.preload()
             transform = TrainTransform(
@@ -389,7 +400,7 @@ class SegmentationDataModule(L.LightningDataModule):
 
 
 def _check_one_size(images: SegmentationDataset, size: tuple[int, int] | None, domain: str) -> None:
-    if size is not None:
+    if size is not None or len(images) == 0:
         return
     first = images.size(0)
     for index in range(1, len(images)):
