@@ -58,7 +58,8 @@ def test_a_constant_score_is_black():
 @given(arrays.arrays(np.float64, (4, 5), elements=st.floats(-1e6, 1e6)))
 def test_a_higher_score_is_never_darker(score):
     brightness = score_picture(score).astype(int).sum(-1).ravel()
-    assert (np.diff(brightness[np.argsort(score, axis=None)]) >= 0).all()
+    # Three channels, each rounded by up to a half.
+    assert (np.diff(brightness[np.argsort(score, axis=None)]) >= -2).all()
 
 
 def test_picks_are_coloured_over_a_grey_image():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from alseg.errors import ConfigError
+from alseg.schedule import round_schedule
 from alseg.settings import (
     GROUPS,
     ActiveSettings,
@@ -66,23 +67,9 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
         for name in BELOW_ONE:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
-        self._check_rounds()
+        if self.round_steps is not None:
+            round_schedule(self.steps, self.rounds, self.round_steps)
         self._check_combinations()
-
-    def _check_rounds(self) -> None:
-        if self.round_steps is None:
-            return
-        rising = all(a < b for a, b in zip(self.round_steps, self.round_steps[1:], strict=False))
-        if not (self.round_steps and rising and self.round_steps[0] >= 0):
-            raise ConfigError(
-                f"round_steps is {self.round_steps}; it must be rising steps from 0 or later, "
-                "such as [0, 100, 200]."
-            )
-        if self.round_steps[-1] >= self.steps:
-            raise ConfigError(
-                f"The last of round_steps is {self.round_steps[-1]}, but training ends after "
-                f"{self.steps} steps: labels asked for then would not be trained on."
-            )
 
     def _check_combinations(self) -> None:
         if self.decay_steps is not None and self.decay_steps < self.steps:

@@ -1,5 +1,10 @@
 """The errors that alseg raises for the person at the keyboard."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class AlsegError(Exception):
     """Base of the errors whose message is meant to be read by a user, without a traceback."""
@@ -27,3 +32,9 @@ class WeightsError(AlsegError):
 
 class ConfigError(AlsegError):
     """A combination of settings that makes no sense."""
+
+
+def did_you_mean(word: str, known: Iterable[str], quote: str = "'") -> str:
+    """Return a question that names the known word nearest to one, or nothing if none is near."""
+    near = get_close_matches(word, sorted(known), n=1)
+    return f" Did you mean {quote}{near[0]}{quote}?" if near else ""

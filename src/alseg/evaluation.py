@@ -40,8 +40,7 @@ def evaluate(
     loader = evaluation_loader(dataset, module.hparams["eval_size"], workers=workers)
     for batch in tqdm(loader, desc="evaluating", unit="image", disable=not progress):
         for image, label in zip(batch["image"], batch["label"], strict=True):
-            pixels = image[None].to(module.device)
-            prediction = module.probabilities(pixels, tuple(label.shape)).argmax(1)
+            prediction = module.labels(image[None].to(module.device), tuple(label.shape))
             confusion.update(prediction, label[None].to(module.device))
     module.train(was_training)
     return SegmentationScores(confusion.compute().cpu())

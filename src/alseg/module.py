@@ -171,8 +171,7 @@ class SegmentationModule(L.LightningModule):
 
     def _count(self, batch: Mapping[str, Any]) -> None:
         for image, label in zip(batch["image"], batch["label"], strict=True):
-            probabilities = self.probabilities(image[None], label.shape[-2:])
-            self.confusion.update(probabilities.argmax(1), label[None])
+            self.confusion.update(self.labels(image[None], label.shape[-2:]), label[None])
 
     def _log_scores(self, stage: str) -> None:
         scores = SegmentationScores(self.confusion.compute().cpu())
@@ -197,6 +196,10 @@ class SegmentationModule(L.LightningModule):
             mirrored = self.segmenter(images.flip(-1)).logits.flip(-1)
             probabilities = (probabilities + _resize(mirrored, size).softmax(1)) / 2
         return probabilities
+
+    def labels(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the most probable classes B×H×W as train ids, for images as above."""
+        return self.probabilities(images, size).argmax(1)
 
     def signals(
         self, images: Tensor, size: tuple[int, int], names: Sequence[str] | None = None
@@ -225,7 +228,7 @@ class SegmentationModule(L.LightningModule):
         self.eval()
         height, width = image.shape[:2]
         pixels = eval_transform(image, self.hparams["eval_size"]).to(self.device)
-        labels = self.probabilities(pixels[None], (height, width)).argmax(1)[0]
+        labels = self.labels(pixels[None], (height, width))[0]
         self.train(was_training)
         result: NDArray[np.uint8] = labels.to(torch.uint8).cpu().numpy()
         return result

@@ -144,7 +144,7 @@ def test_halo_without_a_hyperbolic_head_is_refused_before_anything_is_computed(t
 @pytest.mark.parametrize("steps", [[3, 1], [0, 0], [-1, 2], [2, 6]])
 def test_steps_of_rounds_that_cannot_be_are_refused(tmp_path, steps):
     loop = ActiveLoop("random", 0.05, round_steps=steps, progress=False)
-    with pytest.raises(ConfigError, match="steps of the rounds"):
+    with pytest.raises(ConfigError, match="round_steps"):
         trainer(tmp_path, loop).fit(module(), data(Toy(2)))
 
 

@@ -125,6 +125,9 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tiny, tmp_path, monkeypatch
     assert LabelStore.open(out / "labels").rounds == 2
     summary = json.loads((out / "summary.json").read_text())
     assert {"before", "after"} <= summary.keys()
+    assert main(["fit", "--resume", str(out)]) == 0
+    assert "had ended already" in capsys.readouterr().err
+    assert json.loads((out / "summary.json").read_text()) == summary
 
 
 def stop_at_round_2(pictures, number, result, scores):
@@ -188,7 +191,8 @@ def test_wandb_keeps_figures_and_masked_pictures_offline(tiny, tmp_path, monkeyp
     out = tmp_path / "run"
     assert fit(tiny, out, "--strategy", "ripu", "--logger", "wandb") == 0
     kept = list((out / "wandb").glob("offline-run-*"))
-    assert kept
+    identity = json.loads((out / "summary.json").read_text())["wandb_id"]
+    assert [run.name.split("-")[-1] for run in kept] == [identity]
     media = [path for run in kept for path in run.glob("files/media/images/**/*.png")]
     pictures = [path for path in media if "mask" not in path.parts]
     masks = [path for path in media if "mask" in path.parts]

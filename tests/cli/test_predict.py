@@ -51,6 +51,14 @@ def test_a_file_that_is_no_image_is_left_out_and_counted(constant_checkpoint, tm
     assert [path.name for path in (out / "labels").iterdir()] == ["good.png"]
 
 
+def test_an_earlier_result_is_not_overwritten(constant_checkpoint, tmp_path, capsys):
+    image, out = write_image(tmp_path / "a.png"), tmp_path / "out"
+    (out / "labels").mkdir(parents=True)
+    assert main(["predict", str(constant_checkpoint), str(image), "-o", str(out)]) == 2
+    assert f"{out / 'labels'} is there already" in capsys.readouterr().err
+    assert [path.name for path in out.rglob("*")] == ["labels"]
+
+
 def test_a_missing_checkpoint_is_told_before_anything_is_written(tmp_path, capsys):
     image = write_image(tmp_path / "a.png")
     out = tmp_path / "out"

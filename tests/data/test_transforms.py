@@ -139,16 +139,6 @@ def test_a_crop_of_a_resized_image_shows_that_share_of_it():
         assert abs(int(image[0, -1, 1]) - int(image[0, 0, 1]) - 18) <= 1
 
 
-def test_a_zoom_enlarges_by_up_to_its_factor():
-    zoomed = TrainTransform((60, 80), zoom=2.0, augment="none")
-    extents = []
-    for seed in range(100):
-        rows = denormalise(zoomed(PLACES, PLACES_LABEL, seed)["image"])[..., 0]
-        extents.append(int(rows.max()) - int(rows.min()) + 1)
-    assert 29 <= min(extents) < 33
-    assert 55 < max(extents) <= 60
-
-
 def test_shrinking_averages_and_normalising_is_imagenet_s():
     checkers = np.indices((8, 8)).sum(axis=0) % 2 * 255
     image = np.repeat(checkers[..., None], 3, axis=2).astype(np.uint8)
@@ -197,8 +187,6 @@ def test_it_survives_pickling_for_workers_that_are_spawned(transform):
     ("arguments", "message"),
     [
         ({"size": (30, 40), "crop": (31, 40)}, r"crop of 31x40 .* does not fit .* 30x40"),
-        ({"size": (30, 40), "zoom": 0.5}, r"zoom of 0\.5"),
-        ({"size": (30, 40), "zoom": float("nan")}, "zoom of nan"),
         ({"size": (30, 40), "augment": "lihgt"}, "Did you mean 'light'"),
     ],
 )

@@ -134,15 +134,15 @@ def test_a_checkpoint_restores_the_predictions(head, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("deeplabv3+", "resnet18", "none", 5), "Did you mean deeplabv3 or deeplabv3plus"),
+        (("deeplabv3+", "resnet18", "none", 5), "Did you mean 'deeplabv3"),
         (
             ("unet", "resnet19", "none", 5),
-            r"encoder 'resnet19'. Did you mean resnet18.*densenet121",
+            r"encoder 'resnet19'. Did you mean 'resnet1\d'.*densenet121",
         ),
-        (("unet", "tu-resnet19", "none", 5), r"Did you mean tu-resnet1"),
+        (("unet", "tu-resnet19", "none", 5), r"Did you mean 'tu-resnet1"),
         (("linknet", "mit_b0", "none", 5), "cannot build linknet on mit_b0"),
         (("unet", "resnet18", "none", 1), "at least 2 classes and got 1"),
-        (("unet", "resnet18", "none", 5, "hyperbolc"), "Did you mean hyperbolic"),
+        (("unet", "resnet18", "none", 5, "hyperbolc"), "Did you mean 'hyperbolic'"),
     ],
 )
 def test_what_cannot_be_built_is_an_error_of_ours(arguments, message):

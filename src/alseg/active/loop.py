@@ -18,17 +18,17 @@ from alseg.active.acquisition import RoundResult, acquire_round, check_request
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
-from alseg.active.store import LabelStore
+from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
 from alseg.module import SegmentationModule
+from alseg.schedule import round_schedule
 from alseg.strategy_options import options_for
 from alseg_strategies import Strategy, create
 
 LEVELS = ("pixel", "region")
 NOT_OPTIONS = ("level", "requires")
-MAX_ROUNDS = 255
 
 
 class ActiveLoop(L.Callback):
@@ -147,7 +147,9 @@ class ActiveLoop(L.Callback):
             DatasetError: The oracle is to answer, and the pool has no labels.
         """
         _check_signals(self.strategy, module)
-        self._steps = self._spaced(max_steps)
+        if max_steps < 1:
+            raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
+        self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
 
     def _check_same_run(self, store: LabelStore) -> None:
@@ -161,24 +163,6 @@ class ActiveLoop(L.Callback):
                     f"run: {', '.join(f'{n} was {then[n]}, is {now.get(n)}' for n in differing)}. "
                     "Give this run a store of its own, or resume with the settings of that one."
                 )
-
-    def _spaced(self, max_steps: int) -> list[int]:
-        if max_steps < 1:
-            raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
-        if self.round_steps is None:
-            if self.rounds > max_steps:
-                raise ConfigError(
-                    f"{self.rounds} rounds do not fit into {max_steps} steps of training; ask for "
-                    "fewer rounds or train for more steps."
-                )
-            return [index * max_steps // self.rounds for index in range(self.rounds)]
-        rising = all(a < b for a, b in zip(self.round_steps, self.round_steps[1:], strict=False))
-        if not rising or self.round_steps[0] < 0 or self.round_steps[-1] >= max_steps:
-            raise ConfigError(
-                f"The steps of the rounds must rise from 0 or more to less than the {max_steps} "
-                f"steps of training, but they are {self.round_steps}."
-            )
-        return self.round_steps
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hold the rounds that are due at the step that training starts from."""

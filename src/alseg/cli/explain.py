@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, did_you_mean
 from alseg.settings import Size
 from alseg_strategies import UnknownStrategy, available
-
-
-def did_you_mean(word: str, known: Iterable[str], quote: str = "") -> str:
-    """Return a question that names the known word nearest to one, or nothing if none is near."""
-    near = get_close_matches(word, sorted(known), n=1)
-    return f" Did you mean {quote}{near[0]}{quote}?" if near else ""
 
 
 def check_strategy(name: str) -> None:
@@ -27,7 +20,7 @@ def check_strategy(name: str) -> None:
     """
     known = available()
     if name not in known:
-        hint = did_you_mean(name, known, quote="'")
+        hint = did_you_mean(name, known)
         raise UnknownStrategy(
             f"there is no strategy {name!r}.{hint}\nAvailable: {', '.join(known)}"
         )
@@ -47,7 +40,7 @@ def check_word(name: str, value: Any, kind: Any, label: Callable[[str], str]) ->
     """
     words = choices(kind)
     if words and value is not None and value not in words:
-        hint = did_you_mean(value, words)
+        hint = did_you_mean(value, words, quote="")
         raise ConfigError(f"{label(name)}: expected {kind_in_words(kind)}, got {value!r}.{hint}")
 
 

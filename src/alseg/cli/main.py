@@ -110,9 +110,9 @@ def _help() -> str:
 
 
 def _unknown(command: str) -> str:
-    from alseg.cli.explain import did_you_mean
+    from alseg.errors import did_you_mean
 
-    hint = did_you_mean(command, COMMANDS, quote="'")
+    hint = did_you_mean(command, COMMANDS)
     return f"alseg: unknown command {command!r}.{hint}\nCommands: {', '.join(COMMANDS)}"
 
 

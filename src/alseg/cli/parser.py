@@ -13,12 +13,11 @@ from alseg.cli.explain import (
     check_strategy,
     check_word,
     choices,
-    did_you_mean,
     explain,
     kind_in_words,
 )
 from alseg.config import RunConfig, config_from
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, did_you_mean
 from alseg.settings import GROUPS, Setting, all_settings
 from alseg.yaml_file import read_mapping, read_value
 
@@ -115,7 +114,7 @@ class CommandParser:
         types = self._types_in_files
         for key, value in mapping.items():
             if key not in types:
-                hint = did_you_mean(key, types, quote="'") or " `alseg fit --help` lists them."
+                hint = did_you_mean(key, types) or " `alseg fit --help` lists them."
                 raise ConfigError(f"{path}: unknown key {key!r}.{hint}")
             if value is None and type(None) not in get_args(types[key]):
                 raise ConfigError(f"{path}: {key}: expected {kind_in_words(types[key])}, got null.")
@@ -132,7 +131,7 @@ class CommandParser:
         for token in argv:
             flag = token.partition("=")[0]
             if flag.startswith("--") and flag != "--" and flag not in self._flags:
-                hint = did_you_mean(flag, self._flags) or " --help lists the options."
+                hint = did_you_mean(flag, self._flags, quote="") or " --help lists the options."
                 raise ConfigError(f"unknown option {flag}.{hint}")
 
 

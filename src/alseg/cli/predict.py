@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
-from alseg.errors import DatasetError
+from alseg.errors import ConfigError, DatasetError
 
 ABOUT = """Segment images with the network of a checkpoint. Writes OUT/labels/NAME.png, the class
 ids in 8 bits at the image's size, and OUT/overlays/NAME.png, the classes in colour over the image
@@ -19,7 +19,7 @@ def run(argv: Sequence[str]) -> int:
     """Write labels and overlays of images; files that are no images are left out and counted.
 
     Raises:
-        AlsegError: The checkpoint or the images cannot be found.
+        AlsegError: The checkpoint or the images cannot be found, or OUT holds an earlier result.
     """
     parser = CommandParser("predict", "CKPT IMAGES [IMAGES ...] -o OUT", ABOUT)
     parser.add("checkpoint", metavar="CKPT", help="checkpoint of a run")
@@ -31,6 +31,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse(argv).arguments
     out = Path(arguments["out"])
     images = find_images(arguments["images"], leave_out=out)
+    _check_unused(out)
 
     # The training stack takes seconds to import; a misspelt path is answered before that.
     import numpy as np
@@ -62,6 +63,15 @@ def run(argv: Sequence[str]) -> int:
         files = "1 file was" if left_out == 1 else f"{left_out} files were"
         print(f"{files} left out: not readable as an image", file=sys.stderr)
     return 1 if left_out else 0
+
+
+def _check_unused(out: Path) -> None:
+    for folder in (out / "labels", out / "overlays"):
+        if folder.exists():
+            raise ConfigError(
+                f"{folder} is there already, and nothing in it is overwritten. Name another "
+                "folder with -o, or remove that one."
+            )
 
 
 def _ids(classes: Sequence[str]) -> str:

@@ -59,6 +59,8 @@ def fit_run(config: RunConfig) -> str:
     trainer = _trainer(config, folder, "training", config.steps, callbacks)
     folder.claim(config)
     log.info("run folder: %s", folder.path)
+    if "after" in folder.summary:
+        log.info("This run had ended already; nothing is trained again.")
     _start(config, domains, module, folder)
     pictures.loggers = trainer.loggers
     if "before" not in folder.summary:

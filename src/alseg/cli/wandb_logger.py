@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
@@ -18,12 +19,14 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
     """Return a logger whose validation curves run over ``labelled_fraction``.
 
     Nobody logged in and no ``WANDB_MODE`` set means offline: the run lies in the run folder and
-    ``wandb sync`` sends it later.
+    ``wandb sync`` sends it later. A resumed run goes on under the same id.
     """
     offline = "WANDB_MODE" not in os.environ and not wandb.api.api_key
     if offline:
         log.info("wandb: nobody is logged in, so the run is kept offline in %s", folder.path)
     logger = WandbLogger(
+        id=folder.summary.setdefault("wandb_id", secrets.token_hex(4)),
+        resume="allow",
         name=folder.path.name,
         project=config.wandb_project or "alseg",
         save_dir=folder.path,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from alseg.data.files import FileDataset, find_pairs, require_folder, scan
-from alseg.data.label_space import did_you_mean, load_label_space
+from alseg.data.label_space import load_label_space
 from alseg.data.mapping import LabelMapping
-from alseg.errors import DatasetError
+from alseg.errors import DatasetError, did_you_mean
 
 CONDITIONS = ("fog", "night", "rain", "snow")
 

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from alseg.data.files import IMAGE_SUFFIXES, FileDataset, find_pairs, listing, require_folder, scan
-from alseg.data.label_space import LabelSpace, did_you_mean, rgb
+from alseg.data.label_space import LabelSpace, rgb
 from alseg.data.mapping import LabelMapping
-from alseg.errors import DatasetError
+from alseg.errors import DatasetError, did_you_mean
 
 _KEYS = ("name", "images", "labels", "classes", "mapping")
 _SPLITS = ("train", "val", "test")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from alseg.errors import DatasetError
+from alseg.errors import DatasetError, did_you_mean
 
 IGNORE = 255
 """The train id of void pixels and of pixels that nobody was asked for."""
@@ -131,12 +130,6 @@ def load_label_space(name: str) -> LabelSpace:
             (alias, entry["name"]) for entry in entries for alias in entry.get("also", ())
         ),
     )
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` where a known word comes close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def read_package_yaml(path: str) -> Any:

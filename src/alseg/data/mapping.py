@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.label_space import IGNORE, LabelSpace, did_you_mean, read_package_yaml
-from alseg.errors import DatasetError
+from alseg.data.label_space import IGNORE, LabelSpace, read_package_yaml
+from alseg.errors import DatasetError, did_you_mean
 
 VOID = "void"
 """The name under which a mapping lists the values that stand for no class."""

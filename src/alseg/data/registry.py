@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from alseg.data.base import RelabelledDataset, SegmentationDataset
-from alseg.data.label_space import LabelSpace, did_you_mean, load_label_space
-from alseg.errors import DatasetError
+from alseg.data.label_space import LabelSpace, load_label_space
+from alseg.errors import DatasetError, did_you_mean
 
 SPLITS = ("train", "val", "test")
 

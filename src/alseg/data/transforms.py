@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alseg.data.label_space import did_you_mean
 from alseg.data.shrink import shrink_labels
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, did_you_mean
 
 AUGMENTATIONS = ("none", "light", "strong")
 
@@ -27,15 +26,14 @@ class TrainTransform:
     """Makes a training sample of an image and its label; the same seed gives the same sample.
 
     A window of the image is cut out at full resolution and then shrunk, so that asked-for pixels
-    inside it survive (see ``shrink_labels``). Without ``crop`` and ``zoom`` the window is the whole
-    image. Image and label are then flipped together, and the image's colours are changed.
+    inside it survive (see ``shrink_labels``). Without ``crop`` the window is the whole image.
+    Image and label are then flipped together, and the image's colours are changed.
     """
 
     def __init__(
         self,
         size: tuple[int, int] | None,
         crop: tuple[int, int] | None = None,
-        zoom: float = 1.0,
         augment: str = "light",
     ) -> None:
         """Build the pipeline; with augmentation this imports albumentations, which takes seconds.
@@ -44,18 +42,14 @@ class TrainTransform:
             size: Height and width in pixels that the whole image is resized to; None keeps the
                 full resolution.
             crop: Height and width of a random cut of the resized image; None trains on the whole.
-            zoom: The window is enlarged by a random factor of 1 up to this.
             augment: ``light`` flips and varies the light; ``strong`` also changes hue, sharpness
                 and noise, which helps from synthetic to real images; ``none`` does nothing.
 
         Raises:
-            ConfigError: The crop is larger than the size, the zoom is below 1, or the
-                augmentation does not exist.
+            ConfigError: The crop is larger than the size, or the augmentation does not exist.
         """
         if size is not None:
             _check_fits(crop, size)
-        if not zoom >= 1:
-            raise ConfigError(f"A zoom of {zoom} would shrink the image; use 1 or more.")
         if augment not in AUGMENTATIONS:
             raise ConfigError(
                 f"No augmentation is called {augment!r}."
@@ -64,7 +58,6 @@ class TrainTransform:
             )
         self.size = size
         self.crop = crop
-        self.zoom = zoom
         self._augment = None if augment == "none" else _pipeline(augment)
 
     def __call__(
@@ -102,10 +95,9 @@ class TrainTransform:
         generator: np.random.Generator,
     ) -> tuple[slice, slice]:
         """Draw the part of the image, in its own pixels, that the sample shows."""
-        factor = generator.uniform(1.0, self.zoom) if self.zoom > 1 else 1.0
         slices = []
         for length, whole, shown in zip(image_size, full, size, strict=True):
-            extent = min(length, max(1, round(length * shown / whole / factor)))
+            extent = min(length, max(1, round(length * shown / whole)))
             start = int(generator.integers(0, length - extent + 1))
             slices.append(slice(start, start + extent))
         return slices[0], slices[1]

@@ -1,5 +1,12 @@
 """The segmenter: an encoder-decoder of smp with a linear or a hyperbolic head."""
 
+import warnings
+
+with warnings.catch_warnings():
+    # When it is imported, geoopt calls what torch has deprecated; a user can do nothing about it.
+    warnings.filterwarnings("ignore", r"`torch\.jit\.script`", FutureWarning)
+    import geoopt  # noqa: F401
+
 from alseg.models.hyperbolic import REWEIGHTINGS, HyperbolicHead
 from alseg.models.linear import LinearHead
 from alseg.models.optim import build_optimizer

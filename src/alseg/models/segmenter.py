@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +13,7 @@ from segmentation_models_pytorch.encoders import get_encoder_names
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alseg.errors import ConfigError, WeightsError
+from alseg.errors import ConfigError, WeightsError, did_you_mean
 from alseg.models.hyperbolic import HyperbolicHead
 from alseg.models.linear import LinearHead
 from alseg.models.prediction import Prediction
@@ -188,9 +187,9 @@ def _encoders(encoder: str) -> list[str]:
 def _check_name(kind: str, name: str, known: Collection[str]) -> None:
     if name in known:
         return
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
     names = sorted(known)
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     listed = ", ".join(names[:MOST_LISTED])
-    raise ConfigError(f"Unknown {kind} {name!r}.{hint} Known are: {listed}{more}.")
+    raise ConfigError(
+        f"Unknown {kind} {name!r}.{did_you_mean(name, known)} Known are: {listed}{more}."
+    )
