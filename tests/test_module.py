@@ -1,4 +1,3 @@
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -10,23 +9,11 @@ from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
 from alseg.models import Prediction
 from alseg.module import SegmentationModule
-from tests.toys import SPACE, Toy
+from tests.toys import SPACE, Toy, quiet_trainer
 
 
 def module(**settings):
     return SegmentationModule(SPACE, encoder_weights="none", **settings)
-
-
-def trainer(folder, steps):
-    return L.Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
 
 
 def rates(folder, steps, **settings):
@@ -39,7 +26,7 @@ def rates(folder, steps, **settings):
 
     network = Watched(SPACE, encoder_weights="none", protocol="source_only", **settings)
     data = SegmentationDataModule(source=Toy(2), batch_size=2, augmentation="none")
-    trainer(folder, steps).fit(network, data)
+    quiet_trainer(folder, steps).fit(network, data)
     return np.array(seen)
 
 
@@ -88,7 +75,7 @@ def test_signals_of_a_hyperbolic_head_come_on_the_label_grid():
 def test_a_checkpoint_keeps_the_network_and_the_label_space_with_its_aliases(tmp_path):
     space = load_label_space("cityscapes19")
     network = SegmentationModule(space, encoder_weights="none", protocol="source_only").eval()
-    runner = trainer(tmp_path, 1)
+    runner = quiet_trainer(tmp_path, 1)
     runner.strategy.connect(network)
     runner.save_checkpoint(tmp_path / "one.ckpt")
     again = SegmentationModule.load_from_checkpoint(tmp_path / "one.ckpt").eval()
@@ -114,14 +101,14 @@ def test_training_images_of_different_sizes_need_a_training_size(tmp_path):
 
     data = SegmentationDataModule(source=Mixed(2), batch_size=2)
     with pytest.raises(ConfigError, match=r"train-000 is 32x48, train-001 is 32x49"):
-        trainer(tmp_path, 1).fit(module(protocol="source_only"), data)
+        quiet_trainer(tmp_path, 1).fit(module(protocol="source_only"), data)
 
 
 @pytest.mark.parametrize("protocol", ["source_target", "target_only"])
 def test_a_missing_domain_is_named(tmp_path, protocol):
     data = SegmentationDataModule(source=Toy(2), batch_size=2)
     with pytest.raises(ConfigError, match="no target images"):
-        trainer(tmp_path, 1).fit(module(protocol=protocol), data)
+        quiet_trainer(tmp_path, 1).fit(module(protocol=protocol), data)
 
 
 def test_unknown_protocols_and_protocols_without_a_loss_are_refused():

@@ -1,5 +1,6 @@
 """Small data sets in memory whose pixels tell which image and where they are."""
 
+import lightning as L
 import numpy as np
 
 from alseg.data.base import SegmentationDataset
@@ -44,3 +45,17 @@ class Toy(SegmentationDataset):
         label = self._classes(index)
         label[0, 0] = IGNORE
         return label
+
+
+def quiet_trainer(folder, steps, **settings):
+    """Return a trainer on the CPU that neither logs nor saves nor shows anything."""
+    return L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )

@@ -1,4 +1,4 @@
-"""When the rounds of a run take place."""
+"""How long a run is, and when its rounds take place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from alseg.errors import ConfigError
+
+
+def check_counted_in_steps(max_steps: int) -> None:
+    """Check that a trainer was told its length in steps.
+
+    Raises:
+        ConfigError: It was not.
+    """
+    if max_steps < 1:
+        raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
 
 
 def round_schedule(steps: int, rounds: int, round_steps: Sequence[int] | None = None) -> list[int]:

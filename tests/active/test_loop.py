@@ -1,9 +1,8 @@
-import lightning as L
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from tests.toys import SPACE, Toy
+from tests.toys import SPACE, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop, LabelStore
 from alseg.data.module import SegmentationDataModule
@@ -22,17 +21,7 @@ def data(target, **settings):
 
 
 def trainer(folder, *callbacks, steps=6, **settings):
-    return L.Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
+    return quiet_trainer(folder, steps, callbacks=list(callbacks), **settings)
 
 
 def contents(folder):

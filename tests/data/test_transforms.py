@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.utils.data import DataLoader, Dataset
 
-from alseg.data.transforms import AUGMENTATIONS, TrainTransform, denormalise, eval_transform
+from alseg.data.transforms import AUGMENTATIONS, TrainTransform, eval_transform
 from alseg.errors import ConfigError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -20,6 +20,16 @@ LABEL = np.random.default_rng(1).integers(0, 11, (60, 80), dtype=np.uint8)
 # Every pixel of this image tells where it lies: its row, its column, nothing.
 PLACES = np.stack([*np.mgrid[0:60, 0:80], np.zeros((60, 80))], axis=2).astype(np.uint8)
 PLACES_LABEL = (PLACES[..., 0] // 3 * 7 + PLACES[..., 1] // 3).astype(np.uint8)
+
+
+# Of ImageNet's RGB values, as encoders' weights are published with.
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def denormalise(image):
+    """The RGB image of a normalised tensor 3×h×w."""
+    values = image.permute(1, 2, 0).numpy() * STD + MEAN
+    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 @pytest.fixture(scope="module", params=AUGMENTATIONS)

@@ -1,6 +1,7 @@
 import lightning
 import pytest
 import torch
+from tests.toys import quiet_trainer
 from torch import nn
 from torch.nn import functional
 
@@ -152,16 +153,7 @@ def test_lightning_steps_the_optimizer_with_its_closure(name, tmp_path):
         optimizer.step()
 
     module = Module()
-    trainer = lightning.Trainer(
-        max_steps=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
-    trainer.fit(module, torch.utils.data.DataLoader(range(3)))
+    quiet_trainer(tmp_path, 3).fit(module, torch.utils.data.DataLoader(range(3)))
     torch.testing.assert_close(module.segmenter.head.points.data, by_hand.head.points.data)
     torch.testing.assert_close(
         module.segmenter.network.encoder.weight, by_hand.network.encoder.weight

@@ -23,7 +23,7 @@ from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
 from alseg.module import SegmentationModule
-from alseg.schedule import round_schedule
+from alseg.schedule import check_counted_in_steps, round_schedule
 from alseg.strategy_options import options_for
 from alseg_strategies import Strategy, create
 
@@ -147,8 +147,7 @@ class ActiveLoop(L.Callback):
             DatasetError: The oracle is to answer, and the pool has no labels.
         """
         _check_signals(self.strategy, module)
-        if max_steps < 1:
-            raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
+        check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
 

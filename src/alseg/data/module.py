@@ -16,6 +16,7 @@ from alseg.data.base import SegmentationDataset
 from alseg.data.label_space import IGNORE
 from alseg.data.transforms import TrainTransform, eval_transform
 from alseg.errors import ConfigError
+from alseg.schedule import check_counted_in_steps
 
 Key = tuple[int, int, int]
 """What a training sample is made from: index, seed of its augmentation, round of its labels."""
@@ -330,8 +331,7 @@ class SegmentationDataModule(L.LightningDataModule):
         trainer = self._trainer()
         module: Any = trainer.lightning_module
         protocol = module.protocol
-        if trainer.max_steps < 1:
-            raise ConfigError("Give the Trainer max_steps: a run is counted in steps, not epochs.")
+        check_counted_in_steps(trainer.max_steps)
         self.check_sizes(protocol.domains)
         domains: dict[str, TrainingSamples] = {}
         for domain in protocol.domains:

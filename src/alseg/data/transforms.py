@@ -111,13 +111,6 @@ def eval_transform(image: NDArray[np.uint8], size: tuple[int, int] | None) -> Te
     return _normalise(image if size is None else _resize_image(image, size))
 
 
-def denormalise(image: Tensor) -> NDArray[np.uint8]:
-    """Return the RGB image, h×w×3, of a normalised tensor, 3×h×w."""
-    values = image.detach().float().cpu().permute(1, 2, 0).numpy() * _STD + _MEAN
-    pixels: NDArray[np.float32] = np.rint(np.clip(values, 0.0, 1.0) * 255.0)
-    return pixels.astype(np.uint8)
-
-
 def _check_fits(crop: tuple[int, int] | None, size: tuple[int, int]) -> None:
     if crop is not None and (crop[0] > size[0] or crop[1] > size[1]):
         raise ConfigError(
