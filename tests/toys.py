@@ -8,6 +8,24 @@ from alseg.data.label_space import IGNORE, LabelSpace
 
 SPACE = LabelSpace("toy", ("left", "right", "bottom"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
+TINY = """\
+source: scenes:sim
+source_options: {size: [48, 64], count: 6}
+target: scenes:dusk
+target_options: {size: [48, 64], count: 5}
+encoder_weights: none
+batch_size: 2
+workers: 0
+steps: 4
+warm_start_steps: 2
+rounds: 2
+budget: 0.02
+pictures: 1
+progress: false
+accelerator: cpu
+"""
+"""The settings of a run of `alseg fit` that takes seconds."""
+
 
 class Toy(SegmentationDataset):
     """Images of three flat areas; the colours are those of the classes, with noise."""

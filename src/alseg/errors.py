@@ -34,6 +34,14 @@ class ConfigError(AlsegError):
     """A combination of settings that makes no sense."""
 
 
+class FolderInUse(AlsegError):
+    """A folder that another process is writing to."""
+
+
+class RankError(AlsegError):
+    """Another process of the run failed or is gone; the message says why."""
+
+
 def did_you_mean(word: str, known: Iterable[str], quote: str = "'") -> str:
     """Return a question that names the known word nearest to one, or nothing if none is near."""
     near = get_close_matches(word, sorted(known), n=1)

@@ -175,11 +175,13 @@ class SegmentationModule(L.LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         scores = SegmentationScores(self.confusion.compute().cpu())
-        self.confusion.reset()
+        # A tensor made in inference mode could not be counted into by a later validation.
+        with torch.inference_mode(False):
+            self.confusion.reset()
         figures = scores.as_dict(self.label_space)
-        self.log_dict(
-            {f"{stage}/{name}": value for name, value in figures.items()}, rank_zero_only=True
-        )
+        # The same on every rank, since the matrix is summed over the ranks; and on every rank,
+        # since ModelCheckpoint looks there for the figure that it chooses by.
+        self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
 
     def probabilities(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the class probabilities, averaged with those of the mirror image if ``flip``.

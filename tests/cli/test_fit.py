@@ -8,27 +8,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tests.toys import TINY
 
 from alseg.active import LabelStore
 from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
-
-TINY = """\
-source: scenes:sim
-source_options: {size: [48, 64], count: 6}
-target: scenes:dusk
-target_options: {size: [48, 64], count: 5}
-encoder_weights: none
-batch_size: 2
-workers: 0
-steps: 4
-warm_start_steps: 2
-rounds: 2
-budget: 0.02
-pictures: 1
-progress: false
-accelerator: cpu
-"""
 
 
 @pytest.fixture

@@ -91,6 +91,16 @@ class CommittedRound:
         except ValueError as error:
             raise self._damaged(file_of("queries", image_id), error) from error
 
+    def check_files(self) -> None:
+        """Compare every file of the round with its digest.
+
+        Raises:
+            LabelStoreError: A file is missing or is not what was written.
+        """
+        for image_id in self.records:
+            for kind in SUFFIXES:
+                self._read(kind, image_id)
+
     @cached_property
     def _manifest(self) -> dict[str, Any]:
         return load_json(self.folder / MANIFEST, self._remedy)

@@ -11,9 +11,11 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from filelock import BaseFileLock
 from torch import Tensor, distributed
 from tqdm import tqdm
 
+from alseg import ranks
 from alseg.active.acquisition import RoundResult, acquire_round, check_request
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
@@ -22,6 +24,7 @@ from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
+from alseg.folder_lock import lock_folder
 from alseg.module import SegmentationModule
 from alseg.schedule import check_counted_in_steps, round_schedule
 from alseg.strategy_options import options_for
@@ -97,13 +100,14 @@ class ActiveLoop(L.Callback):
         self.exclusion_radius = 2 * radius if exclusion_radius is None else exclusion_radius
         self.scope = scope
         self.annotator = annotator
-        self.folder = store
+        self.folder = None if store is None else Path(store)
         self.seed = seed
         self.checkpoint = checkpoint
         self.on_round = on_round
         self.keep_scores = keep_scores
         self.progress = progress
         self.seconds = 0.0
+        self._lock: BaseFileLock | None = None
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
         check_request(scope, radius, self.exclusion_radius)
@@ -124,20 +128,33 @@ class ActiveLoop(L.Callback):
             return
         module, data = _parts(trainer, pl_module)
         self.check(module, data.pool, trainer.max_steps)
-        folder = Path(self.folder or Path(trainer.default_root_dir) / "labels")
-        images = [
-            PoolImage(image_id, *data.pool.size(index))
-            for index, image_id in enumerate(data.pool.ids)
-        ]
-        if trainer.is_global_zero:
-            if LabelStore.exists(folder):
-                store = LabelStore.open(folder)
-                store.check_pool(images, module.label_space.classes)
-                self._check_same_run(store)
-            else:
-                LabelStore.create(folder, images, module.label_space.classes)
-        trainer.strategy.barrier()
-        self._store = LabelStore.open(folder)
+        if self.folder is None:
+            self.folder = Path(trainer.default_root_dir) / "labels"
+        with ranks.together():
+            if trainer.is_global_zero:
+                self.check_store(module, data.pool)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._lock = lock_folder(self.folder)
+                if not LabelStore.exists(self.folder):
+                    images = pool_images(data.pool)
+                    LabelStore.create(self.folder, images, module.label_space.classes)
+            ranks.gather("the store is there")
+            self._store = LabelStore.open(self.folder)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Let other processes write to the store."""
+        self._release()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Let other processes write to the store."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def check(self, module: SegmentationModule, pool: SegmentationDataset, max_steps: int) -> None:
         """Check that network, pool and length of training fit, before anything is computed.
@@ -150,6 +167,22 @@ class ActiveLoop(L.Callback):
         check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
+
+    def check_store(self, module: SegmentationModule, pool: SegmentationDataset) -> None:
+        """Check that the label store, if there is one, is sound and this run's; writes nothing.
+
+        To be called after ``check``.
+
+        Raises:
+            LabelStoreError: The store has another pool or other classes, was asked for with other
+                settings, or a file in it is damaged.
+        """
+        if self.folder is None or not LabelStore.exists(self.folder):
+            return
+        store = LabelStore.open(self.folder)
+        store.check_pool(pool_images(pool), module.label_space.classes)
+        self._check_same_run(store)
+        store.check_files()
 
     def _check_same_run(self, store: LabelStore) -> None:
         for number in range(1, store.rounds + 1):
@@ -236,26 +269,31 @@ class ActiveLoop(L.Callback):
         data: SegmentationDataModule,
     ) -> None:
         _share_buffers(trainer, module)
-        if trainer.is_global_zero:
-            self._store.stage(number)
-        trainer.strategy.barrier()
         kept: dict[int, Tensor] = {}
-        result = acquire_round(
-            self._scores(number, trainer, module, data, kept),
-            self._store,
-            budget=self.budget,
-            round_number=number,
-            rounds=self.rounds,
-            radius=self.radius,
-            exclusion_radius=self.exclusion_radius,
-            scope=self.scope,
-            annotator=self._answers,
-            gather=_gather,
-        )
-        trainer.strategy.barrier()
-        if trainer.is_global_zero:
-            self._store.commit(number, self._settings(trainer.global_step), result.images)
-        trainer.strategy.barrier()
+        try:
+            with ranks.together():
+                if trainer.is_global_zero:
+                    self._store.stage(number)
+                ranks.gather("the round is staged")
+                result = acquire_round(
+                    self._scores(number, trainer, module, data, kept),
+                    self._store,
+                    budget=self.budget,
+                    round_number=number,
+                    rounds=self.rounds,
+                    radius=self.radius,
+                    exclusion_radius=self.exclusion_radius,
+                    scope=self.scope,
+                    annotator=self._answers,
+                    gather=ranks.gather,
+                )
+                ranks.gather("all files are written")
+                if trainer.is_global_zero:
+                    self._store.commit(number, self._settings(trainer.global_step), result.images)
+        except Exception:
+            if trainer.is_global_zero:
+                self._store.tidy()
+            raise
         if trainer.is_global_zero and self.on_round is not None:
             self.on_round(number, result, kept)
 
@@ -310,6 +348,11 @@ class ActiveLoop(L.Callback):
         }
 
 
+def pool_images(pool: SegmentationDataset) -> list[PoolImage]:
+    """Return what a label store keeps of the images of a data set."""
+    return [PoolImage(image_id, *pool.size(index)) for index, image_id in enumerate(pool.ids)]
+
+
 def _parts(
     trainer: L.Trainer, module: L.LightningModule
 ) -> tuple[SegmentationModule, SegmentationDataModule]:
@@ -347,12 +390,3 @@ def _share_buffers(trainer: L.Trainer, module: SegmentationModule) -> None:
     if trainer.world_size > 1:
         for buffer in module.segmenter.buffers():
             distributed.broadcast(buffer, src=0)
-
-
-def _gather(mine: Any) -> list[Any]:
-    """Return what every rank has, in the order of the ranks."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return [mine]
-    everyone: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(everyone, mine)
-    return everyone

@@ -145,6 +145,15 @@ class LabelStore:
                 )
         return len(numbers)
 
+    def check_files(self) -> None:
+        """Read every file of every committed round and compare it with its digest.
+
+        Raises:
+            LabelStoreError: A file is missing or damaged; the message names it.
+        """
+        for number in range(1, self.rounds + 1):
+            self._round(number).check_files()
+
     def settings(self, round_number: int) -> dict[str, Any]:
         """Return what ``commit`` was told about a round."""
         return self._round(round_number).settings
@@ -227,14 +236,18 @@ class LabelStore:
         """
         self._check_turn(round_number)
         try:
-            for leftover in self.folder.glob(".staging-*"):
-                shutil.rmtree(leftover)
+            self.tidy()
             self._staged(round_number).folder.mkdir()
         except OSError as error:
             raise LabelStoreError(
                 f"Cannot prepare round {round_number} in {self.folder}: {error.strerror or error}. "
                 "Committed rounds are untouched; allow writing there and resume."
             ) from error
+
+    def tidy(self) -> None:
+        """Remove what a round that was not committed left behind; called by one process."""
+        for leftover in self.folder.glob(".staging-*"):
+            shutil.rmtree(leftover)
 
     def write(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
+from alseg.folder_lock import lock_folder
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
@@ -58,15 +59,28 @@ class RunFolder:
             )
         return cls(Path(shared))
 
-    def claim(self, config: RunConfig) -> None:
-        """Make the folder of a new run and keep its settings there; the first process does."""
+    @contextmanager
+    def claimed(self, config: RunConfig) -> Iterator[None]:
+        """Keep other runs out of the folder while the body runs; the first process does.
+
+        The folder of a new run is made, with the settings of the run in it.
+
+        Raises:
+            FolderInUse: Another process works in the folder.
+        """
         if not is_first_process():
+            yield
             return
         os.environ[RUN_VARIABLE] = str(self.path.resolve())
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(self.path)
         if config.resume is None:
-            self.path.mkdir(parents=True, exist_ok=True)
             kept = self.path / "config.yaml"
             kept.write_text(dump_config(config), encoding="utf-8")
+        try:
+            yield
+        finally:
+            lock.release()
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:

@@ -20,12 +20,13 @@ from alseg.active import ActiveLoop
 from alseg.cli.checkpoint import read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.round_pictures import RoundPictures
-from alseg.cli.run_folder import RunFolder
+from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.cli.summary import summary_text
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
+from alseg.ranks import StopTogether
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
@@ -53,40 +54,42 @@ def fit_run(config: RunConfig) -> str:
     loop = _active_loop(config, folder, pictures)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
+        if is_first_process():
+            loop.check_store(module, domains.target)
     data = _data_module(config, domains)
     data.check_sizes(PROTOCOLS[config.protocol].domains)
     callbacks = _callbacks(config, domains, folder, loop)
     trainer = _trainer(config, folder, "training", config.steps, callbacks)
-    folder.claim(config)
-    log.info("run folder: %s", folder.path)
-    if "after" in folder.summary:
-        log.info("This run had ended already; nothing is trained again.")
-    _start(config, domains, module, folder)
-    pictures.loggers = trainer.loggers
-    if "before" not in folder.summary:
-        with folder.phase("evaluation"):
-            folder.record(before=_test(trainer, module, data))
-    if "after" not in folder.summary:
-        last = folder.checkpoints / "last.ckpt"
-        with folder.phase("training"):
-            _fit(trainer, module, data, last, folder)
-            trainer.save_checkpoint(last)
-        if loop is not None:
-            folder.add_seconds("training", -loop.seconds)
-            folder.add_seconds("asking for labels", loop.seconds)
-            folder.record(labels=_spent(loop))
-        with folder.phase("evaluation"):
-            figures = {"after": _test(trainer, module, data)}
-            best = folder.checkpoints / "best.ckpt"
-            if best.exists():
-                chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
-                figures["best"] = _test(trainer, chosen, data)
-            folder.record(**figures)
-    if config.logger == "wandb":
-        from alseg.cli.wandb_logger import finish
+    with folder.claimed(config):
+        log.info("run folder: %s", folder.path)
+        if "after" in folder.summary:
+            log.info("This run had ended already; nothing is trained again.")
+        _start(config, domains, module, folder)
+        pictures.loggers = trainer.loggers
+        if "before" not in folder.summary:
+            with folder.phase("evaluation"):
+                folder.record(before=_test(trainer, module, data))
+        if "after" not in folder.summary:
+            last = folder.checkpoints / "last.ckpt"
+            with folder.phase("training"):
+                _fit(trainer, module, data, last, folder)
+                trainer.save_checkpoint(last)
+            if loop is not None:
+                folder.add_seconds("training", -loop.seconds)
+                folder.add_seconds("asking for labels", loop.seconds)
+                folder.record(labels=_spent(loop))
+            with folder.phase("evaluation"):
+                figures = {"after": _test(trainer, module, data)}
+                best = folder.checkpoints / "best.ckpt"
+                if best.exists():
+                    chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
+                    figures["best"] = _test(trainer, chosen, data)
+                folder.record(**figures)
+        if config.logger == "wandb":
+            from alseg.cli.wandb_logger import finish
 
-        finish()
-    return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
+            finish()
+        return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
 
 @contextmanager
@@ -286,7 +289,7 @@ def _trainer(
             num_sanity_val_steps=0,
             log_every_n_steps=10,
             use_distributed_sampler=False,
-            callbacks=callbacks,
+            callbacks=[StopTogether(), *callbacks],
             logger=_loggers(config, folder, part),
             default_root_dir=folder.path,
             enable_progress_bar=config.progress,

@@ -1,0 +1,136 @@
+"""The command on several processes, as torchrun, SLURM or two hosts start it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.folders import digests
+from tests.processes import alseg, free_port, run_ranks
+from tests.toys import TINY
+
+from alseg.active import LabelStore
+
+SETTINGS = ["--strategy", "ripu", "--budget", "3 regions", "--steps", "6", "--validate-every", "2"]
+SETTINGS += ["--warm-start-steps", "0"]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    path = tmp_path_factory.mktemp("settings") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def fit(settings, out, *more, ranks=1, **launcher):
+    folder = out.parent / f"{out.name}-logs"
+    run = run_ranks(
+        alseg,
+        *("fit", "-c", settings, "--out", out, *SETTINGS, *more),
+        ranks=ranks,
+        folder=folder,
+        **launcher,
+    )
+    return run.said()
+
+
+@pytest.fixture(scope="module")
+def by_two(settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("two") / "run"
+    said = fit(settings, out, "--devices", 2, ranks=2)
+    assert said.count("mIoU on") == 1
+    return out
+
+
+def test_two_processes_ask_for_as_much_as_one_and_count_every_image_once(
+    settings, by_two, tmp_path
+):
+    by_one = tmp_path / "one"
+    fit(settings, by_one)
+    stores = [LabelStore.open(run / "labels") for run in (by_one, by_two)]
+    assert [store.regions for store in stores] == [3 * 5, 3 * 5]
+    assert digests(by_one / "labels/round-001") == digests(by_two / "labels/round-001")
+    before = [json.loads((run / "summary.json").read_text())["before"] for run in (by_one, by_two)]
+    assert before[0] == pytest.approx(before[1], abs=1e-6, nan_ok=True)
+
+
+def test_the_best_checkpoint_is_chosen_and_reported_on_two_processes(by_two):
+    assert (by_two / "checkpoints" / "best.ckpt").is_file()
+    assert 0 <= json.loads((by_two / "summary.json").read_text())["best"]["mIoU"] <= 1
+
+
+def test_slurm_starts_the_same_run_as_torchrun(settings, by_two, tmp_path):
+    nodes = ["--num-nodes", 2, "--devices", 1]
+    fit(settings, tmp_path / "run", *nodes, ranks=2, launcher="slurm")
+    assert digests(tmp_path / "run" / "labels") == digests(by_two / "labels")
+
+
+def start_hosts(settings, out):
+    """Start two agents of torchrun, as two hosts that share a folder would."""
+    root = Path(__file__).parents[2]
+    paths = [str(root / "src"), str(root / "strategies" / "src"), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+    }
+    agents = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=run"]
+    agents += [f"--rdzv-endpoint=127.0.0.1:{free_port()}", "-m", "alseg.cli.main", "fit"]
+    run = ["-c", str(settings), "--out", str(out), "--num-nodes", "2", "--devices", "1", *SETTINGS]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *agents, *run],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+
+
+def kill_host(agent):
+    """Kill an agent and its worker, which is in a session of its own."""
+    children = Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()
+    for pid in [agent.pid, *map(int, children)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for(hosts, seconds):
+    try:
+        return [host.communicate(timeout=seconds)[0] for host in hosts]
+    finally:
+        for host in hosts:
+            if host.poll() is None:
+                kill_host(host)
+
+
+def test_two_hosts_that_share_a_folder_run_as_two_processes_of_one_do(settings, by_two, tmp_path):
+    hosts = start_hosts(settings, tmp_path / "run")
+    said = wait_for(hosts, 200)
+    assert [host.returncode for host in hosts] == [0, 0], "\n".join(said)
+    assert digests(tmp_path / "run" / "labels") == digests(by_two / "labels")
+
+
+@pytest.mark.slow
+def test_a_host_that_dies_takes_the_other_along_and_the_run_can_be_resumed(
+    settings, by_two, tmp_path
+):
+    out = tmp_path / "run"
+    hosts = start_hosts(settings, out)
+    while not (out / "labels" / "round-001").exists():
+        assert all(host.poll() is None for host in hosts)
+        time.sleep(0.05)
+    kill_host(hosts[1])
+    wait_for(hosts, 60)
+    assert hosts[0].returncode
+    again = ["fit", "--resume", out, "--devices", 2, "--num-nodes", 1]
+    run_ranks(alseg, *again, ranks=2, folder=tmp_path)
+    assert digests(out / "labels") == digests(by_two / "labels")
