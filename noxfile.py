@@ -51,6 +51,13 @@ def slow(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "slow and not gpu", *session.posargs, env=QUIET)
 
 
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill runs at many points drawn at random; `-- --crash-seed N` draws those of an earlier run."""
+    session.install(*PACKAGES, *group("test"))
+    session.run("python", "-m", "pytest", "-v", "tests/test_crash.py", *session.posargs, env=QUIET)
+
+
 @nox.session(python=lowest_python(), venv_backend="uv")
 def minimum(session: nox.Session) -> None:
     """Run the fast tests with the lowest versions that the bounds admit."""

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from alseg.active import ActiveLoop
+from alseg.checkpoint_io import DurableCheckpointIO
 from alseg.cli.checkpoint import read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.round_pictures import RoundPictures
@@ -290,6 +291,7 @@ def _trainer(
             log_every_n_steps=10,
             use_distributed_sampler=False,
             callbacks=[StopTogether(), *callbacks],
+            plugins=[DurableCheckpointIO()],
             logger=_loggers(config, folder, part),
             default_root_dir=folder.path,
             enable_progress_bar=config.progress,
