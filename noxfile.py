@@ -53,7 +53,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Kill runs at many points drawn at random; `-- --crash-seed N` draws those of an earlier run."""
+    """Kill runs at points drawn at random; `-- --crash-seed N` draws those of an earlier run."""
     session.install(*PACKAGES, *group("test"))
     session.run("python", "-m", "pytest", "-v", "tests/test_crash.py", *session.posargs, env=QUIET)
 

@@ -19,7 +19,7 @@ PLACES = {
     "storing": "alseg.active.staged:write_durably",
     "commit": "alseg.active.staged:sync_folder",
     "training": "alseg.module:SegmentationModule.training_step",
-    "checkpoint": "alseg.checkpoint_io:DurableCheckpointIO.save_checkpoint",
+    "checkpoint": "alseg.cli.checkpoint:DurableCheckpoints.save_checkpoint",
     "summary": "alseg.cli.run_folder:RunFolder.record",
     "testing": "alseg.module:SegmentationModule.test_step",
 }

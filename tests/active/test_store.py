@@ -175,6 +175,28 @@ def test_a_killed_round_leaves_the_committed_ones_and_is_thrown_away(two_rounds)
     assert {name: fresh.folder.joinpath(name).read_bytes() for name in before} == before
 
 
+def test_unfinished_rounds_are_tidied_away_and_nothing_else(two_rounds, monkeypatch):
+    before = snapshot(two_rounds.folder)
+    two_rounds.tidy()
+    two_rounds.stage(3)
+    write(two_rounds, 3, "a/2", 1)
+    staging = two_rounds.folder / ".staging-003"
+    assert two_rounds.unfinished == [staging]
+
+    def fail(path):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", fail)
+        with pytest.raises(LabelStoreError, match=r"staging-003: Read-only file system"):
+            two_rounds.tidy()
+    assert staging.is_dir()
+    two_rounds.tidy()
+    assert not staging.exists()
+    assert two_rounds.unfinished == []
+    assert snapshot(two_rounds.folder) == before
+
+
 def crash_at(step, monkeypatch):
     """Make the given durable step, counted from 0, fail as a killed process would."""
     left = [step]
@@ -309,8 +331,33 @@ def test_a_damaged_file_is_named_with_the_remedy(two_rounds, kind, damage):
     with pytest.raises(LabelStoreError, match="cannot be used") as error:
         read()
     assert str(path) in str(error.value)
-    assert "Restore it from a copy, or remove" in str(error.value)
+    assert "Restore it from a copy. If there is none, remove" in str(error.value)
     assert (two_rounds.label("a/1", 1)[0] == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["labels/a/1.png", "rounds/a/1.png", "queries/a/1.csv"])
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_files_are_checked_without_decoding_them(two_rounds, kind, number, damage, monkeypatch):
+    monkeypatch.setattr("alseg.active.files.Image.open", None)
+    two_rounds.check_files()
+    path = two_rounds.folder / f"round-00{number}" / kind
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(data[:-1] if damage == "truncated" else bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(LabelStoreError, match="cannot be used") as error:
+        LabelStore.open(two_rounds.folder).check_files()
+    assert str(error.value).startswith(f"{path} cannot be used")
+    assert str(error.value).count(str(path)) == 1
+    assert "Restore it from a copy" in str(error.value)
+
+
+def test_files_are_checked_with_the_manifests(two_rounds):
+    path = two_rounds.folder / "round-001" / "manifest.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(LabelStoreError, match=r"round-001/manifest\.json cannot be used"):
+        LabelStore.open(two_rounds.folder).check_files()
 
 
 @settings(max_examples=40)

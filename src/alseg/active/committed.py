@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.files import decode_json, decode_png, digest
+from alseg.active.files import decode_json, decode_png, read_unchanged
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord
 from alseg.errors import LabelStoreError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+ROUND = re.compile(r"round-(\d{3,})")
 SUFFIXES = {"labels": ".png", "rounds": ".png", "queries": ".csv"}
 
 
 def file_of(kind: str, image_id: str) -> Path:
     """Return where in a round's folder a kind of file of an image lies."""
     return Path(kind, image_id + SUFFIXES[kind])
+
+
+def round_name(number: int) -> str:
+    """Return the name of the folder of a committed round."""
+    return f"round-{number:03d}"
+
+
+def round_numbers(folder: Path) -> list[int]:
+    """Return the numbers of the rounds in a store's folder, in rising order; some may lack."""
+    if not folder.is_dir():
+        return []
+    matches = (ROUND.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def restore_or_ask_again(first: Path) -> str:
+    """Return what to do about a damaged round, for an error message."""
+    return (
+        f"Restore it from a copy. If there is none, remove {first} and all later rounds, and the "
+        "run's checkpoints/last.ckpt and summary.json, and resume: training begins again and these "
+        "rounds are asked for again."
+    )
 
 
 def load_json(path: Path, remedy: str) -> dict[str, Any]:
@@ -33,7 +57,8 @@ def load_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         content = decode_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise LabelStoreError(f"{path} cannot be used: {error}. {remedy}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LabelStoreError(f"{path} cannot be used: {reason}. {remedy}") from error
     if content.get("format") != FORMAT:
         raise LabelStoreError(
             f"{path} has format {content.get('format')!r}; this version of alseg reads format "
@@ -55,13 +80,13 @@ class CommittedRound:
     @property
     def settings(self) -> dict[str, Any]:
         """What the run wrote down about the round."""
-        settings: dict[str, Any] = self._manifest["settings"]
+        settings: dict[str, Any] = self.manifest["settings"]
         return settings
 
     @cached_property
     def records(self) -> dict[str, ImageRecord]:
         """What each image with new regions got, by name."""
-        records = [ImageRecord(**record) for record in self._manifest["images"]]
+        records = [ImageRecord(**record) for record in self.manifest["images"]]
         return {record.id: record for record in records}
 
     def map(self, kind: str, image_id: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -70,14 +95,10 @@ class CommittedRound:
         Raises:
             LabelStoreError: The file is missing, damaged or of another size.
         """
-        data = self._read(kind, image_id)
         try:
-            values = decode_png(data)
-            if values.shape != shape:
-                raise ValueError(f"it is {values.shape}, the image {shape}")
-        except (OSError, ValueError) as error:
-            raise self._damaged(file_of(kind, image_id), error) from error
-        return values
+            return decode_png(self.read(kind, image_id), shape)
+        except ValueError as error:
+            raise self._damaged(kind, image_id, error) from error
 
     def queries(self, image_id: str) -> Queries:
         """Return the regions that were asked for in an image.
@@ -85,42 +106,46 @@ class CommittedRound:
         Raises:
             LabelStoreError: The file is missing or damaged.
         """
-        data = self._read("queries", image_id)
         try:
-            return Queries.from_csv(data)
+            return Queries.from_csv(self.read("queries", image_id))
         except ValueError as error:
-            raise self._damaged(file_of("queries", image_id), error) from error
+            raise self._damaged("queries", image_id, error) from error
 
-    def check_files(self) -> None:
-        """Compare every file of the round with its digest.
+    def read(self, kind: str, image_id: str) -> bytes:
+        """Return the content of a file of an image.
 
         Raises:
-            LabelStoreError: A file is missing or is not what was written.
+            ValueError: The file is missing or not what was written.
+        """
+        expected = self.records[image_id].digests[kind]
+        return read_unchanged(self.folder / file_of(kind, image_id), expected)
+
+    def check_files(self) -> None:
+        """Check that every file of the manifest is there and as it was written.
+
+        Raises:
+            LabelStoreError: One is not; the message names the first.
         """
         for image_id in self.records:
             for kind in SUFFIXES:
-                self._read(kind, image_id)
+                try:
+                    self.read(kind, image_id)
+                except ValueError as error:
+                    raise self._damaged(kind, image_id, error) from error
 
     @cached_property
-    def _manifest(self) -> dict[str, Any]:
-        return load_json(self.folder / MANIFEST, self._remedy)
+    def manifest(self) -> dict[str, Any]:
+        """The content of the manifest.
 
-    def _read(self, kind: str, image_id: str) -> bytes:
-        path = file_of(kind, image_id)
-        try:
-            data = (self.folder / path).read_bytes()
-        except OSError as error:
-            raise self._damaged(path, error) from error
-        if digest(data) != self.records[image_id].digests[kind]:
-            raise self._damaged(path, "its content is not what was written")
-        return data
+        Raises:
+            LabelStoreError: It is missing, damaged or of another version.
+        """
+        return load_json(self.folder / MANIFEST, self._remedy)
 
     @property
     def _remedy(self) -> str:
-        return (
-            f"Restore it from a copy, or remove {self.folder} and all later rounds and resume: "
-            "they are asked for again."
-        )
+        return restore_or_ask_again(self.folder)
 
-    def _damaged(self, path: Path, reason: object) -> LabelStoreError:
-        return LabelStoreError(f"{self.folder / path} cannot be used: {reason}. {self._remedy}")
+    def _damaged(self, kind: str, image_id: str, reason: ValueError) -> LabelStoreError:
+        path = self.folder / file_of(kind, image_id)
+        return LabelStoreError(f"{path} cannot be used: {reason}. {self._remedy}")

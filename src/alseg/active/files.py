@@ -21,6 +21,21 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def read_unchanged(path: Path, expected: str) -> bytes:
+    """Return the content of a file whose digest is known.
+
+    Raises:
+        ValueError: The file cannot be read, or its content has another digest.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    if digest(data) != expected:
+        raise ValueError("its content is not what was written")
+    return data
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file and wait until the storage has it.
 
@@ -36,7 +51,7 @@ def write_durably(path: Path, data: bytes) -> None:
     except OSError as error:
         raise LabelStoreError(
             f"Cannot write {path}: {error.strerror or error}. Committed rounds are untouched; "
-            "free some space or allow writing, then resume the run."
+            "free some space or allow writing, then go on with `alseg fit --resume RUN`."
         ) from error
 
 
@@ -58,16 +73,26 @@ def encode_png(values: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def decode_png(data: bytes) -> NDArray[np.uint8]:
-    """Return the H×W map of an 8-bit greyscale PNG.
+def decode_png(data: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the map of an 8-bit greyscale PNG.
+
+    Args:
+        data: The content of the file.
+        shape: Height and width that the map has to have.
 
     Raises:
-        ValueError: The PNG is of another kind.
+        ValueError: It is no PNG, or one of another kind or size.
     """
-    with Image.open(io.BytesIO(data)) as image:
-        if image.mode != "L":
-            raise ValueError(f"PNG of mode {image.mode}, expected 8-bit greyscale")
-        return np.array(image)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            mode, values = image.mode, np.array(image)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("it is not a PNG that can be read") from error
+    if mode != "L":
+        raise ValueError(f"PNG of mode {mode}, expected 8-bit greyscale")
+    if values.shape != shape:
+        raise ValueError(f"it is {values.shape}, the image {shape}")
+    return values
 
 
 def encode_json(content: dict[str, Any]) -> bytes:

@@ -231,6 +231,7 @@ class ActiveLoop(L.Callback):
         module, data = _parts(trainer, pl_module)
         due = self._due(trainer)
         for number in range(self._store.rounds + 1, due + 1):
+            self._check_on_time(number, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
             started = time.perf_counter()
@@ -241,6 +242,16 @@ class ActiveLoop(L.Callback):
             logger.log_metrics(
                 {"labelled_fraction": self._store.labelled_fraction, "round": due},
                 step=trainer.global_step,
+            )
+
+    def _check_on_time(self, number: int, step: int) -> None:
+        scheduled = self._steps[number - 1]
+        if step != scheduled:
+            raise LabelStoreError(
+                f"Round {number} is missing in {self.folder}, and training goes on from step "
+                f"{step}, though the round belongs before step {scheduled}. Restore the round from "
+                "a copy, or remove the run's checkpoints/last.ckpt and resume: training begins "
+                "again, with the rounds that are there."
             )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -61,6 +61,8 @@ class Queries:
             raise ValueError(f"the columns are {header!r}, expected {HEADER!r}")
         columns = list(zip(*(line.split(",") for line in lines), strict=True)) or [()] * 6
         row, column, radius, score, asked, void = columns
+        if len(set(radius)) > 1:
+            raise ValueError("its regions have several radii")
         return cls(
             np.array(row, dtype=np.int64),
             np.array(column, dtype=np.int64),

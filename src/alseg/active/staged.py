@@ -20,6 +20,14 @@ from alseg.errors import LabelStoreError
 OTHER_RUN = "Is another run using this folder? Stop it and resume."
 
 
+def wrong_class(label: NDArray[np.uint8], classes: int) -> str:
+    """Return what is wrong with the class numbers of a label, in words; nothing if all are fine."""
+    highest = int(label.max(initial=0, where=label != IGNORE))
+    if highest < classes:
+        return ""
+    return f"the class number {highest}; allowed are 0 to {classes - 1}, and {IGNORE} for void"
+
+
 class StagedRound:
     """Writes the files of a round and makes them visible at once.
 
@@ -53,11 +61,10 @@ class StagedRound:
                     f"The {name} of {image_id} is {values.dtype} {values.shape}; expected uint8 "
                     f"{shape}."
                 )
-        known = label[label != IGNORE]
-        if known.size and int(known.max()) >= classes:
+        wrong = wrong_class(label, classes)
+        if wrong:
             raise LabelStoreError(
-                f"An answer for {image_id} has the class number {int(known.max())}; allowed are 0 "
-                f"to {classes - 1}, and {IGNORE} for void. Check the annotator's labels."
+                f"An answer for {image_id} has {wrong}. Check the annotator's labels."
             )
         self._check_folder()
         files = {
@@ -113,7 +120,8 @@ class StagedRound:
         except OSError as error:
             raise LabelStoreError(
                 f"Cannot commit round {self.number} as {target}: {error.strerror or error}. "
-                "Earlier rounds are untouched; remove the cause and resume."
+                "Earlier rounds are untouched; remove the cause, then go on with "
+                "`alseg fit --resume RUN`."
             ) from error
 
     def _check_folder(self) -> None:

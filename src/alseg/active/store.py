@@ -14,7 +14,6 @@ round is written to a staging folder that no reader looks at and becomes visible
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -25,7 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.committed import FORMAT, CommittedRound, load_json
+from alseg.active.committed import (
+    FORMAT,
+    CommittedRound,
+    load_json,
+    restore_or_ask_again,
+    round_name,
+    round_numbers,
+)
 from alseg.active.files import encode_json, sync_folder, write_durably
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord, PoolImage, check_pool
@@ -34,7 +40,7 @@ from alseg.data.label_space import IGNORE
 from alseg.errors import LabelStoreError
 
 POOL = "pool.json"
-ROUND = re.compile(r"round-(\d{3,})")
+STAGING = ".staging-"
 MAX_ROUNDS = 255
 
 
@@ -132,24 +138,28 @@ class LabelStore:
         Raises:
             LabelStoreError: A round is missing although a later one is there.
         """
-        if not self.folder.is_dir():
-            return 0
-        matches = (ROUND.fullmatch(path.name) for path in self.folder.iterdir())
-        numbers = sorted(int(match[1]) for match in matches if match)
+        numbers = round_numbers(self.folder)
         for expected, number in enumerate(numbers, start=1):
             if number != expected:
                 raise LabelStoreError(
                     f"{self._round_folder(expected)} is missing although "
-                    f"{self._round_folder(number).name} is there. Restore it from a copy, or "
-                    "remove the later rounds and resume: they are asked for again."
+                    f"{self._round_folder(number).name} is there. "
+                    f"{restore_or_ask_again(self._round_folder(number))}"
                 )
         return len(numbers)
 
+    @property
+    def unfinished(self) -> list[Path]:
+        """Folders of rounds that are being written, or that a process left unfinished."""
+        return sorted(self.folder.glob(f"{STAGING}*"))
+
     def check_files(self) -> None:
-        """Read every file of every committed round and compare it with its digest.
+        """Check that every file of every committed round is there and as it was written.
+
+        Bytes are compared with their digests, and nothing is decoded.
 
         Raises:
-            LabelStoreError: A file is missing or damaged; the message names it.
+            LabelStoreError: A file or a round is missing or damaged; the message names the first.
         """
         for number in range(1, self.rounds + 1):
             self._round(number).check_files()
@@ -235,19 +245,31 @@ class LabelStore:
             LabelStoreError: It is not this round's turn, or the folder cannot be written.
         """
         self._check_turn(round_number)
+        self.tidy()
         try:
-            self.tidy()
             self._staged(round_number).folder.mkdir()
         except OSError as error:
             raise LabelStoreError(
                 f"Cannot prepare round {round_number} in {self.folder}: {error.strerror or error}. "
-                "Committed rounds are untouched; allow writing there and resume."
+                "Committed rounds are untouched; allow writing there, then go on with "
+                "`alseg fit --resume RUN`."
             ) from error
 
     def tidy(self) -> None:
-        """Remove what a round that was not committed left behind; called by one process."""
-        for leftover in self.folder.glob(".staging-*"):
-            shutil.rmtree(leftover)
+        """Throw away what an earlier process left unfinished; no other may be writing.
+
+        Raises:
+            LabelStoreError: It cannot be removed.
+        """
+        for leftover in self.unfinished:
+            try:
+                shutil.rmtree(leftover)
+            except OSError as error:
+                raise LabelStoreError(
+                    f"Cannot remove the unfinished round {leftover}: {error.strerror or error}. "
+                    "Committed rounds are untouched; allow writing there, then go on with "
+                    "`alseg fit --resume RUN`."
+                ) from error
 
     def write(
         self,
@@ -311,10 +333,10 @@ class LabelStore:
         return image.height, image.width
 
     def _round_folder(self, number: int) -> Path:
-        return self.folder / f"round-{number:03d}"
+        return self.folder / round_name(number)
 
     def _staged(self, number: int) -> StagedRound:
-        return StagedRound(self.folder / f".staging-{number:03d}", number)
+        return StagedRound(self.folder / f"{STAGING}{number:03d}", number)
 
     def _round(self, number: int) -> CommittedRound:
         # Kept, because a committed round never changes and its manifest lists every image.

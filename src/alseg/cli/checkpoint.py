@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from alseg.cli.run_folder import RunFolder
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
+
+
+class DurableCheckpoints(TorchCheckpointIO):
+    """Saves checkpoints so that the one before stays until the new one is on disk.
+
+    Lightning's own saving goes by way of the system's temporary folder; where that is another
+    disk, a run killed while saving is left with half a checkpoint.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Save for the run in a folder."""
+        self._folder = folder
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            ConfigError: It cannot be written; the checkpoint before it is untouched.
+        """
+        target = Path(path)
+        draft = target.with_name(f"{target.name}.part")
+        # In memory first: of a full disk, torch.save may speak in other words than the system.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with self._folder.writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with draft.open("wb") as file:
+                    file.write(content.getbuffer())
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(target)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
 
 
 def load_module(path: str, device: str) -> SegmentationModule:
@@ -54,6 +95,21 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
         raise _unreadable(path, KeyError("no state_dict and hyper_parameters in it"))
     return content
+
+
+def check_resumable(path: Path) -> None:
+    """Check that training can go on from a checkpoint.
+
+    Raises:
+        WeightsError: It is damaged; the message says how to go on without it.
+    """
+    try:
+        read_checkpoint(path)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error} Restore it from a copy, or remove it and resume: training begins again, with "
+            "the labels that were asked for."
+        ) from error
 
 
 def _unreadable(path: str | Path, error: Exception) -> WeightsError:

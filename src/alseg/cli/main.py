@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
+    "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
     "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
 }
 
@@ -32,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None takes those of the process.
 
     Returns:
-        The exit status: 0 is done, 1 is done in part or a defect of alseg, 2 is refused with a
-        message on stderr, 130 is interrupted.
+        The exit status: 0 is done and all is well, 1 is done in part, or something was found to be
+        wrong, or a defect of alseg, 2 is refused with a message on stderr, 130 is interrupted.
     """
     try:
         status = _answer(list(sys.argv[1:] if argv is None else argv))

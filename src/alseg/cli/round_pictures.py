@@ -43,7 +43,8 @@ class RoundPictures:
             picks = picks_picture(image, rounds > 0, rounds == number)
             name = image_id.replace("/", "_")
             path = self.folder.pictures / f"round-{number:03d}" / f"{name}.png"
-            save_png(path, np.concatenate([image, heat, picks], axis=1))
+            with self.folder.writing(path):
+                save_png(path, np.concatenate([image, heat, picks], axis=1))
             for logger in self.loggers:
                 if isinstance(logger, WandbLogger):
                     self._log(logger, number, image_id, image, heat, picks, store)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,16 @@ from typing import Any
 
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
-from alseg.folder_lock import lock_folder
+from alseg.folder_lock import LOCK, lock_folder
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
+
+DRAFT = ".config.part"
+"""What the settings of a run are written to before they appear."""
+
+UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
+"""What the system says where nothing can be written, or no more."""
 
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
@@ -45,7 +52,7 @@ class RunFolder:
             return cls.open(config.resume)
         if is_first_process():
             path = Path(config.out) if config.out is not None else _new_path(config)
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if _in_use(path):
                 raise ConfigError(
                     f"{path} is in use. Name another folder with --out, or continue the run in it "
                     f"with `alseg fit --resume {path}`."
@@ -67,20 +74,40 @@ class RunFolder:
 
         Raises:
             FolderInUse: Another process works in the folder.
+            ConfigError: The folder cannot be written.
         """
         if not is_first_process():
             yield
             return
         os.environ[RUN_VARIABLE] = str(self.path.resolve())
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(self.path)
-        if config.resume is None:
-            kept = self.path / "config.yaml"
-            kept.write_text(dump_config(config), encoding="utf-8")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(self.path, error) from error
+        lock = lock_folder(self.path)
+        try:
+            if config.resume is None:
+                self._keep(config)
             yield
         finally:
             lock.release()
+
+    def _keep(self, config: RunConfig) -> None:
+        kept, draft = self.path / "config.yaml", self.path / DRAFT
+        try:
+            draft.write_text(dump_config(config), encoding="utf-8")
+            draft.replace(kept)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise self._unusable(kept, error) from error
+
+    @staticmethod
+    def _unusable(path: Path, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space, allow writing there "
+            "or name another folder with --out, and start the run again."
+        )
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -96,7 +123,13 @@ class RunFolder:
                 "that the run printed when it started."
             )
         summary = folder / "summary.json"
-        known = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+        try:
+            known = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+        except ValueError as error:
+            raise ConfigError(
+                f"{summary} cannot be read: {error}. Remove it and resume: its figures are "
+                "measured again."
+            ) from error
         return cls(folder, known)
 
     @property
@@ -118,18 +151,45 @@ class RunFolder:
         """Add figures to the summary and write it; only the first rank writes."""
         self.summary.update(figures)
         if is_first_process():
-            draft = self.path / "summary.json.part"
-            draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
-            draft.replace(self.path / "summary.json")
+            draft, summary = self.path / "summary.json.part", self.path / "summary.json"
+            with self.writing(summary):
+                draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
+                draft.replace(summary)
+
+    @contextmanager
+    def writing(self, path: Path | None = None) -> Iterator[None]:
+        """Say which file cannot be written, why, and how to go on.
+
+        Args:
+            path: What the body writes; None if it is not known, and the body does other things too.
+
+        Raises:
+            ConfigError: The disk is full or cannot be written.
+        """
+        try:
+            yield
+        except OSError as error:
+            if path is None and error.errno not in UNWRITABLE:
+                raise
+            raise ConfigError(
+                f"Cannot write {path or error.filename or self.path}: {error.strerror or error}. "
+                "Free some space or allow writing there, then go on with "
+                f"`alseg fit --resume {self.path}`."
+            ) from error
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the seconds that the body takes to those of a phase."""
+        """Add the seconds that the body takes to those of a phase.
+
+        A body that fails adds none: a run that is refused leaves its folder as it was.
+        """
         started = time.perf_counter()
         try:
             yield
-        finally:
+        except KeyboardInterrupt:
             self.add_seconds(name, time.perf_counter() - started)
+            raise
+        self.add_seconds(name, time.perf_counter() - started)
 
     def add_seconds(self, name: str, seconds: float) -> None:
         """Add seconds, which may be negative, to those of a phase."""
@@ -141,6 +201,13 @@ class RunFolder:
 def is_first_process() -> bool:
     """Whether this process is the first of those that Lightning, torchrun or SLURM started."""
     return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
+
+
+def _in_use(path: Path) -> bool:
+    """Whether there is more than what a run leaves that was killed before it began."""
+    if not path.is_dir():
+        return path.exists()
+    return any(entry.name not in (LOCK, DRAFT) for entry in path.iterdir())
 
 
 def _new_path(config: RunConfig) -> Path:

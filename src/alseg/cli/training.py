@@ -17,8 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from alseg.active import ActiveLoop
-from alseg.checkpoint_io import DurableCheckpointIO
-from alseg.cli.checkpoint import read_checkpoint
+from alseg.cli.checkpoint import DurableCheckpoints, check_resumable, read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
@@ -200,7 +199,8 @@ def load_weights(module: SegmentationModule, path: str | Path) -> None:
                 f"{', '.join(ours['label_space']['classes'])} here"
             )
         raise WeightsError(
-            f"The network of {path} is another one: {'; '.join(differing) or error}."
+            f"The network of {path} is another one: {'; '.join(differing) or error}. "
+            "Name a checkpoint of the same network, or start with the settings of that one."
         ) from error
 
 
@@ -291,7 +291,7 @@ def _trainer(
             log_every_n_steps=10,
             use_distributed_sampler=False,
             callbacks=[StopTogether(), *callbacks],
-            plugins=[DurableCheckpointIO()],
+            plugins=DurableCheckpoints(folder),
             logger=_loggers(config, folder, part),
             default_root_dir=folder.path,
             enable_progress_bar=config.progress,
@@ -323,8 +323,11 @@ def _fit(
     folder: RunFolder,
 ) -> None:
     """Train from the last checkpoint, if there is one; say how to go on when interrupted."""
+    if last.exists():
+        check_resumable(last)
     try:
-        trainer.fit(module, data, ckpt_path=last if last.exists() else None)
+        with folder.writing():
+            trainer.fit(module, data, ckpt_path=last if last.exists() else None)
     except SystemExit as stop:
         if not trainer.interrupted:
             raise

@@ -1,0 +1,352 @@
+"""What `alseg fit` does when something is wrong with its folder, its data or the disk."""
+
+import errno
+import re
+import shutil
+
+import pytest
+import yaml
+from tests.data.trees import stripes, write_grey_label, write_image
+from tests.disks import FaultyDisk
+from tests.folders import digests
+from tests.stores import edit_manifest
+from tests.toys import SPACE, TINY, Toy, quiet_trainer
+
+from alseg.active import ActiveLoop, LabelStore
+from alseg.cli.main import main
+from alseg.cli.round_pictures import RoundPictures
+from alseg.data.label_space import LabelSpace
+from alseg.data.module import SegmentationDataModule
+from alseg.errors import LabelStoreError
+from alseg.module import SegmentationModule
+
+WORDS = {errno.EACCES: "Permission denied", errno.EROFS: "Read-only file system"}
+SIZE = (48, 64)
+POOL = [f"drive/{number}" for number in range(4)]
+
+
+def write_city(root):
+    """Write a target in CamVid's layout whose labels hold all classes and void."""
+    for split, names in (("train", POOL), ("val", ["drive/8"]), ("test", ["drive/9"])):
+        for seed, name in enumerate(names):
+            write_image(root / f"images/{split}/{name}.png", SIZE, seed)
+            values = stripes([*range(11), 255], SIZE)
+            write_grey_label(root / f"labels/{split}/{name}.png", values)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a target, a run that was stopped after two of three rounds, and a whole one."""
+    folder = tmp_path_factory.mktemp("faults")
+    write_city(folder / "city")
+    given = yaml.safe_load(TINY)
+    given.update(target="camvid:city", size="48x64", rounds=3, steps=6)
+    del given["target_options"]
+    (folder / "fit.yaml").write_text(yaml.safe_dump(given))
+    command = ["fit", "-c", "fit.yaml", "--strategy", "entropy", "--out"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main([*command, "whole"]) == 0
+        patch.setattr(RoundPictures, "__call__", stop_at_round_2)
+        assert main([*command, "run"]) == 130
+    return folder
+
+
+def stop_at_round_2(pictures, number, result, scores):
+    if number == 2:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def here(runs, tmp_path, monkeypatch):
+    """A copy of these to do harm to, which is the current folder."""
+    shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(here, capsys):
+    """Call the command, which must refuse in one paragraph and change nothing; return its words."""
+
+    def call(*arguments):
+        before = digests(here)
+        capsys.readouterr()
+        assert main(["fit", *arguments]) == 2
+        return one_error(capsys.readouterr().err, before, here)
+
+    return call
+
+
+def one_error(err, before, here):
+    errors = [line for line in err.splitlines() if line.startswith("alseg fit: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in err
+    assert digests(here) == before
+    return errors[0]
+
+
+def damage(path, how):
+    data = path.read_bytes()
+    middle = len(data) // 2
+    flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    path.write_bytes(data[:middle] if how == "truncated" else flipped)
+
+
+def test_a_run_that_was_stopped_has_two_rounds_and_its_resume_ends_like_the_whole_run(here):
+    assert LabelStore.open("run/labels").rounds == 2
+    assert main(["fit", "--resume", "run"]) == 0
+    assert digests(here / "run/labels") == digests(here / "whole/labels")
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_damaged_label_is_refused(here, refused, how, number):
+    folder = here / f"run/labels/round-00{number}"
+    path = folder / "labels/drive/0.png"
+    damage(path, how)
+    said = refused("--resume", "run")
+    assert f"{path} cannot be used" in said
+    assert f"remove {folder} and all later rounds, and the run's checkpoints/last.ckpt" in said
+
+
+def test_without_a_copy_a_damaged_round_is_asked_for_again(here, refused):
+    expected = digests(here / "whole/labels")
+    damage(here / "whole/labels/round-002/labels/drive/1.png", "flipped")
+    refused("--resume", "whole")
+    shutil.rmtree(here / "whole/labels/round-002")
+    assert "round-003" in refused("--resume", "whole")
+    shutil.rmtree(here / "whole/labels/round-003")
+    (here / "whole/summary.json").unlink()
+    (here / "whole/checkpoints/last.ckpt").unlink()
+    assert main(["fit", "--resume", "whole"]) == 0
+    assert digests(here / "whole/labels") == expected
+
+
+def test_a_round_is_not_asked_for_with_a_later_network(here, capsys):
+    for number in (1, 2):
+        shutil.rmtree(here / f"run/labels/round-00{number}")
+    assert main(["fit", "--resume", "run"]) == 2
+    said = capsys.readouterr().err
+    assert "Round 1 is missing in" in said
+    assert "remove the run's checkpoints/last.ckpt and resume" in said
+    assert LabelStore.open("run/labels").rounds == 0
+
+
+@pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "summary.json"])
+def test_half_a_file_beside_the_labels_is_refused(here, capsys, name):
+    damage(here / "run" / name, "truncated")
+    labels = digests(here / "run/labels")
+    assert main(["fit", "--resume", "run"]) == 2
+    said = capsys.readouterr().err
+    assert f"run/{name}" in said
+    assert "emove it and resume" in said
+    assert "Traceback" not in said
+    (here / "run" / name).unlink()
+    assert main(["fit", "--resume", "run"]) == 0
+    assert labels.items() <= digests(here / "run/labels").items()
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+def test_a_damaged_manifest_is_refused(here, refused, how):
+    path = here / "run/labels/round-001/manifest.json"
+    damage(path, how)
+    said = refused("--resume", "run")
+    assert f"{path} cannot be used" in said
+    assert "Restore it from a copy" in said
+
+
+def test_a_round_of_a_newer_version_is_refused(here, refused):
+    edit_manifest(here / "run/labels", 2, lambda manifest: manifest.update(format=2))
+    said = refused("--resume", "run")
+    assert f"{here / 'run/labels/round-002/manifest.json'} has format 2" in said
+    assert "Use the version of alseg that wrote it" in said
+
+
+def test_a_damaged_list_of_images_is_refused(here, refused):
+    path = here / "run/labels/pool.json"
+    damage(path, "truncated")
+    said = refused("--resume", "run")
+    assert "run/labels/pool.json cannot be used" in said
+    assert "Restore it from a copy" in said
+
+
+def test_a_round_that_is_gone_is_refused(here, refused):
+    shutil.rmtree(here / "run/labels/round-001")
+    said = refused("--resume", "run")
+    assert f"{here / 'run/labels/round-001'} is missing although round-002 is there" in said
+
+
+def test_an_image_that_is_gone_is_refused(here, refused):
+    (here / "city/images/train/drive/2.png").unlink()
+    said = refused("--resume", "run")
+    assert "drive/2" in said
+    assert "have no image" in said
+
+
+def test_an_image_that_is_gone_with_its_label_is_refused(here, refused):
+    (here / "city/images/train/drive/2.png").unlink()
+    (here / "city/labels/train/drive/2.png").unlink()
+    said = refused("--resume", "run")
+    assert "The pool lacks the image drive/2 that the label store knows" in said
+    assert str(here / "run/labels/pool.json") in said
+    assert "Resume with the same data as before" in said
+
+
+def test_an_image_of_another_size_is_refused(here, refused):
+    write_image(here / "city/images/train/drive/2.png", (48, 72))
+    write_grey_label(here / "city/labels/train/drive/2.png", stripes([0], (48, 72)))
+    said = refused("--resume", "run")
+    assert "The image drive/2 was 48x64" in said
+    assert "now it is 48x72" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("strategy", "margin"),
+        ("budget", "0.5"),
+        ("target", "scenes:fog"),
+        ("label_space", "cityscapes19"),
+    ],
+)
+def test_other_settings_on_the_command_line_are_refused(refused, setting, value):
+    said = refused("--resume", "run", f"--{setting.replace('_', '-')}", value)
+    assert f"{setting} would change" in said
+    assert "start a new run" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("strategy", "margin", r"run/labels .* strategy was entropy, is margin"),
+        ("budget", 0.5, r"run/labels .* budget was 0\.02, is 0\.5"),
+        ("target", "scenes:fog", r"lacks the image drive/0 .*run/labels/pool\.json"),
+        ("label_space", "cityscapes19", "classes (are )?sky, building"),
+    ],
+)
+def test_a_config_that_was_edited_since_is_refused(here, refused, setting, value, words):
+    path = here / "run/config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings[setting] = value
+    path.write_text(yaml.safe_dump(settings))
+    said = refused("--resume", "run")
+    assert re.search(words, said)
+    assert "run/" in said
+    assert re.search("start a new run|resume with|start with the settings", said)
+
+
+OTHER_SPACE = LabelSpace("other", ("left", "right", "floor"), SPACE.colors)
+
+
+class Renamed(Toy):
+    """The same images, whose classes have other names."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.label_space = OTHER_SPACE
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"strategy": "margin"}, "strategy was entropy, is margin"),
+        ({"budget": 0.1}, r"budget was 0\.05, is 0\.1"),
+        ({"pool": Toy(2)}, "lacks the image train-002"),
+        ({"pool": Renamed(3)}, "left, right, bottom; this run has left, right, floor"),
+    ],
+)
+def test_a_store_of_another_run_is_refused_by_the_library(tmp_path, change, words):
+    def fit(folder, strategy="entropy", budget=0.05, pool=None):
+        pool = pool or Toy(3)
+        network = SegmentationModule(
+            pool.label_space, encoder_weights="none", protocol="target_only"
+        )
+        loop = ActiveLoop(strategy, budget, rounds=2, store=tmp_path / "labels", progress=False)
+        data = SegmentationDataModule(target=pool, batch_size=2)
+        quiet_trainer(tmp_path / folder, 2, callbacks=[loop]).fit(network, data)
+
+    fit("first")
+    before = digests(tmp_path)
+    with pytest.raises(LabelStoreError, match=words) as error:
+        fit("second", **change)
+    assert str(tmp_path / "labels") in str(error.value)
+    assert digests(tmp_path) == before
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_run_folder_that_cannot_be_written_is_refused(here, refused, monkeypatch, number):
+    disk = FaultyDisk(monkeypatch, here, number)
+    said = refused("--resume", "run")
+    assert disk.failures
+    assert f"{disk.failures[-1]}: {WORDS[number]}" in said
+    assert "allow writing" in said
+    assert "`alseg fit --resume run`" in said
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_new_run_where_nothing_can_be_written_is_refused(here, refused, monkeypatch, number):
+    FaultyDisk(monkeypatch, here, number)
+    said = refused("-c", "fit.yaml", "--out", "new")
+    assert f"Cannot write new: {WORDS[number]}" in said
+    assert "allow writing there or name another folder with --out" in said
+    assert not (here / "new").exists()
+
+
+def test_a_new_run_on_a_full_disk_leaves_its_folder_free(here, refused, monkeypatch):
+    FaultyDisk(monkeypatch, here, errno.ENOSPC)
+    for _ in range(2):
+        said = refused("-c", "fit.yaml", "--out", "new")
+        assert "new/config.yaml: No space left on device. Free some space" in said
+    assert digests(here / "new") == {}
+
+
+GOES_ON = {"checkpoints/last.ckpt", "summary.json"}
+"""The files of a run that are replaced while it trains."""
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "labels/.staging-003/labels/*.png",
+        "labels/.staging-003/manifest.json",
+        "checkpoints/last.ckpt*",
+        "summary.json*",
+        "pictures/*",
+        "metrics/*",
+    ],
+)
+def test_a_full_disk_costs_nothing_that_was_there_and_the_resume_ends_like_the_whole_run(
+    here, pattern, monkeypatch, capsys
+):
+    before = digests(here / "run")
+    with monkeypatch.context() as patch:
+        disk = FaultyDisk(patch, here / "run", errno.ENOSPC, str(here / "run" / pattern))
+        assert main(["fit", "--resume", "run"]) == 2
+    assert disk.failures
+    err = capsys.readouterr().err
+    errors = [line for line in err.splitlines() if line.startswith("alseg fit: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in err
+    assert "No space left on device" in errors[0]
+    assert "alseg fit --resume" in errors[0]
+    if "metrics" not in pattern:
+        assert disk.failures[0].removesuffix(".part") in errors[0]
+    after = digests(here / "run")
+    assert {name for name in before if after.get(name) != before[name]} <= GOES_ON
+    assert main(["fit", "--resume", "run"]) == 0
+    assert digests(here / "run/labels") == digests(here / "whole/labels")
+
+
+def test_a_disk_that_is_full_when_files_are_synced_is_told(here, monkeypatch, capsys):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        assert main(["fit", "--resume", "run"]) == 2
+    err = capsys.readouterr().err
+    assert "No space left on device" in err
+    assert "alseg fit --resume" in err
+    assert main(["fit", "--resume", "run"]) == 0
+    assert digests(here / "run/labels") == digests(here / "whole/labels")

@@ -1,0 +1,83 @@
+"""A label store as a run on random scores writes it, and ways to tamper with it."""
+
+import json
+
+import numpy as np
+import torch
+
+from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
+from alseg.active.files import digest, encode_json
+
+CLASSES = ["road", "sky", "car"]
+SIZES = {"city/a": (30, 40), "city/b": (17, 23), "c": (25, 26), "never asked": (9, 9)}
+RADIUS = 2
+
+
+class Ask(OracleAnnotator):
+    """Answers from random labels, void among them, and keeps what it was asked."""
+
+    def __init__(self, truth):
+        super().__init__(truth.__getitem__)
+        self.truth, self.asked = truth, []
+
+    def answer(self, image_id, asked):
+        self.asked.append((image_id, asked.copy()))
+        return super().answer(image_id, asked)
+
+
+def random_store(folder, rounds=3):
+    """Return a store of several rounds, who answered, and the results of the rounds.
+
+    Regions are clipped by the images' borders, and a block of one image may not be asked for.
+    """
+    rng = np.random.default_rng(7)
+    truth = {
+        name: rng.choice([0, 1, 2, 255], size).astype(np.uint8) for name, size in SIZES.items()
+    }
+    closed = {name: np.zeros(size, dtype=bool) for name, size in SIZES.items()}
+    closed["city/b"][:8, :5] = True
+    pool = [PoolImage(name, *size, int(closed[name].sum())) for name, size in SIZES.items()]
+    store, annotator = LabelStore.create(folder, pool, CLASSES), Ask(truth)
+    results = []
+    for number in range(1, rounds + 1):
+        scores = [torch.from_numpy(rng.random(size)) for size in SIZES.values()]
+        scores[-1] -= 2
+        store.stage(number)
+        result = acquire_round(
+            enumerate(scores),
+            store,
+            budget=Budget.parse("50%"),
+            round_number=number,
+            rounds=rounds,
+            radius=RADIUS,
+            exclusion_radius=RADIUS,
+            scope="pool",
+            annotator=annotator,
+            unavailable=closed.__getitem__,
+        )
+        store.commit(number, {"seed": 7}, result.images)
+        results.append(result)
+    return store, annotator, results
+
+
+def edit_manifest(folder, number, edit):
+    """Change the manifest of a round and seal it again, so that its digest is right."""
+    path = folder / f"round-{number:03d}" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["digest"]
+    edit(manifest)
+    path.write_bytes(encode_json(manifest))
+
+
+def replace_file(folder, number, kind, image_id, data):
+    """Replace a file of a round and its digest in the manifest."""
+    ending = "csv" if kind == "queries" else "png"
+    path = folder / f"round-{number:03d}" / kind / f"{image_id}.{ending}"
+    path.write_bytes(data)
+
+    def edit(manifest):
+        record = next(record for record in manifest["images"] if record["id"] == image_id)
+        record["digests"][kind] = digest(data)
+
+    edit_manifest(folder, number, edit)
+    return path
