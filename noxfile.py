@@ -102,6 +102,7 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run a benchmark by name (`nox -s bench -- scenes`), or all of them."""
     session.install(*PACKAGES)
-    found = sorted(path.stem for path in Path("benchmarks").glob("[a-z]*.py"))
+    files = sorted(Path("benchmarks").glob("[a-z]*.py"))
+    found = [path.stem for path in files if "__main__" in path.read_text(encoding="utf-8")]
     for name in session.posargs or found:
         session.run("python", "-m", f"benchmarks.{name}", env=QUIET)

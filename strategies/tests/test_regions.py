@@ -8,6 +8,15 @@ from hypothesis.extra.numpy import arrays
 from alseg_strategies import regions as regions_module
 from alseg_strategies import select_regions
 
+BOTH_WAYS = pytest.mark.parametrize("way", ["_pick_one_by_one", "_pick_at_once"])
+
+
+def select(way, *arguments, **options):
+    """Select on the processor in the way of the processor, or in that of an accelerator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions_module, "_pick_one_by_one", getattr(regions_module, way))
+        return select_regions(*arguments, **options)
+
 
 @st.composite
 def selections(draw):
@@ -23,23 +32,66 @@ def selections(draw):
     }
 
 
+def tensors(selection):
+    return {
+        key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for key, value in selection.items()
+    }
+
+
+def assert_same(regions, expected):
+    centres, labelled, excluded, costs = expected
+    assert regions.centres.tolist() == [list(centre) for centre in centres]
+    assert regions.centres.dtype == regions.costs.dtype == torch.int64
+    assert np.array_equal(regions.labelled.numpy(), labelled)
+    assert np.array_equal(regions.excluded.numpy(), excluded)
+    assert regions.costs.tolist() == costs
+
+
 @given(selections(), st.integers(1, 4))
 def test_picks_in_the_order_of_the_plain_loop(plain, selection, smallest_chunk):
     # Chunks of a few pixels bring the paths of a large map to a small one.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regions_module, "_SMALLEST_CHUNK", smallest_chunk)
         patch.setattr(regions_module, "_SAMPLE", 8)
-        regions = select_regions(
-            **{
-                key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-                for key, value in selection.items()
-            }
-        )
-    centres, labelled, excluded, costs = plain.greedy(**selection)
-    assert regions.centres.tolist() == [list(centre) for centre in centres]
-    assert np.array_equal(regions.labelled.numpy(), labelled)
-    assert np.array_equal(regions.excluded.numpy(), excluded)
-    assert regions.costs.tolist() == costs
+        regions = select_regions(**tensors(selection))
+    assert_same(regions, plain.greedy(**selection))
+
+
+@given(selections())
+def test_picks_at_once_are_those_of_the_plain_loop(plain, selection):
+    assert_same(select("_pick_at_once", **tensors(selection)), plain.greedy(**selection))
+
+
+@pytest.mark.parametrize("kind", ["noise", "ties", "smooth", "constant"])
+@pytest.mark.parametrize(("count", "radius", "exclusion"), [(50, 1, None), (400, 2, 1), (9, 3, 90)])
+def test_both_ways_to_pick_agree_on_a_larger_map(kind, count, radius, exclusion):
+    score = map_of(kind, 96, 160)
+    one_by_one = select("_pick_one_by_one", score, count, radius, exclusion)
+    at_once = select("_pick_at_once", score, count, radius, exclusion)
+    for name in ("centres", "labelled", "excluded", "costs"):
+        assert torch.equal(getattr(at_once, name), getattr(one_by_one, name))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", ["noise", "ties", "smooth", "constant"])
+def test_picks_on_the_device_of_the_score(kind):
+    score = map_of(kind, 96, 160)
+    labelled = score > score.median()
+    expected = select_regions(score, 50, radius=1, labelled=labelled, unavailable=labelled)
+    regions = select_regions(score.cuda(), 50, radius=1, labelled=labelled, unavailable=labelled)
+    for name in ("centres", "labelled", "excluded", "costs"):
+        assert getattr(regions, name).is_cuda
+        assert torch.equal(getattr(regions, name).cpu(), getattr(expected, name))
+
+
+def map_of(kind, height, width):
+    score = torch.rand(height, width, generator=torch.Generator().manual_seed(0))
+    if kind == "smooth":
+        coarse = score[None, None, : height // 32, : width // 32]
+        return torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0, 0]
+    return {"noise": score, "ties": (4 * score).floor(), "constant": torch.zeros_like(score)}[kind]
 
 
 def test_equal_scores_go_by_column_then_row():
@@ -82,9 +134,34 @@ def test_refuses_what_it_cannot_rank():
 
 @pytest.mark.parametrize("kind", ["noise", "smooth", "constant"])
 def test_ten_thousand_picks_of_a_large_map_are_found(kind):
-    score = torch.rand(1024, 2048, generator=torch.Generator().manual_seed(0))
-    if kind == "smooth":
-        score = torch.nn.functional.interpolate(score[None, None, :32, :64], (1024, 2048))[0, 0]
-    elif kind == "constant":
-        score = torch.zeros(1024, 2048)
-    assert len(select_regions(score, 10_000, radius=1).centres) == 10_000
+    assert len(select_regions(map_of(kind, 1024, 2048), 10_000, radius=1).centres) == 10_000
+
+
+@BOTH_WAYS
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 200), st.integers(0, 12))
+def test_nothing_is_picked_where_nothing_is_available(way, height, width, count, radius):
+    everything = torch.ones(height, width, dtype=torch.bool)
+    regions = select(way, torch.rand(height, width), count, radius, unavailable=everything)
+    assert regions.centres.shape == (0, 2)
+    assert regions.costs.shape == (0,)
+    assert not regions.labelled.any()
+    assert regions.excluded.all()
+
+
+@BOTH_WAYS
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 200), st.integers(9, 10**6))
+def test_a_region_larger_than_the_map_is_picked_once(way, height, width, count, radius):
+    score = torch.rand(height, width)
+    regions = select(way, score, count, radius)
+    assert regions.costs.tolist() == [height * width]
+    assert score[tuple(regions.centres[0])] == score.max()
+    assert regions.labelled.all()
+    assert regions.excluded.all()
+
+
+@BOTH_WAYS
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(81, 10**6))
+def test_more_picks_than_pixels_label_each_pixel_once(way, height, width, count):
+    regions = select(way, torch.rand(height, width), count, radius=0)
+    assert len(regions.centres.unique(dim=0)) == height * width
+    assert regions.costs.eq(1).all()

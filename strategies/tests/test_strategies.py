@@ -14,7 +14,7 @@ from alseg_strategies import Signals, create
 @st.composite
 def images(draw):
     """Logits C,H,W with regions of one class, and a hyperbolic radius H,W."""
-    classes, height, width = (draw(st.integers(2, 6)), *draw(st.tuples(*[st.integers(1, 7)] * 2)))
+    classes, height, width = (draw(st.integers(2, 40)), *draw(st.tuples(*[st.integers(1, 7)] * 2)))
     numbers = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     logits = numbers.normal(0, draw(st.sampled_from([0.1, 1, 5])), (classes, height, width))
     radius = numbers.uniform(0, 20, (height, width))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from alseg_strategies import window_count, window_mean, window_sum
-from alseg_strategies.windows import window_entropy, window_variance
+from alseg_strategies import windows as windows_module
+from alseg_strategies.windows import window_entropy, window_minimum, window_variance
 
 radii = st.integers(0, 12)
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 8))
@@ -83,11 +84,34 @@ def test_window_variance_of_a_smooth_map_far_from_its_mean():
     np.testing.assert_allclose(inside, np.full(inside.shape, 2 / 3 * step**2), rtol=1e-6)
 
 
-@given(shapes.flatmap(lambda shape: arrays(np.int16, shape, elements=st.integers(0, 4))), radii)
-def test_window_entropy_is_that_of_the_class_histogram(plain, classes, radius):
+@given(shapes.flatmap(lambda shape: arrays(np.int32, shape, elements=st.integers(-9, 99))), radii)
+def test_window_minimum_is_that_of_the_clipped_window(plain, x, radius):
+    expected = plain.per_pixel(np.min, x, radius)
+    assert np.array_equal(window_minimum(torch.from_numpy(x), radius).numpy(), expected)
+
+
+@given(
+    shapes.flatmap(lambda shape: arrays(np.int16, shape, elements=st.integers(0, 4))),
+    radii,
+    st.integers(1, 64),
+)
+def test_window_entropy_is_that_of_the_class_histogram(plain, classes, radius, band):
     expected = plain.per_pixel(plain.histogram_entropy, classes, radius)
-    entropy = window_entropy(torch.from_numpy(classes), 5, radius)
+    # Bands of a row or two bring the seams of a large map to a small one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows_module, "_BAND", band)
+        entropy = window_entropy(torch.from_numpy(classes), 5, radius)
     np.testing.assert_allclose(entropy, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("num_classes", [2, 255, 256, 300, 40_000])
+def test_window_entropy_of_many_classes_and_of_a_batch(plain, num_classes):
+    numbers = np.random.default_rng(num_classes)
+    classes = numbers.choice([0, 1, num_classes // 2, num_classes - 1], (1, 2, 5, 6))
+    entropy = window_entropy(torch.from_numpy(classes), num_classes, 2)
+    for index in np.ndindex(1, 2):
+        expected = plain.per_pixel(plain.histogram_entropy, classes[index], 2)
+        np.testing.assert_allclose(entropy[index], expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("radius", [1, 7, 8, 63, 64, 90, 127, 128, 200])

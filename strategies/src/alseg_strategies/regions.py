@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alseg_strategies.windows import window_minimum
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -38,7 +40,7 @@ def select_regions(
     Each pick labels the (2 radius + 1)² window around a pixel and rules out every pixel of the
     (2 exclusion_radius + 1)² window as the centre of another pick; both windows are clipped at
     the border. Of equal scores the first column goes first, then the first row, as in the
-    programs of RIPU (arXiv 2111.12940, algorithm 1) and HALO. Runs on the CPU.
+    programs of RIPU (arXiv 2111.12940, algorithm 1) and HALO. Runs on the device of the score.
 
     Args:
         score: [H, W] on any device, higher = first; minus infinity = never.
@@ -60,20 +62,43 @@ def select_regions(
             raise ValueError(f"the {name} of regions is {number}; it must be 0 or more")
     if score.ndim != 2:
         raise ValueError(f"score has the shape {tuple(score.shape)}; expected (height, width)")
-    values = score.detach().cpu()
-    values = values.to(torch.promote_types(values.dtype, torch.float32))
+    values = score.detach().to(torch.promote_types(score.dtype, torch.float32))
     nans = int(values.isnan().sum())
     if nans:
         raise ValueError(f"{nans} of {values.numel()} scores are NaN, which cannot be ranked")
-    excluded = _Mask(values, unavailable, "unavailable")
-    covered = _Mask(values, labelled, "labelled")
-    before = covered.flags.clone()
+    masks = (_flags(unavailable, score, "unavailable"), _flags(labelled, score, "labelled"))
+    pick = _pick_one_by_one if score.device.type == "cpu" else _pick_at_once
+    return pick(values, count, radius, exclusion_radius, *masks)
 
+
+def _flags(mask: Tensor | None, score: Tensor, name: str) -> Tensor:
+    if mask is None:
+        return torch.zeros(score.shape, dtype=torch.bool, device=score.device)
+    if mask.shape != score.shape:
+        raise ValueError(
+            f"{name} has the shape {tuple(mask.shape)}; the score has {tuple(score.shape)}"
+        )
+    return mask.to(score.device, torch.bool)
+
+
+def _pick_one_by_one(
+    values: Tensor,
+    count: int,
+    radius: int,
+    exclusion_radius: int,
+    unavailable: Tensor,
+    labelled: Tensor,
+) -> Regions:
+    """Go down the ranking and take each pixel that no earlier pick rules out; on the CPU."""
+    excluded, covered = _Mask(unavailable), _Mask(labelled)
     centres: list[tuple[int, int]] = []
     costs: list[int] = []
     chunk = max(_SMALLEST_CHUNK, 8 * count)
     while len(centres) < count:
-        candidates = _best_candidates(values.masked_fill(excluded.flags, -torch.inf), chunk)
+        # A pick rules out a window of pixels at most, so no more candidates than that are needed.
+        most = (count - len(centres)) * (2 * exclusion_radius + 1) ** 2
+        free = values.masked_fill(excluded.flags, -torch.inf)
+        candidates = _best_candidates(free, chunk, min(most, values.numel()))
         if not candidates:
             break
         for pixel in candidates:
@@ -86,22 +111,21 @@ def select_regions(
             if len(centres) == count:
                 break
         chunk *= 4
-    device = score.device
     return Regions(
-        centres=torch.tensor(centres, dtype=torch.int64).reshape(-1, 2).to(device),
-        labelled=(covered.flags & ~before).to(device),
-        excluded=excluded.flags.to(device),
-        costs=torch.tensor(costs, dtype=torch.int64).to(device),
+        centres=torch.tensor(centres, dtype=torch.int64).reshape(-1, 2),
+        labelled=covered.flags & ~labelled,
+        excluded=excluded.flags,
+        costs=torch.tensor(costs, dtype=torch.int64),
     )
 
 
-def _best_candidates(values: Tensor, about: int) -> list[int]:
+def _best_candidates(values: Tensor, about: int, most: int) -> list[int]:
     """The best pixels that are not minus infinity, as indices row · width + column, best first.
 
     Sorting a whole map for a thousand picks is a waste. A sample of the map says above which
-    score about as many pixels as asked for lie, and these alone are sorted; all pixels of one
-    score are among them or none, so the order is that of the whole map. Empty if and only if no
-    pixel is left.
+    score about as many pixels as asked for lie, and these alone are sorted; those of this very
+    score follow, all or the first of them, so the order is that of the whole map. Empty if and
+    only if no pixel is left.
     """
     # Odd, so that the sample does not run down a few columns of a map of even width.
     stride = values.numel() // _SAMPLE | 1
@@ -111,29 +135,27 @@ def _best_candidates(values: Tensor, about: int) -> list[int]:
     # The transposed map lists its pixels column by column: the order of equals, which a stable
     # sort keeps.
     columns, rows = chosen.t().nonzero().unbind(1)
-    order = values[rows, columns].sort(descending=True, stable=True).indices
-    best: list[int] = (rows * values.shape[1] + columns)[order].tolist()
+    pixels, scores = rows * values.shape[1] + columns, values[rows, columns]
+    better = scores > threshold
+    order = scores[better].sort(descending=True, stable=True).indices
+    best: list[int] = torch.cat((pixels[better][order], pixels[~better]))[:most].tolist()
     return best
 
 
 _SMALLEST_CHUNK = 4096
 _SAMPLE = 2**14
+# The rank of a pixel that is never picked.
+_NEVER = torch.iinfo(torch.int32).max
 
 
 class _Mask:
     """H×W flags, as bytes for a loop over pixels and as a tensor: the same memory."""
 
-    def __init__(self, score: Tensor, initial: Tensor | None, name: str) -> None:
-        self.height, self.width = score.shape
-        self.bytes = bytearray(score.numel())
-        self.flags = torch.frombuffer(self.bytes, dtype=torch.bool).view(score.shape)
-        if initial is not None:
-            if initial.shape != score.shape:
-                raise ValueError(
-                    f"{name} has the shape {tuple(initial.shape)}; the score has "
-                    f"{tuple(score.shape)}"
-                )
-            self.flags.copy_(initial)
+    def __init__(self, initial: Tensor) -> None:
+        self.height, self.width = initial.shape
+        self.bytes = bytearray(initial.numel())
+        self.flags = torch.frombuffer(self.bytes, dtype=torch.bool).view(initial.shape)
+        self.flags.copy_(initial)
 
     def mark_window(self, row: int, column: int, radius: int) -> int:
         """Set the flags of the clipped window; how many were not set before."""
@@ -145,3 +167,47 @@ class _Mask:
             new += self.bytes.count(0, start, stop)
             self.bytes[start:stop] = marked
         return new
+
+
+def _pick_at_once(
+    values: Tensor,
+    count: int,
+    radius: int,
+    exclusion_radius: int,
+    unavailable: Tensor,
+    labelled: Tensor,
+) -> Regions:
+    """Take every pixel that is the best left in its window, again and again; on any device.
+
+    Such a pixel is picked one by one as well: nothing that could rule it out comes before it. The
+    host waits for the device once a round, not once a pick. 10,000 picks from a map of noise take
+    a handful of rounds; from a constant map, where each pick waits for the one above it, some 400.
+    """
+    height = values.shape[0]
+    # The transposed map lists its pixels column by column: the order of equals, which a stable
+    # sort keeps. All maps below are transposed, for which square windows are the same.
+    ranking = values.masked_fill(unavailable, -torch.inf).t().flatten()
+    ranking, pixels = ranking.sort(descending=True, stable=True)
+    rank = torch.arange(len(pixels), dtype=torch.int32, device=values.device)
+    # As above, the first picks are among so many of the best.
+    enough = min(len(pixels), count * (2 * exclusion_radius + 1) ** 2)
+    rank = rank.masked_fill((ranking == -torch.inf) | (rank >= enough), _NEVER)
+    left = torch.empty_like(rank).scatter_(0, pixels, rank).view(values.t().shape)
+    picked = torch.full_like(left, _NEVER)
+    while (left < _NEVER).any():
+        best = left.masked_fill(left > window_minimum(left, exclusion_radius), _NEVER)
+        picked = torch.minimum(picked, best)
+        left = left.masked_fill(window_minimum(best, exclusion_radius) < _NEVER, _NEVER)
+
+    chosen = pixels[picked[picked < _NEVER].sort().values[:count]]
+    order = torch.arange(len(chosen), dtype=torch.int32, device=values.device)
+    picked = torch.full_like(rank, _NEVER).scatter_(0, chosen, order).view(left.shape)
+    # A pixel in the windows of several picks is labelled, and paid for, by the first of them.
+    owner = window_minimum(picked, radius).t()
+    new = (owner < _NEVER) & ~labelled
+    return Regions(
+        centres=torch.stack((chosen % height, chosen // height), dim=1),
+        labelled=new,
+        excluded=unavailable | (window_minimum(picked, exclusion_radius).t() < _NEVER),
+        costs=owner[new].bincount(minlength=len(chosen)),
+    )

@@ -1,0 +1,55 @@
+"""Every strategy, whatever the size, the classes and the numbers of its images."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alseg_strategies import SignalError, Signals, available, create, options
+
+STRATEGIES = list(available())
+
+
+@st.composite
+def batches(draw):
+    """Signals of one or two images: noise, blocks of one class, or the same logits everywhere."""
+    images, classes = draw(st.integers(1, 2)), draw(st.integers(2, 40))
+    height, width = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    numbers = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    block = draw(st.sampled_from([1, 16, 70]))
+    shape = (images, classes, -(-height // block), -(-width // block))
+    logits = numbers.normal(0, draw(st.sampled_from([0, 1e-3, 1, 30, 1e30])), shape)
+    logits = logits.repeat(block, -2).repeat(block, -1)[..., :height, :width]
+    radius = numbers.uniform(0, draw(st.sampled_from([0, 1e-6, 20])), (images, height, width))
+    return Signals(
+        torch.from_numpy(logits.astype(np.float32)), torch.from_numpy(radius.astype(np.float32))
+    )
+
+
+def with_radius(name, radius):
+    return create(name, **({"radius": radius} if "radius" in options(name) else {}))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@settings(max_examples=40)
+@given(signals=batches(), radius=st.sampled_from([0, 1, 2, 5, 33, 71, 10**6]))
+def test_a_score_is_finite_and_one_a_pixel(name, signals, radius):
+    score = with_radius(name, radius).score(signals)
+    images, _, height, width = signals.logits.shape
+    assert score.shape == (images, height, width)
+    assert score.isfinite().all()
+    assert score.min() >= 0
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@settings(max_examples=20)
+@given(
+    signals=batches(), value=st.sampled_from([torch.nan, torch.inf, -torch.inf]), place=st.data()
+)
+def test_a_logit_that_is_not_finite_names_its_image(name, signals, value, place):
+    image, *rest = (place.draw(st.integers(0, size - 1)) for size in signals.logits.shape)
+    signals.logits[(image, *rest)] = value
+    size = signals.logits[0].numel()
+    with pytest.raises(SignalError, match=rf"in logits \(image {image}: 1 of {size}\)"):
+        with_radius(name, 1).score(signals)

@@ -1,0 +1,36 @@
+"""What the benchmarks compare with computes the same."""
+
+import pytest
+import torch
+
+from alseg_strategies import Signals, create, select_regions
+from benchmarks import plain
+
+LOGITS = 3 * torch.randn(2, 7, 23, 31, generator=torch.Generator().manual_seed(0))
+RADIUS = 6 * torch.rand(2, 23, 31, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", ["entropy", "margin", "least-confidence"])
+def test_baselines_of_pixels_score_alike(name):
+    expected = getattr(plain, name.replace("-", "_"))(LOGITS)
+    score = create(name).score(Signals(LOGITS))
+    torch.testing.assert_close(score, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 4])
+def test_baselines_of_regions_score_alike(radius):
+    signals = Signals(LOGITS, radius=RADIUS)
+    score = create("ripu", radius=radius).score(signals)
+    torch.testing.assert_close(score, plain.ripu(LOGITS, radius), rtol=0, atol=1e-4)
+    if radius:
+        score = create("halo", radius=radius).score(signals)
+        torch.testing.assert_close(score, plain.halo(LOGITS, RADIUS, radius), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("levels", [1, 5, 10_000])
+def test_the_loop_picks_alike(levels):
+    score = (levels * torch.rand(40, 50, generator=torch.Generator().manual_seed(0))).floor()
+    centres, labelled = plain.select(score, 30, radius=1, exclusion=2)
+    regions = select_regions(score, 30, radius=1)
+    assert torch.equal(regions.centres, centres)
+    assert torch.equal(regions.labelled, labelled)
