@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from alseg.models.hyperbolic import HyperbolicHead
 from alseg_strategies import Signals, create, select_regions
 from benchmarks import plain
+from benchmarks.training import published_head
 
 LOGITS = 3 * torch.randn(2, 7, 23, 31, generator=torch.Generator().manual_seed(0))
 RADIUS = 6 * torch.rand(2, 23, 31, generator=torch.Generator().manual_seed(1))
@@ -34,3 +36,10 @@ def test_the_loop_picks_alike(levels):
     regions = select_regions(score, 30, radius=1)
     assert torch.equal(regions.centres, centres)
     assert torch.equal(regions.labelled, labelled)
+
+
+def test_the_published_formula_of_the_head_gives_its_logits():
+    torch.manual_seed(0)
+    head = HyperbolicHead(16, 5, dim=8, curvature=0.7).double().eval()
+    features = 4 * torch.randn(2, 16, 9, 7, dtype=torch.float64)
+    torch.testing.assert_close(published_head(head, features), head(features).logits)

@@ -335,9 +335,9 @@ class ActiveLoop(L.Callback):
                 signals = module.signals(pixels, size, names)
                 drawn = np.random.SeedSequence([self.seed, number, index]).generate_state(1)
                 generator = torch.Generator().manual_seed(int(drawn[0]))
-                score = self.strategy.score(signals, generator)[0].cpu()
+                score = self.strategy.score(signals, generator)[0]
                 if len(kept) < self.keep_scores:
-                    kept[index] = score
+                    kept[index] = score.cpu()
                 yield index, score
         module.train(was_training)
 

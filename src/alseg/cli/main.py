@@ -25,6 +25,10 @@ COMMANDS = {
 
 USAGE = "usage: alseg COMMAND ..."
 
+SPIN = ("GOMP_SPINCOUNT", "1000")
+"""How long a thread of PyTorch waits for another before it sleeps. By default it keeps its core for
+some milliseconds, and a run beside another program that computes takes twice its share of time."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -59,6 +63,8 @@ def _answer(arguments: list[str]) -> int:
     if command not in COMMANDS:
         print(_unknown(command), file=sys.stderr)
         return 2
+    # Read when PyTorch is imported, which no command has done yet.
+    os.environ.setdefault(*SPIN)
     with _log_on_stderr():
         return _run(command, rest, debug)
 

@@ -8,7 +8,6 @@ from typing import cast
 import geoopt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from alseg.errors import ConfigError
 from alseg.models.poincare import hyperbolic_mlr0, radius
@@ -117,11 +116,11 @@ class FeatureReweighting(nn.Module):
         """Return B×D×h×w features, normalised and reweighted."""
         # The last layer is linear: it commutes with the mean over the pixels.
         weights = self.output(self.hidden(features).mean((2, 3))).clamp(min=SMALLEST_WEIGHT)
-        pixels = features.flatten(2)
         if self.form == "published":
-            normalised = functional.normalize(pixels, dim=2, eps=EPSILON)
+            norm = torch.linalg.vector_norm(features, dim=(2, 3))
+            scale = weights / norm.clamp(min=EPSILON)
         else:
-            mean_square = pixels.square().mean(2, keepdim=True)
-            normalised = pixels * (features.shape[1] * mean_square + EPSILON).rsqrt()
-        reweighted: Tensor = normalised * weights[:, :, None]
-        return reweighted.view_as(features)
+            mean_square = features.square().mean((2, 3))
+            scale = weights * (features.shape[1] * mean_square + EPSILON).rsqrt()
+        reweighted: Tensor = features * scale[:, :, None, None]
+        return reweighted

@@ -157,18 +157,21 @@ def _hyperboloid_mlr(
     forms = unit + root * (points * unit).sum(1, keepdim=True) * centres
     offsets = (centres * unit).sum(1, keepdim=True)
 
-    # Matrix products and not convolutions, which may run in TF32. The scale comes after them,
-    # where the maps have C channels instead of D.
-    shape = time.shape[2:]
-    vectors, scale, time = vectors.flatten(2), scale.flatten(2), time.flatten(2)
-    argument = torch.addcmul(-offsets * time, _product(forms, vectors), scale)
-    cosh_distance = torch.addcmul(point_time * time, _product(-centres, vectors), scale)
+    # A matrix product and not a convolution, which may run in TF32; one for both, since reading the
+    # vectors is what takes the time. The scale comes after it, where the maps have 2C channels.
+    rows = functional.linear(vectors.movedim(1, -1), torch.cat((forms, -centres)))
+    products = rows.movedim(-1, 1)
+    along_form, along_centre = products.chunk(2, dim=1)
+    ahead = (1,) * (time.ndim - 2)
+    offsets, point_time, length = (x.view(-1, *ahead) for x in (offsets, point_time, length))
+    argument = torch.addcmul(-offsets * time, along_form, scale)
+    cosh_distance = torch.addcmul(point_time * time, along_centre, scale)
 
     longest = 2 * math.atanh(1 - SUM_RIM)
     sinh_square = cosh_distance.clamp(min=math.cosh(longest)).square() - 1
     shortening = math.sinh(longest) * sinh_square.rsqrt()
     logits: Tensor = (2 / root * length) * (argument * shortening).asinh()
-    return logits.reshape(*logits.shape[:2], *shape)
+    return logits
 
 
 def _lift(embeddings: Tensor, curvature: float) -> tuple[Tensor, Tensor]:
@@ -179,10 +182,6 @@ def _lift(embeddings: Tensor, curvature: float) -> tuple[Tensor, Tensor]:
     square = curvature * embeddings.square().sum(1, keepdim=True)
     gap = (1 - square).clamp(min=RIM)
     return 2 * math.sqrt(curvature) / gap, (1 + square) / gap
-
-
-def _product(matrix: Tensor, vectors: Tensor) -> Tensor:
-    return torch.einsum("kd,bdn->bkn", matrix, vectors)
 
 
 def _norm(vectors: Tensor) -> Tensor:
