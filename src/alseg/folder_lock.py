@@ -26,7 +26,7 @@ def lock_folder(folder: Path) -> BaseFileLock:
     except Timeout as error:
         raise FolderInUse(
             f"Another process is writing to {folder}. Wait until it ends or stop it, or choose "
-            "another folder."
+            f"another folder. If there is no such process on any host, remove {folder / LOCK}."
         ) from error
     except OSError as error:
         raise FolderInUse(

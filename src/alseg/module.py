@@ -221,7 +221,8 @@ class SegmentationModule(L.LightningModule):
         radius = prediction.radius
         if radius is not None:
             radius = _resize(radius[:, None], size)[:, 0]
-        return Signals(_resize(prediction.logits, size), radius, names=names)
+        # Plane by plane, as strategies read them three times faster; the network is channels-last.
+        return Signals(_resize(prediction.logits.contiguous(), size), radius, names=names)
 
     @torch.no_grad()
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

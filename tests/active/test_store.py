@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -446,3 +447,17 @@ def test_two_images_of_one_name_are_refused(tmp_path):
 def test_an_unknown_image_is_named(store):
     with pytest.raises(LabelStoreError, match="no image 'x'"):
         store.label("x")
+
+
+def test_a_round_that_another_process_commits_is_waited_for(store):
+    other = LabelStore.open(store.folder)
+    write_later = threading.Timer(0.3, commit_round, (other, 1, {"b": 1}))
+    write_later.start()
+    store.wait_for(1, seconds=30)
+    write_later.join()
+    assert store.rounds == 1
+
+
+def test_a_round_that_never_appears_is_said_to_be_elsewhere(store):
+    with pytest.raises(LabelStoreError, match=r"round-001 was committed .* all hosts share"):
+        store.wait_for(1, seconds=0.2)

@@ -17,7 +17,8 @@ from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import LabelStoreError
+from alseg.errors import FolderInUse, LabelStoreError
+from alseg.folder_lock import lock_folder
 from alseg.module import SegmentationModule
 
 WORDS = {errno.EACCES: "Permission denied", errno.EROFS: "Read-only file system"}
@@ -282,6 +283,34 @@ def test_a_run_folder_that_cannot_be_written_is_refused(here, refused, monkeypat
     assert f"{disk.failures[-1]}: {WORDS[number]}" in said
     assert "allow writing" in said
     assert "`alseg fit --resume run`" in said
+
+
+def test_a_second_process_in_a_run_folder_is_refused(here, refused):
+    lock = lock_folder(here / "run")
+    said = refused("--resume", "run")
+    assert "Another process is writing to run" in said
+    lock.release()
+    assert main(["fit", "--resume", "run"]) == 0
+
+
+def test_a_second_process_on_a_label_store_is_refused(tmp_path):
+    def train(store):
+        loop = ActiveLoop("entropy", 0.05, rounds=1, progress=False, store=store)
+        images = SegmentationDataModule(source=Toy(2), target=Toy(2), batch_size=2)
+        network = SegmentationModule(SPACE, encoder_weights="none")
+        quiet_trainer(tmp_path, 1, callbacks=[loop]).fit(network, images)
+
+    store = tmp_path / "labels"
+    store.mkdir()
+    lock = lock_folder(store)
+    with pytest.raises(FolderInUse, match="Another process is writing to"):
+        train(store)
+    assert digests(store) == {}
+    lock.release()
+    train(store)
+    assert LabelStore.open(store).rounds == 1
+    # The loop lets go of its store when the training ends.
+    lock_folder(store).release()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])

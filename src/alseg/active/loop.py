@@ -230,7 +230,9 @@ class ActiveLoop(L.Callback):
     def _hold_due_rounds(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module, data = _parts(trainer, pl_module)
         due = self._due(trainer)
-        for number in range(self._store.rounds + 1, due + 1):
+        # As the first rank sees it: on shared storage the others may still see fewer rounds.
+        held = ranks.gather(self._store.rounds)[0]
+        for number in range(held + 1, due + 1):
             self._check_on_time(number, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
@@ -301,6 +303,8 @@ class ActiveLoop(L.Callback):
                 ranks.gather("all files are written")
                 if trainer.is_global_zero:
                     self._store.commit(number, self._settings(trainer.global_step), result.images)
+                ranks.gather("the round is committed")
+                self._store.wait_for(number)
         except Exception:
             if trainer.is_global_zero:
                 self._store.tidy()

@@ -92,11 +92,14 @@ class StagedRound:
         """
         self._check_folder()
         expected = {file_of(kind, record.id) for record in records for kind in SUFFIXES}
+        # Each file is asked for by its name: on shared storage a listing may lack what another host
+        # has just written.
+        missing = sorted(path for path in expected if not (self.folder / path).is_file())
         contents = list(self.folder.rglob("*"))
         found = {path.relative_to(self.folder) for path in contents if path.is_file()}
-        odd = sorted(expected ^ (found - {Path(MANIFEST)}))
+        odd = missing or sorted(found - expected - {Path(MANIFEST)})
         if odd:
-            state = "missing" if odd[0] in expected else "not accounted for"
+            state = "missing" if missing else "not accounted for"
             raise LabelStoreError(
                 f"Round {self.number} was not written as planned: {self.folder / odd[0]} is "
                 f"{state}; {len(odd)} files are wrong in all. {OTHER_RUN}"

@@ -84,8 +84,12 @@ class Signals:
     def _require_finite(self, name: str, signal: Tensor) -> None:
         if signal.numel() == 0:
             return
-        # One pass over the data: NaN survives min and max, an infinity is one of them.
-        extremes = torch.stack(torch.aminmax(signal.detach()))
+        # One pass over the data: NaN survives min and max, an infinity is one of them. In the order
+        # of the memory, since another one is several times slower.
+        in_order = signal.detach()
+        if in_order.ndim == 4 and not in_order.is_contiguous():
+            in_order = in_order.movedim(1, -1)
+        extremes = torch.stack(torch.aminmax(in_order))
         if bool(extremes.isfinite().all()):
             return
         counts = [int(image.numel() - image.isfinite().sum()) for image in signal]

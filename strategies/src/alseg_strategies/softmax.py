@@ -88,7 +88,10 @@ def _by_rows(
     scratch = logits.new_empty((2, classes * min(rows, height) * width), dtype=score_dtype(logits))
     for image, target in zip(logits.detach(), result, strict=True):
         for top in range(0, height, rows):
-            strip = image[:, top : top + rows].to(scratch.dtype)
+            # The classes of a pixel may lie next to one another (channels-last): a copy is faster.
+            strip = image[:, top : top + rows].to(
+                scratch.dtype, memory_format=torch.contiguous_format
+            )
             first, second = scratch[:, : strip.numel()].view(2, *strip.shape)
             target[top : top + rows] = function(strip, first, second)
     return result
