@@ -20,6 +20,8 @@ PLACES = {
     "commit": "alseg.active.staged:sync_folder",
     "training": "alseg.module:SegmentationModule.training_step",
     "checkpoint": "alseg.cli.checkpoint:DurableCheckpoints.save_checkpoint",
+    "replacing": "pathlib:Path.replace",
+    "renaming": "pathlib:Path.rename",
     "summary": "alseg.cli.run_folder:RunFolder.record",
     "testing": "alseg.module:SegmentationModule.test_step",
 }

@@ -38,6 +38,17 @@ def test_the_loop_picks_alike(levels):
     assert torch.equal(regions.labelled, labelled)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("levels", [1, 5, 2**24])
+def test_ten_thousand_picks_of_a_large_map_are_those_of_the_loop(levels):
+    draw = torch.Generator().manual_seed(0)
+    score = (levels * torch.rand(1024, 2048, generator=draw)).floor()
+    centres, labelled = plain.select(score, 10_000, radius=1, exclusion=2)
+    regions = select_regions(score, 10_000, radius=1)
+    assert torch.equal(regions.centres, centres)
+    assert torch.equal(regions.labelled, labelled)
+
+
 def test_the_published_formula_of_the_head_gives_its_logits():
     torch.manual_seed(0)
     head = HyperbolicHead(16, 5, dim=8, curvature=0.7).double().eval()

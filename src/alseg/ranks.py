@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from torch import distributed
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from alseg.errors import AlsegError, RankError
 
@@ -38,6 +38,21 @@ def gather(mine: Any) -> list[Any]:
         RankError: Another rank failed instead of calling this, or is gone.
     """
     return _exchange(mine, None)
+
+
+def seen(path: Path, seconds: float = 120.0) -> bool:
+    """Whether the first rank sees a file; on shared storage the others wait until they do.
+
+    Every rank must call it.
+
+    Raises:
+        RankError: Another rank failed instead of calling this, or is gone.
+    """
+    there: bool = gather(path.is_file())[0]
+    end = time.monotonic() + seconds
+    while there and not path.is_file() and time.monotonic() < end:
+        time.sleep(0.1)
+    return there
 
 
 @contextmanager
@@ -92,6 +107,9 @@ class StopTogether(L.Callback):
     logs it and ends the process; likewise when the process that keeps the store is gone. On one
     process it does nothing.
 
+    It watches while a trainer works. As a context (``with stop_together:``) around several trainers
+    it also watches between them, from the first on.
+
     Args:
         grace: Seconds that a rank has to end by itself after it heard of a failure.
         interval: Seconds between two looks.
@@ -101,26 +119,49 @@ class StopTogether(L.Callback):
         self.grace = grace
         self.interval = interval
         self._watch: _Watch | None = None
+        self._within = False
+
+    def __enter__(self) -> StopTogether:
+        self._within = True
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._within = False
+        if self._watch is None:
+            return
+        if error is None:
+            gather(None)
+            self._end()
+        else:
+            self._tell(error)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Start to look after the other ranks."""
-        if trainer.world_size > 1 and distributed.is_initialized():
+        if self._watch is None and trainer.world_size > 1 and distributed.is_initialized():
             self._watch = _Watch(trainer.global_rank, trainer.world_size, self.grace, self.interval)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Stop looking once every rank has come to its end."""
-        if self._watch is not None:
+        if self._watch is not None and not self._within:
             trainer.strategy.barrier()
-            self._watch.stop()
-            self._watch = None
+            self._end()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Tell the other ranks why this one ends."""
         if self._watch is not None:
-            self._watch.tell(_words(exception))
-            self._watch = None
+            self._tell(exception)
+
+    def _tell(self, error: BaseException) -> None:
+        assert self._watch is not None
+        self._watch.tell(_words(error))
+        self._watch = None
+
+    def _end(self) -> None:
+        assert self._watch is not None
+        self._watch.stop()
+        self._watch = None
 
 
 class _Watch:
@@ -130,11 +171,17 @@ class _Watch:
     and what the first would have said is lost.
     """
 
+    started = 0
+
     def __init__(self, rank: int, ranks: int, grace: float, interval: float) -> None:
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
         self._rank, self._ranks = rank, ranks
         self._grace, self._interval = grace, interval
-        # A launcher that starts the processes anew may keep the store of the failed ones.
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        # A launcher that starts the processes anew may keep the store of the failed ones, and a
+        # program may go on after a failure: each watch of a process has keys of its own.
+        _Watch.started += 1
+        attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{_Watch.started}"
         self._failure, self._heard = f"alseg/{attempt}/failure", f"alseg/{attempt}/heard"
         self._store = TCPStore(
             os.environ["MASTER_ADDR"],

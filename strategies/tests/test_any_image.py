@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alseg_strategies import SignalError, Signals, available, create, options
+from alseg_strategies.softmax import predicted_classes
 
 STRATEGIES = list(available())
 
@@ -53,3 +54,38 @@ def test_a_logit_that_is_not_finite_names_its_image(name, signals, value, place)
     size = signals.logits[0].numel()
     with pytest.raises(SignalError, match=rf"in logits \(image {image}: 1 of {size}\)"):
         with_radius(name, 1).score(signals)
+
+
+@pytest.mark.parametrize("name", list(available()))
+def test_the_layout_of_the_logits_in_memory_does_not_matter(name):
+    draw = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(2, 19, 33, 47, generator=draw)
+    radius = torch.rand(2, 33, 47, generator=draw)
+    last = logits.to(memory_format=torch.channels_last)
+    assert not last.is_contiguous()
+    scores = [
+        create(name).score(Signals(maps, radius=radius), torch.Generator().manual_seed(1))
+        for maps in (logits, last)
+    ]
+    torch.testing.assert_close(*scores)
+    last[1, 4, 5, 6] = torch.nan
+    with pytest.raises(SignalError, match="image 1"):
+        create(name).score(Signals(last, radius=radius))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", [name for name in available() if name != "random"])
+def test_an_accelerator_scores_alike(name):
+    draw = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(2, 19, 65, 130, generator=draw)
+    radius = torch.rand(2, 65, 130, generator=draw)
+    score = create(name).score(Signals(logits, radius=radius))
+    there = create(name).score(Signals(logits.cuda(), radius=radius.cuda()))
+    torch.testing.assert_close(there.cpu(), score, rtol=1e-4, atol=1e-5)
+
+
+def test_more_classes_than_16_bits_number_are_told_apart():
+    logits = torch.zeros(1, 40_000, 1, 2)
+    logits[0, 39_999, 0, 0] = logits[0, 7, 0, 1] = 1
+    assert predicted_classes(logits).tolist() == [[[39_999, 7]]]

@@ -128,8 +128,14 @@ def test_refuses_what_it_cannot_rank():
         select_regions(torch.zeros(4, 4), -1, radius=1)
     with pytest.raises(ValueError, match=r"unavailable has the shape \(4, 5\)"):
         select_regions(torch.zeros(4, 4), 1, radius=1, unavailable=torch.zeros(4, 5).bool())
-    with pytest.raises(ValueError, match=r"expected \(height, width\)"):
-        select_regions(torch.zeros(1, 4, 4), 1, radius=1)
+    for shape in ((1, 4, 4), (0, 4)):
+        with pytest.raises(ValueError, match=r"expected \(height, width\)"):
+            select_regions(torch.zeros(shape), 1, radius=1)
+
+
+def test_large_integers_keep_their_order():
+    score = 2**24 + torch.tensor([[0, 1, 3, 2]])
+    assert select_regions(score, 4, radius=0).centres[:, 1].tolist() == [2, 3, 1, 0]
 
 
 @pytest.mark.parametrize("kind", ["noise", "smooth", "constant"])

@@ -375,3 +375,14 @@ def test_where_there_is_no_store_nothing_is_verified(tmp_path, folder):
     pool.write_bytes(pool.read_bytes()[:-20])
     with pytest.raises(LabelStoreError, match=r"pool\.json cannot be used"):
         verify(folder)
+
+
+def test_a_copy_of_a_round_beside_the_rounds_is_no_round(folder):
+    copies = [folder / "round-000", folder / "round-0003"]
+    for copy in copies:
+        shutil.copytree(folder / "round-003", copy)
+    assert LabelStore.open(folder).rounds == 3
+    expected = [
+        f"{folder / n}: is no round; take it out of the store" for n in ("round-000", "round-0003")
+    ]
+    assert verify(folder).problems == expected

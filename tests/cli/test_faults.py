@@ -1,6 +1,7 @@
 """What `alseg fit` does when something is wrong with its folder, its data or the disk."""
 
 import errno
+import json
 import re
 import shutil
 
@@ -124,6 +125,19 @@ def test_without_a_copy_a_damaged_round_is_asked_for_again(here, refused):
     assert digests(here / "whole/labels") == expected
 
 
+def test_training_that_begins_again_begins_from_the_weights_it_was_given(here, monkeypatch):
+    start = str(here / "whole/checkpoints/last.ckpt")
+    settings = ["-c", "fit.yaml", "--init-from", start, "--strategy", "entropy", "--out", "next"]
+    with monkeypatch.context() as patch:
+        patch.setattr(RoundPictures, "__call__", stop_at_round_2)
+        assert main(["fit", *settings]) == 130
+    before = json.loads((here / "next/summary.json").read_text())["before"]
+    (here / "next/checkpoints/last.ckpt").unlink()
+    (here / "next/summary.json").unlink()
+    assert main(["fit", "--resume", "next"]) == 0
+    assert json.loads((here / "next/summary.json").read_text())["before"] == before
+
+
 def test_a_round_is_not_asked_for_with_a_later_network(here, capsys):
     for number in (1, 2):
         shutil.rmtree(here / f"run/labels/round-00{number}")
@@ -162,6 +176,14 @@ def test_a_round_of_a_newer_version_is_refused(here, refused):
     said = refused("--resume", "run")
     assert f"{here / 'run/labels/round-002/manifest.json'} has format 2" in said
     assert "Use the version of alseg that wrote it" in said
+
+
+def test_a_round_of_a_newer_version_that_reckons_digests_in_another_way_is_refused(here, refused):
+    path = here / "run/labels/round-002/manifest.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    said = refused("--resume", "run")
+    assert f"{path} cannot be used: it is of a newer version of alseg, or damaged" in said
+    assert "remove" not in said
 
 
 def test_a_damaged_list_of_images_is_refused(here, refused):

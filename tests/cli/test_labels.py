@@ -227,3 +227,15 @@ def test_a_newer_store_is_not_called_damaged(run, capsys):
     out = capsys.readouterr().out
     assert "Use the version of alseg that wrote it" in out
     assert "remove" not in out
+
+
+def test_an_export_touches_nothing_beside_its_folder(run, tmp_path):
+    beside = tmp_path / ".out.part" / "thesis.txt"
+    beside.parent.mkdir()
+    beside.write_text("years of work")
+    assert main(["labels", "export", str(run), "-o", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "run") == [
+        ".out.part",
+        "out",
+    ]
+    assert beside.read_text() == "years of work"

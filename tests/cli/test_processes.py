@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from tests.folders import digests
-from tests.processes import alseg, free_port, run_ranks
+from tests.processes import Ranks, alseg, free_port, run_ranks
 from tests.toys import TINY
 
 from alseg.active import LabelStore
+from alseg.cli.run_folder import RunFolder
+from alseg.errors import ConfigError
 
 SETTINGS = ["--strategy", "ripu", "--budget", "3 regions", "--steps", "6", "--validate-every", "2"]
 SETTINGS += ["--warm-start-steps", "0"]
@@ -68,6 +71,37 @@ def test_slurm_starts_the_same_run_as_torchrun(settings, by_two, tmp_path):
     nodes = ["--num-nodes", 2, "--devices", 1]
     fit(settings, tmp_path / "run", *nodes, ranks=2, launcher="slurm")
     assert digests(tmp_path / "run" / "labels") == digests(by_two / "labels")
+
+
+def fail_between_trainings(*arguments):
+    """Be the command, on a disk that is full when the first rank writes what was spent."""
+
+    def record(folder, **figures):
+        if "labels" in figures and os.environ["RANK"] == "0":
+            raise ConfigError("the disk is full")
+
+    RunFolder.record = record
+    alseg(*arguments)
+
+
+def all_fail(target, *arguments, folder):
+    started = Ranks(target, *arguments, ranks=2, folder=folder)
+    assert all(started.wait(60)), started.said()
+    return [log.read_text() for log in started.logs]
+
+
+def test_a_failure_between_trainings_ends_all_ranks_with_its_message(settings, tmp_path):
+    command = ["fit", "-c", settings, "--out", tmp_path / "run", *SETTINGS, "--devices", 2]
+    for said in all_fail(fail_between_trainings, *command, folder=tmp_path):
+        assert "the disk is full" in said
+
+
+def test_a_resume_that_is_refused_is_refused_by_all_ranks(by_two, tmp_path):
+    shutil.copytree(by_two, tmp_path / "run")
+    path = tmp_path / "run/labels/round-001/manifest.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    for said in all_fail(alseg, "fit", "--resume", tmp_path / "run", folder=tmp_path):
+        assert f"{path} cannot be used" in said
 
 
 def start_hosts(settings, out):

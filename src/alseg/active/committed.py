@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +37,9 @@ def round_numbers(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     matches = (ROUND.fullmatch(path.name) for path in folder.iterdir())
-    return sorted(int(match[1]) for match in matches if match)
+    named = ((int(match[1]), match[0]) for match in matches if match)
+    # A copy that somebody made, such as round-0003, is no round.
+    return sorted(number for number, name in named if number and name == round_name(number))
 
 
 def restore_or_ask_again(first: Path) -> str:
@@ -55,16 +58,31 @@ def load_json(path: Path, remedy: str) -> dict[str, Any]:
         LabelStoreError: It is damaged, or of a version that is not read here.
     """
     try:
-        content = decode_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise LabelStoreError(f"{path} cannot be used: {reason}. {remedy}") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise LabelStoreError(f"{path} cannot be used: {error.strerror}. {remedy}") from error
+    try:
+        content = decode_json(data)
+    except ValueError as error:
+        if _may_be_newer(data):
+            remedy = "Use the version of alseg that wrote it, or restore it from a copy."
+            error = ValueError(f"it is of a newer version of alseg, or damaged ({error})")
+        raise LabelStoreError(f"{path} cannot be used: {error}. {remedy}") from error
     if content.get("format") != FORMAT:
         raise LabelStoreError(
             f"{path} has format {content.get('format')!r}; this version of alseg reads format "
             f"{FORMAT}. Use the version of alseg that wrote it."
         )
     return content
+
+
+def _may_be_newer(data: bytes) -> bool:
+    """Whether a file says so whose digest is not what this version reckons."""
+    try:
+        version = json.loads(data)["format"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return isinstance(version, int) and version > FORMAT
 
 
 class CommittedRound:

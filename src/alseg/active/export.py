@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +70,12 @@ def export_labels(
         raise ConfigError(f"{target} is in use, and nothing in it is overwritten. Name another.")
     asked = store.spent("pixels", number)
     images = [image for image, count in zip(store.images, asked, strict=True) if count]
-    draft = target.with_name(f".{target.name}.part")
+    draft = target
     pixels = 0
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        draft.chmod(0o755)
         for done, image in enumerate(images, start=1):
             label = store.label(image.id, number)
             pixels += int((label != IGNORE).sum())
@@ -91,7 +93,8 @@ def export_labels(
             "or name a folder that can be written, and export again."
         ) from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft != target:
+            shutil.rmtree(draft, ignore_errors=True)
     return Export(
         folder=target,
         round_number=number,

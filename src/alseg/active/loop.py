@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ class ActiveLoop(L.Callback):
         self.progress = progress
         self.seconds = 0.0
         self._lock: BaseFileLock | None = None
+        self._checked = False
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
         check_request(scope, radius, self.exclusion_radius)
@@ -132,7 +134,8 @@ class ActiveLoop(L.Callback):
             self.folder = Path(trainer.default_root_dir) / "labels"
         with ranks.together():
             if trainer.is_global_zero:
-                self.check_store(module, data.pool)
+                if not self._checked:
+                    self.check_store(module, data.pool)
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._lock = lock_folder(self.folder)
                 if not LabelStore.exists(self.folder):
@@ -183,6 +186,7 @@ class ActiveLoop(L.Callback):
         store.check_pool(pool_images(pool), module.label_space.classes)
         self._check_same_run(store)
         store.check_files()
+        self._checked = True
 
     def _check_same_run(self, store: LabelStore) -> None:
         for number in range(1, store.rounds + 1):
@@ -307,7 +311,9 @@ class ActiveLoop(L.Callback):
                 self._store.wait_for(number)
         except Exception:
             if trainer.is_global_zero:
-                self._store.tidy()
+                # What cannot be removed now is removed before the round is held again.
+                with suppress(LabelStoreError):
+                    self._store.tidy()
             raise
         if trainer.is_global_zero and self.on_round is not None:
             self.on_round(number, result, kept)

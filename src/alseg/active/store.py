@@ -115,8 +115,13 @@ class LabelStore:
                 f"There is no label store in {folder}: {path} is missing. Check the run's folder."
             )
         content = load_json(path, "Restore it from a copy, or start a new run in another folder.")
-        images = [PoolImage(**image) for image in content["images"]]
-        return cls(path.parent, images, content["classes"])
+        try:
+            images = [PoolImage(**image) for image in content["images"]]
+            return cls(path.parent, images, content["classes"])
+        except (KeyError, TypeError) as error:
+            raise LabelStoreError(
+                f"{path} is not the list of a pool ({error!r}). Restore it from a copy."
+            ) from error
 
     def check_pool(self, images: Sequence[PoolImage], classes: Sequence[str]) -> None:
         """Check that a run's pool and classes are those that the store was created for.

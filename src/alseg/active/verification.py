@@ -99,6 +99,10 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
         for number in range(1, max(numbers, default=0) + 1)
     ]
     found.rounds = sum(committed is not None for committed in rounds)
+    known = {round_name(number) for number in numbers}
+    for path in sorted(store.folder.glob("round-*")):
+        if path.name not in known:
+            found.problems.append(f"{path}: is no round; take it out of the store")
     for done, image in enumerate(store.images, start=1):
         _check_image(image, rounds, len(store.classes), found)
         if progress is not None:

@@ -79,7 +79,6 @@ class RunFolder:
         if not is_first_process():
             yield
             return
-        os.environ[RUN_VARIABLE] = str(self.path.resolve())
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -88,8 +87,10 @@ class RunFolder:
         try:
             if config.resume is None:
                 self._keep(config)
+            os.environ[RUN_VARIABLE] = str(self.path.resolve())
             yield
         finally:
+            os.environ.pop(RUN_VARIABLE, None)
             lock.release()
 
     def _keep(self, config: RunConfig) -> None:
@@ -153,8 +154,11 @@ class RunFolder:
         if is_first_process():
             draft, summary = self.path / "summary.json.part", self.path / "summary.json"
             with self.writing(summary):
-                draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
-                draft.replace(summary)
+                try:
+                    draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
+                    draft.replace(summary)
+                finally:
+                    draft.unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, path: Path | None = None) -> Iterator[None]:

@@ -20,13 +20,13 @@ from alseg.active import ActiveLoop
 from alseg.cli.checkpoint import DurableCheckpoints, check_resumable, read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.round_pictures import RoundPictures
-from alseg.cli.run_folder import RunFolder, is_first_process
+from alseg.cli.run_folder import RunFolder
 from alseg.cli.summary import summary_text
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
-from alseg.ranks import StopTogether
+from alseg.ranks import StopTogether, seen
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
@@ -44,8 +44,8 @@ def fit_run(config: RunConfig) -> str:
     domains = open_domains(config)
     L.seed_everything(config.seed, verbose=False)
     folder = RunFolder.of(config)
-    # A run that is resumed has its network in a checkpoint.
-    begun = folder.checkpoints.exists()
+    # A run that is resumed has its network in a checkpoint, unless it was killed before the first.
+    begun = any((folder.checkpoints / name).is_file() for name in ("last.ckpt", "source.ckpt"))
     known = replace(config, encoder_weights="none") if begun else config
     module = _module(known, domains, config.protocol)
     if config.init_from is not None and not begun:
@@ -54,17 +54,18 @@ def fit_run(config: RunConfig) -> str:
     loop = _active_loop(config, folder, pictures)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
-        if is_first_process():
-            loop.check_store(module, domains.target)
+        # On every rank, so that all refuse what one refuses.
+        loop.check_store(module, domains.target)
     data = _data_module(config, domains)
     data.check_sizes(PROTOCOLS[config.protocol].domains)
-    callbacks = _callbacks(config, domains, folder, loop)
+    stop = StopTogether()
+    callbacks = [stop, *_callbacks(config, domains, folder, loop)]
     trainer = _trainer(config, folder, "training", config.steps, callbacks)
-    with folder.claimed(config):
+    with folder.claimed(config), stop:
         log.info("run folder: %s", folder.path)
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
-        _start(config, domains, module, folder)
+        _start(config, domains, module, folder, stop)
         pictures.loggers = trainer.loggers
         if "before" not in folder.summary:
             with folder.phase("evaluation"):
@@ -81,7 +82,7 @@ def fit_run(config: RunConfig) -> str:
             with folder.phase("evaluation"):
                 figures = {"after": _test(trainer, module, data)}
                 best = folder.checkpoints / "best.ckpt"
-                if best.exists():
+                if seen(best):
                     chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
                     figures["best"] = _test(trainer, chosen, data)
                 folder.record(**figures)
@@ -150,7 +151,11 @@ def _only_scenes(config: RunConfig) -> bool:
 
 
 def _start(
-    config: RunConfig, domains: Domains, module: SegmentationModule, folder: RunFolder
+    config: RunConfig,
+    domains: Domains,
+    module: SegmentationModule,
+    folder: RunFolder,
+    stop: StopTogether,
 ) -> None:
     """Give the module the weights that the training under the protocol starts from."""
     uses_source = PROTOCOLS[config.protocol].uses_source
@@ -161,13 +166,15 @@ def _start(
         with folder.phase("source start"):
             learner = _module(replace(config, decay_steps=None), domains, "source_only")
             saved = _checkpoint(folder, "source-last", config.warm_start_steps)
-            trainer = _trainer(config, folder, "source-start", config.warm_start_steps, [saved])
+            steps = config.warm_start_steps
+            trainer = _trainer(config, folder, "source-start", steps, [stop, saved])
             data = _data_module(replace(config, validate_every=None), domains)
             last = folder.checkpoints / "source-last.ckpt"
             _fit(trainer, learner, data, last, folder)
             trainer.save_checkpoint(start)
             if trainer.is_global_zero:
                 last.unlink(missing_ok=True)
+    seen(start)
     load_weights(module, start)
 
 
@@ -290,7 +297,7 @@ def _trainer(
             num_sanity_val_steps=0,
             log_every_n_steps=10,
             use_distributed_sampler=False,
-            callbacks=[StopTogether(), *callbacks],
+            callbacks=callbacks,
             plugins=DurableCheckpoints(folder),
             logger=_loggers(config, folder, part),
             default_root_dir=folder.path,

@@ -6,8 +6,10 @@ B×D×..., the coordinates in dimension 1. Every function takes float32 or float
 geoopt has the same operations, but in float32 it clips embeddings at 0.996 of the rim, which is
 a hyperbolic radius of no more than 6.2, and it computes a distance to a hyperplane by a Möbius
 addition for every class and pixel, a tensor B×C×D×H×W. Here float32 reaches as far as float64
-does there, since near the rim nothing is computed as a difference of almost equal numbers:
-logistic regression goes through the hyperboloid, on which a hyperplane is a linear form.
+does there, since the distance to the rim, 1 − c|z|², is never computed: logistic regression goes
+through the hyperboloid, on which a hyperplane is a linear form. Only where an embedding comes close
+to a class point far out, that form is a difference of large numbers, and a float32 logit is off by
+up to some 2 % of the largest.
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ def hyperbolic_mlr(embeddings: Tensor, points: Tensor, normals: Tensor, curvatur
 
 
 def hyperbolic_mlr0(features: Tensor, points: Tensor, normals: Tensor, curvature: float) -> Tensor:
-    r"""``hyperbolic_mlr(expmap0(features), ...)`` that loses no digits near the rim.
+    r"""``hyperbolic_mlr(expmap0(features), ...)`` without the detour that loses digits at the rim.
 
     With the radius r, the lifted embedding is :math:`s = \sinh(\sqrt{c}\,r)\,u/|u|` and
     :math:`t = \cosh(\sqrt{c}\,r)`.

@@ -60,9 +60,11 @@ def select_regions(
     for name, number in (("count", count), ("radius", radius), ("exclusion", exclusion_radius)):
         if number < 0:
             raise ValueError(f"the {name} of regions is {number}; it must be 0 or more")
-    if score.ndim != 2:
+    if score.ndim != 2 or not score.numel():
         raise ValueError(f"score has the shape {tuple(score.shape)}; expected (height, width)")
-    values = score.detach().to(torch.promote_types(score.dtype, torch.float32))
+    wide = torch.promote_types(score.dtype, torch.float32)
+    # Of integers float32 holds 24 bits only.
+    values = score.detach().to(wide if score.is_floating_point() else torch.float64)
     nans = int(values.isnan().sum())
     if nans:
         raise ValueError(f"{nans} of {values.numel()} scores are NaN, which cannot be ranked")

@@ -54,7 +54,7 @@ def top_two_gap(logits: Tensor) -> Tensor:
 
 
 def predicted_classes(logits: Tensor) -> Tensor:
-    """The class of the largest of B,C,H,W logits, the first of equals: B,H,W, int16."""
+    """The class of the largest of B,C,H,W logits, the first of equals: B,H,W integers."""
     num_classes = logits.shape[1]
     # The first class is worth the most, so the largest worth among the best is the first of them;
     # several times faster on a processor than an argmax over classes. The comparison is written as
@@ -65,7 +65,8 @@ def predicted_classes(logits: Tensor) -> Tensor:
         torch.eq(strip, strip.amax(0), out=best)
         return num_classes - best.mul_(worth[:, None, None]).amax(0)
 
-    return _by_rows(first_best, logits, torch.int16)
+    narrow = num_classes <= torch.iinfo(torch.int16).max
+    return _by_rows(first_best, logits, torch.int16 if narrow else torch.int32)
 
 
 def score_dtype(logits: Tensor) -> torch.dtype:

@@ -68,7 +68,7 @@ def window_variance(x: Tensor, radius: int) -> Tensor:
 
 
 def window_minimum(x: Tensor, radius: int) -> Tensor:
-    """Minimum over the (2 radius + 1)² window around each pixel of [..., H, W] integers, clipped.
+    """Minimum over the (2 radius + 1)² window around each pixel of [..., H, W] int32, clipped.
 
     Two windows of a power of two, which may overlap, cover a longer one: 4 comparisons a pixel at
     radius 1, 10 at radius 8 and 12 at radius 16.
