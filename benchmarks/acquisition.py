@@ -33,11 +33,12 @@ The logits are random: every class is everywhere, which is the most work for als
 baselines do the same work whatever the logits. The baselines are those of benchmarks/plain.py.
 Times are in seconds, the best of several, taken in turns. "× baseline" is the baseline's time over
 alseg's, "log_softmax" alseg's time over that of one log_softmax of the same logits, "memory" the
-most that is held beside the logits, as a multiple of them. What takes longer than ten seconds is
+most that is held beside the logits, as a multiple of them. What takes longer than five seconds is
 timed once. "-" at radius 32: the baselines would take too long. RIPU's one-hot classes come with
 the classes of a pixel next to one another, and PyTorch has a faster convolution for these;
 "contiguous" is the same baseline with one plane a class. Of many logits it runs in bands of rows,
 to fit the memory.
+In the selection's table, log_softmax is of 19 classes, and memory a multiple of the score map.
 The loop picks no more than 1,026; of more picks the first 1,026 are compared with it.
 """
 
@@ -138,6 +139,8 @@ def selection_rows(quick: bool, device: torch.device) -> list[dict[str, object]]
     """The picks of every kind of map, and whether they are the loop's."""
     size = (512, 1024) if quick else (1024, 2048)
     rows: list[dict[str, object]] = []
+    logits = torch.randn(1, 19, *size, device=device)
+    (unit,) = seconds(device, lambda: logits.log_softmax(1))
     for kind in MAPS:
         score = map_of(kind, size, device)
         for picks in PICKS[:2] if quick else PICKS:
@@ -152,6 +155,8 @@ def selection_rows(quick: bool, device: torch.device) -> list[dict[str, object]]
                     "seconds": own,
                     "baseline": other[0] if other else None,
                     "× baseline": other[0] / own if other else None,
+                    "log_softmax": own / unit,
+                    "memory": peak_bytes(select) / score.nbytes,
                     "same picks": "yes" if same(select(), loop()) else "NO",
                 }
             )

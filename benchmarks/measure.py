@@ -19,17 +19,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 def seconds(device: torch.device, *functions: Callable[[], object]) -> list[float]:
     """Time functions in turn, again and again, and take the best time of each.
 
-    Taking turns makes what else the machine does fall on all of them alike. There are three
-    rounds or more, up to 20 within two seconds; a first round longer than ten seconds is the only.
+    Taking turns makes what else the machine does fall on all of them alike. Four to 20 times, as
+    many as fit into two seconds; what takes longer than five seconds is timed once.
     """
-    times: list[list[float]] = []
+    times = [[_once(device, function)] for function in functions]
+    again = [
+        (column, function)
+        for column, function in zip(times, functions, strict=True)
+        if column[0] <= 5
+    ]
     start = time.perf_counter()
-    while len(times) < 20:
-        times.append([_once(device, function) for function in functions])
-        passed = time.perf_counter() - start
-        if passed > 10 or (len(times) >= 3 and passed > 2):
+    for number in range(19):
+        if number >= 3 and time.perf_counter() - start > 2:
             break
-    return [min(column) for column in zip(*times, strict=True)]
+        for column, function in again:
+            column.append(_once(device, function))
+    return [min(column) for column in times]
 
 
 def _once(device: torch.device, function: Callable[[], object]) -> float:

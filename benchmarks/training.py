@@ -60,9 +60,10 @@ class StepTimes(L.Callback):
 
 def lightning_step(module: SegmentationModule, batch: Batch, steps: int) -> float:
     """The median seconds of a step with all losses, as `alseg fit` takes it."""
-    times = StepTimes(module.device)
+    device = batch["source"]["image"].device
+    times = StepTimes(device)
     trainer = L.Trainer(
-        accelerator="auto",
+        accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         max_steps=steps + 3,
         callbacks=[times],
@@ -171,9 +172,10 @@ def time_heads(device: torch.device) -> list[dict[str, object]]:
     heads[F64].load_state_dict(heads[F32].state_dict())
     maps = as_fed(torch.randn(1, 64, 160, 320, device=device))
 
+    inputs = {dtype: maps.to(dtype, copy=True).requires_grad_() for dtype in (F32, F64)}
+
     def run(dtype: torch.dtype, published: bool) -> None:
-        features = maps.to(dtype).requires_grad_()
-        head = heads[dtype]
+        features, head = inputs[dtype], heads[dtype]
         logits = published_head(head, features) if published else head(features).logits
         logits.sum().backward()
 
@@ -233,9 +235,9 @@ def main() -> None:
     print_table(
         f"a training step, {options.images} + {options.images} images of {size[0]}×{size[1]}", steps
     )
-    write_json(
-        options.out, {"machine": machine(device), "heads": heads, "share": share, "steps": steps}
-    )
+    if options.out is not None:
+        content = {"machine": machine(device), "heads": heads, "share": share, "steps": steps}
+        write_json(options.out, content)
 
 
 if __name__ == "__main__":
