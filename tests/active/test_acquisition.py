@@ -412,3 +412,11 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, options, message):
             annotator=run,
             **options,
         )
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, bool])
+def test_an_answer_of_another_type_is_refused_and_not_cast(tmp_path, dtype):
+    run = Run([(16, 16)], budget="5%")
+    run.answer = lambda image_id, asked: np.ones(asked.shape, dtype)
+    with pytest.raises(LabelStoreError, match=r"answer for city/0 is .*expected uint8"):
+        run.go(tmp_path)

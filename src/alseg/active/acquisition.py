@@ -226,6 +226,12 @@ def _ask(
     owner = owners(label.shape, chosen.rows, chosen.columns, radius)
     new = (owner >= 0) & (round_map == 0) & ~never
     answer = annotator.answer(image.id, new)
+    kind = (getattr(answer, "dtype", type(answer)), getattr(answer, "shape", None))
+    if kind != (np.dtype(np.uint8), label.shape):
+        raise LabelStoreError(
+            f"The annotator's answer for {image.id} is {kind[0]} of the shape {kind[1]}; expected "
+            f"uint8 of the shape {label.shape}: class numbers, and {IGNORE} for void."
+        )
     label[new] = answer[new]
     round_map[new] = round_number
     queries = Queries(
