@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
@@ -26,6 +27,13 @@ class Ask(OracleAnnotator):
 
 
 def random_store(folder, rounds=3):
+    """Do as `_random_store` says, without waiting for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        return _random_store(folder, rounds)
+
+
+def _random_store(folder, rounds):
     """Return a store of several rounds, who answered, and the results of the rounds.
 
     Regions are clipped by the images' borders, and a block of one image may not be asked for.

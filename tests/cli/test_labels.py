@@ -19,9 +19,7 @@ from alseg.config import RunConfig, dump_config
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda descriptor: None)
-        return random_store(tmp_path_factory.mktemp("run") / "labels")
+    return random_store(tmp_path_factory.mktemp("run") / "labels")
 
 
 @pytest.fixture
