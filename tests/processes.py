@@ -24,6 +24,7 @@ LAUNCHERS = {
     "slurm": lambda rank, ranks: {
         "SLURM_PROCID": rank,
         "SLURM_NTASKS": ranks,
+        "SLURM_STEP_NUM_TASKS": ranks,
         "SLURM_LOCALID": "0",
         "SLURM_NODEID": rank,
         "SLURM_NNODES": ranks,

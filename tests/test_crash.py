@@ -38,9 +38,6 @@ class Whole:
         draw = random.Random(seed)
         rank = draw.randrange(self.ranks)
         passed = {place: calls for place, calls in self.calls[rank].items() if calls}
-        if self.ranks > 1:
-            # The first of these is in the settings, before the ranks have met.
-            passed.pop("replacing", None)
         place = draw.choice(sorted(passed))
         moments = ["before", "after", *(["within"] if place == "storing" else [])]
         return Point(place, draw.randint(1, passed[place]), draw.choice(moments), rank)

@@ -10,7 +10,7 @@ from alseg.active import ActiveLoop
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import LabelStoreError, RankError
 from alseg.module import SegmentationModule
-from alseg.ranks import StopTogether
+from alseg.stop_together import StopTogether
 from tests.processes import Ranks
 from tests.toys import SPACE, Toy, quiet_trainer
 

@@ -16,7 +16,7 @@ from tests.processes import Ranks, alseg, free_port, run_ranks
 from tests.toys import TINY
 
 from alseg.active import LabelStore
-from alseg.cli.run_folder import RunFolder
+from alseg.cli.run_folder import PARENT_VARIABLE, RUN_VARIABLE, RunFolder
 from alseg.errors import ConfigError
 
 SETTINGS = ["--strategy", "ripu", "--budget", "3 regions", "--steps", "6", "--validate-every", "2"]
@@ -84,8 +84,8 @@ def fail_between_trainings(*arguments):
     alseg(*arguments)
 
 
-def all_fail(target, *arguments, folder):
-    started = Ranks(target, *arguments, ranks=2, folder=folder)
+def all_fail(target, *arguments, folder, **launcher):
+    started = Ranks(target, *arguments, ranks=2, folder=folder, **launcher)
     assert all(started.wait(60)), started.said()
     return [log.read_text() for log in started.logs]
 
@@ -168,3 +168,59 @@ def test_a_host_that_dies_takes_the_other_along_and_the_run_can_be_resumed(
     again = ["fit", "--resume", out, "--devices", 2, "--num-nodes", 1]
     run_ranks(alseg, *again, ranks=2, folder=tmp_path)
     assert digests(out / "labels") == digests(by_two / "labels")
+
+
+@pytest.mark.parametrize(("launcher", "more"), [("torchrun", []), ("slurm", ["--num-nodes", 3])])
+def test_as_many_processes_as_the_settings_ask_for_must_have_been_started(
+    settings, tmp_path, launcher, more
+):
+    command = ["fit", "-c", settings, "--out", tmp_path / "run", *SETTINGS, *more]
+    for said in all_fail(alseg, *command, folder=tmp_path, launcher=launcher):
+        assert "The launcher started 2 processes in all, but the settings ask for" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_two_machines_does_not_wait_for_the_other_without_a_launcher(by_two, tmp_path):
+    shutil.copytree(by_two, tmp_path / "run")
+    command = ["fit", "--resume", tmp_path / "run", "--num-nodes", 2]
+    started = Ranks(alseg, *command, ranks=1, folder=tmp_path)
+    assert started.wait(30) == [2]
+    assert "--num-nodes 1" in started.said()
+
+
+def die_while_the_settings_are_written(*arguments):
+    """Be the command, the first process of which is killed before it has met the others."""
+
+    def keep(folder, config):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    RunFolder._keep = keep
+    alseg(*arguments)
+
+
+def test_a_first_process_that_is_killed_early_takes_the_others_along(settings, tmp_path):
+    command = ["fit", "-c", settings, "--out", tmp_path / "run", *SETTINGS, "--devices", 2]
+    early = Ranks(die_while_the_settings_are_written, *command, ranks=2, folder=tmp_path)
+    codes = early.wait(60)
+    assert codes[0] == -signal.SIGKILL
+    assert codes[1] > 0, early.said()
+    assert "alseg fit failed" not in early.said()
+
+
+def test_a_process_of_lightning_ends_when_the_one_that_started_it_is_gone(settings, tmp_path):
+    """The parent of the processes here is the test's server, which is not the first process."""
+    environment = {
+        "LOCAL_RANK": "1",
+        "WORLD_SIZE": "2",
+        RUN_VARIABLE: str(tmp_path / "run"),
+        PARENT_VARIABLE: str(os.getpid()),
+    }
+    command = ["fit", "-c", settings, "--devices", 2, *SETTINGS]
+    started = Ranks(alseg_in, environment, *command, ranks=1, folder=tmp_path)
+    assert started.wait(30) == [1]
+    assert "The first process is gone." in started.said()
+
+
+def alseg_in(environment, *arguments):
+    os.environ.update(environment)
+    alseg(*arguments)

@@ -15,7 +15,6 @@ round is written to a staging folder that no reader looks at and becomes visible
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -39,6 +38,7 @@ from alseg.active.records import ImageRecord, PoolImage, check_pool
 from alseg.active.staged import OTHER_RUN, StagedRound
 from alseg.data.label_space import IGNORE
 from alseg.errors import LabelStoreError
+from alseg.shared_storage import appears
 
 POOL = "pool.json"
 STAGING = ".staging-"
@@ -324,20 +324,15 @@ class LabelStore:
     def wait_for(self, round_number: int, seconds: float = 120.0) -> None:
         """Wait until this process sees a round that another has committed.
 
-        Storage that hosts share may show a new folder to the others up to a minute late.
-
         Raises:
             LabelStoreError: It does not see it after so many seconds.
         """
-        end = time.monotonic() + seconds
-        while self.rounds < round_number:
-            if time.monotonic() > end:
-                raise LabelStoreError(
-                    f"{self._round_folder(round_number)} was committed by another process, but is "
-                    f"not there for this one after {seconds:g} s. Put the run on storage that all "
-                    "hosts share, and resume."
-                )
-            time.sleep(0.1)
+        if not appears(lambda: self.rounds >= round_number, seconds):
+            raise LabelStoreError(
+                f"{self._round_folder(round_number)} was committed by another process, but is not "
+                f"there for this one after {seconds:g} s. Put the run on storage that all hosts "
+                "share, and resume."
+            )
 
     def _check_turn(self, round_number: int) -> None:
         turn = self.rounds + 1

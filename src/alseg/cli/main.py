@@ -25,9 +25,14 @@ COMMANDS = {
 
 USAGE = "usage: alseg COMMAND ..."
 
-SPIN = ("GOMP_SPINCOUNT", "1000")
-"""How long a thread of PyTorch waits for another before it sleeps. By default it keeps its core for
-some milliseconds, and a run beside another program that computes takes twice its share of time."""
+BEFORE_TORCH = {
+    # How long a thread of PyTorch waits for another before it sleeps. By default it keeps its core
+    # for some milliseconds, and a run beside another program that computes takes twice its time.
+    "GOMP_SPINCOUNT": "1000",
+    # Where a process of a run is gone, the warnings of the others' sockets bury what we say of it.
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+}
+"""What PyTorch reads when it is imported, unless it is set already."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,8 +68,8 @@ def _answer(arguments: list[str]) -> int:
     if command not in COMMANDS:
         print(_unknown(command), file=sys.stderr)
         return 2
-    # Read when PyTorch is imported, which no command has done yet.
-    os.environ.setdefault(*SPIN)
+    for name, value in BEFORE_TORCH.items():
+        os.environ.setdefault(name, value)
     with _log_on_stderr():
         return _run(command, rest, debug)
 

@@ -20,6 +20,9 @@ from alseg.folder_lock import LOCK, lock_folder
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
 
+PARENT_VARIABLE = "ALSEG_FIRST_PROCESS"
+"""Set likewise: the number of the process that started them."""
+
 DRAFT = ".config.part"
 """What the settings of a run are written to before they appear."""
 
@@ -88,9 +91,11 @@ class RunFolder:
             if config.resume is None:
                 self._keep(config)
             os.environ[RUN_VARIABLE] = str(self.path.resolve())
+            os.environ[PARENT_VARIABLE] = str(os.getpid())
             yield
         finally:
             os.environ.pop(RUN_VARIABLE, None)
+            os.environ.pop(PARENT_VARIABLE, None)
             lock.release()
 
     def _keep(self, config: RunConfig) -> None:

@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from alseg.active import ActiveLoop
 from alseg.cli.checkpoint import DurableCheckpoints, check_resumable, read_checkpoint
 from alseg.cli.domains import Domains, open_domains
+from alseg.cli.launch import meet, new_trainer
 from alseg.cli.round_pictures import RoundPictures
-from alseg.cli.run_folder import RunFolder
+from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.cli.summary import summary_text
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError, WeightsError
+from alseg.errors import WeightsError
 from alseg.module import SegmentationModule
-from alseg.ranks import StopTogether, seen
+from alseg.ranks import seen
+from alseg.stop_together import StopTogether
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
@@ -41,6 +42,12 @@ def fit_run(config: RunConfig) -> str:
     Returns:
         The summary to show to a person; empty on all ranks but the first.
     """
+    with StopTogether() as stop:
+        meet(config, stop)
+        return _fit_run(config, stop)
+
+
+def _fit_run(config: RunConfig, stop: StopTogether) -> str:
     domains = open_domains(config)
     L.seed_everything(config.seed, verbose=False)
     folder = RunFolder.of(config)
@@ -54,14 +61,13 @@ def fit_run(config: RunConfig) -> str:
     loop = _active_loop(config, folder, pictures)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
-        # On every rank, so that all refuse what one refuses.
-        loop.check_store(module, domains.target)
+        if is_first_process():
+            loop.check_store(module, domains.target)
     data = _data_module(config, domains)
     data.check_sizes(PROTOCOLS[config.protocol].domains)
-    stop = StopTogether()
     callbacks = [stop, *_callbacks(config, domains, folder, loop)]
     trainer = _trainer(config, folder, "training", config.steps, callbacks)
-    with folder.claimed(config), stop:
+    with folder.claimed(config):
         log.info("run folder: %s", folder.path)
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
@@ -96,15 +102,17 @@ def fit_run(config: RunConfig) -> str:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keep advice for people who write training scripts from people who run a command."""
-    lightning_log = logging.getLogger("lightning.pytorch")
-    level = lightning_log.level
-    lightning_log.setLevel(logging.ERROR)
+    logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]
+    levels = [part.level for part in logs]
+    for part in logs:
+        part.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             yield
     finally:
-        lightning_log.setLevel(level)
+        for part, level in zip(logs, levels, strict=True):
+            part.setLevel(level)
 
 
 def _module(config: RunConfig, domains: Domains, protocol: str) -> SegmentationModule:
@@ -280,32 +288,24 @@ def _checkpoint(folder: RunFolder, name: str, steps: int) -> ModelCheckpoint:
 def _trainer(
     config: RunConfig, folder: RunFolder, part: str, steps: int, callbacks: list[Callback]
 ) -> L.Trainer:
-    several = config.devices not in (1, "1", "auto") or config.num_nodes > 1
     validating = config.validate_every is not None and part == "training"
-    try:
-        return L.Trainer(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.num_nodes,
-            strategy="ddp" if several else "auto",
-            precision=config.precision,
-            max_steps=steps,
-            max_epochs=-1,
-            check_val_every_n_epoch=None,
-            val_check_interval=config.validate_every if validating else None,
-            limit_val_batches=None if validating else 0,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10,
-            use_distributed_sampler=False,
-            callbacks=callbacks,
-            plugins=DurableCheckpoints(folder),
-            logger=_loggers(config, folder, part),
-            default_root_dir=folder.path,
-            enable_progress_bar=config.progress,
-            enable_model_summary=False,
-        )
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise ConfigError(f"The trainer cannot be set up as asked: {error}") from error
+    return new_trainer(
+        config,
+        max_steps=steps,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=config.validate_every if validating else None,
+        limit_val_batches=None if validating else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+        callbacks=callbacks,
+        plugins=DurableCheckpoints(folder),
+        logger=_loggers(config, folder, part),
+        default_root_dir=folder.path,
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+    )
 
 
 def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
