@@ -176,6 +176,20 @@ def test_a_killed_round_leaves_the_committed_ones_and_is_thrown_away(two_rounds)
     assert {name: fresh.folder.joinpath(name).read_bytes() for name in before} == before
 
 
+def test_what_a_killed_run_still_writes_does_not_get_into_the_next_attempt(two_rounds):
+    killed = LabelStore.open(two_rounds.folder)
+    killed.attempt = "one"
+    killed.stage(3)
+    two_rounds.attempt = "two"
+    two_rounds.stage(3)
+    with pytest.raises(LabelStoreError, match=r"no folder .*staging-003-one"):
+        write(killed, 3, "b", 1)
+    two_rounds.commit(3, {}, [])
+    assert sorted(path.name for path in (two_rounds.folder / "round-003").iterdir()) == [
+        "manifest.json"
+    ]
+
+
 def test_unfinished_rounds_are_tidied_away_and_nothing_else(two_rounds, monkeypatch):
     before = snapshot(two_rounds.folder)
     two_rounds.tidy()

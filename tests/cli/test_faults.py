@@ -359,8 +359,8 @@ GOES_ON = {"checkpoints/last.ckpt", "summary.json"}
 @pytest.mark.parametrize(
     "pattern",
     [
-        "labels/.staging-003/labels/*.png",
-        "labels/.staging-003/manifest.json",
+        "labels/.staging-003-*/labels/*.png",
+        "labels/.staging-003-*/manifest.json",
         "checkpoints/last.ckpt*",
         "summary.json*",
         "pictures/*",

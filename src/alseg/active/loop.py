@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -143,6 +144,7 @@ class ActiveLoop(L.Callback):
                     LabelStore.create(self.folder, images, module.label_space.classes)
             ranks.gather("the store is there")
             self._store = LabelStore.open(self.folder)
+            self._store.attempt = ranks.gather(secrets.token_hex(4))[0]
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Let other processes write to the store."""

@@ -55,6 +55,8 @@ class LabelStore:
         folder: Where it lies.
         images: The pool, in its order.
         classes: Names of the classes, in the order of their numbers.
+        attempt: Part of the name of a round in progress, the same on all processes of a run and
+            another on every start: the processes of a killed run may write for some seconds more.
     """
 
     def __init__(self, folder: Path, images: Sequence[PoolImage], classes: Sequence[str]) -> None:
@@ -62,6 +64,7 @@ class LabelStore:
         self.folder = folder.absolute()
         self.images = tuple(images)
         self.classes = tuple(classes)
+        self.attempt = ""
         self._index = {image.id: index for index, image in enumerate(self.images)}
         self._committed: dict[int, CommittedRound] = {}
         if len(self._index) != len(self.images):
@@ -355,7 +358,8 @@ class LabelStore:
         return self.folder / round_name(number)
 
     def _staged(self, number: int) -> StagedRound:
-        return StagedRound(self.folder / f"{STAGING}{number:03d}", number)
+        name = f"{STAGING}{number:03d}{self.attempt and '-'}{self.attempt}"
+        return StagedRound(self.folder / name, number)
 
     def _round(self, number: int) -> CommittedRound:
         # Kept, because a committed round never changes and its manifest lists every image.
