@@ -33,7 +33,7 @@ from alseg.active.committed import (
     round_name,
     round_numbers,
 )
-from alseg.active.files import encode_json, sync_folder, write_durably
+from alseg.active.files import encode_json, replace_in_store
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord, PoolImage, check_pool
 from alseg.active.staged import OTHER_RUN, StagedRound
@@ -96,10 +96,7 @@ class LabelStore:
             "classes": list(store.classes),
             "images": [asdict(image) for image in store.images],
         }
-        draft = path.with_suffix(".tmp")
-        write_durably(draft, encode_json(content))
-        draft.replace(path)
-        sync_folder(store.folder)
+        replace_in_store(path, encode_json(content))
         return store
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from alseg.cli.run_folder import RunFolder
+from alseg.durable import replace_durably
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
 
@@ -35,21 +35,11 @@ class DurableCheckpoints(TorchCheckpointIO):
             ConfigError: It cannot be written; the checkpoint before it is untouched.
         """
         target = Path(path)
-        draft = target.with_name(f"{target.name}.part")
         # In memory first: of a full disk, torch.save may speak in other words than the system.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         with self._folder.writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with draft.open("wb") as file:
-                    file.write(content.getbuffer())
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(target)
-            except OSError:
-                draft.unlink(missing_ok=True)
-                raise
+            replace_durably(target, content.getbuffer())
 
 
 def load_module(path: str, device: str) -> SegmentationModule:

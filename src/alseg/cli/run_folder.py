@@ -7,21 +7,25 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from alseg.config import RunConfig, dump_config
+from alseg.durable import draft_of, replace_durably
 from alseg.errors import ConfigError
 from alseg.folder_lock import LOCK, lock_folder
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
 
-DRAFT = ".config.part"
-"""What the settings of a run are written to before they appear."""
+CONFIG = "config.yaml"
+"""The settings of a run, all of them."""
+
+SUMMARY = "summary.json"
+"""The figures of a run."""
 
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """What the system says where nothing can be written, or no more."""
@@ -94,13 +98,10 @@ class RunFolder:
             lock.release()
 
     def _keep(self, config: RunConfig) -> None:
-        kept, draft = self.path / "config.yaml", self.path / DRAFT
+        kept = self.path / CONFIG
         try:
-            draft.write_text(dump_config(config), encoding="utf-8")
-            draft.replace(kept)
+            replace_durably(kept, dump_config(config).encode())
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise self._unusable(kept, error) from error
 
     @staticmethod
@@ -118,12 +119,12 @@ class RunFolder:
             ConfigError: The folder holds no run.
         """
         folder = Path(path)
-        if not (folder / "config.yaml").is_file():
+        if not (folder / CONFIG).is_file():
             raise ConfigError(
-                f"{folder} holds no run: there is no {folder / 'config.yaml'}. Name the folder "
+                f"{folder} holds no run: there is no {folder / CONFIG}. Name the folder "
                 "that the run printed when it started."
             )
-        summary = folder / "summary.json"
+        summary = folder / SUMMARY
         try:
             known = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
         except ValueError as error:
@@ -152,13 +153,9 @@ class RunFolder:
         """Add figures to the summary and write it; only the first rank writes."""
         self.summary.update(figures)
         if is_first_process():
-            draft, summary = self.path / "summary.json.part", self.path / "summary.json"
+            summary = self.path / SUMMARY
             with self.writing(summary):
-                try:
-                    draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
-                    draft.replace(summary)
-                finally:
-                    draft.unlink(missing_ok=True)
+                replace_durably(summary, (json.dumps(self.summary, indent=2) + "\n").encode())
 
     @contextmanager
     def writing(self, path: Path | None = None) -> Iterator[None]:
@@ -211,7 +208,8 @@ def _in_use(path: Path) -> bool:
     """Whether there is more than what a run leaves that was killed before it began."""
     if not path.is_dir():
         return path.exists()
-    return any(entry.name not in (LOCK, DRAFT) for entry in path.iterdir())
+    left = (LOCK, draft_of(path / CONFIG).name)
+    return any(entry.name not in left for entry in path.iterdir())
 
 
 def _new_path(config: RunConfig) -> Path:
