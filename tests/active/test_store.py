@@ -408,6 +408,18 @@ def test_a_store_is_created_once(two_rounds, tmp_path):
     assert not LabelStore.exists(tmp_path / "elsewhere")
 
 
+def test_rounds_without_the_list_of_images_are_refused_and_left_alone(two_rounds):
+    (two_rounds.folder / "pool.json").unlink()
+    before = snapshot(two_rounds.folder)
+    words = r"pool\.json is missing although round-001 is there.*[Rr]estore it from a copy"
+    assert LabelStore.exists(two_rounds.folder)
+    with pytest.raises(LabelStoreError, match=words):
+        LabelStore.open(two_rounds.folder)
+    with pytest.raises(LabelStoreError, match=words):
+        LabelStore.create(two_rounds.folder, POOL, CLASSES)
+    assert snapshot(two_rounds.folder) == before
+
+
 def test_a_creation_that_was_killed_can_be_repeated(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         crash_at(1, patch)

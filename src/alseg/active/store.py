@@ -72,8 +72,8 @@ class LabelStore:
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
-        """Return whether a folder holds a label store."""
-        return (Path(folder) / POOL).is_file()
+        """Return whether a folder holds a label store, or what is left of one."""
+        return (Path(folder) / POOL).is_file() or bool(round_numbers(Path(folder)))
 
     @classmethod
     def create(
@@ -86,7 +86,8 @@ class LabelStore:
         """
         store = cls(Path(folder), images, classes)
         path = store.folder / POOL
-        if path.exists() or store.rounds:
+        _check_list(store.folder)
+        if path.exists():
             raise LabelStoreError(
                 f"{store.folder} holds a label store already. "
                 "Resume that run, or start this one in another folder."
@@ -107,6 +108,7 @@ class LabelStore:
             LabelStoreError: There is none, it is damaged, or of another version.
         """
         path = Path(folder) / POOL
+        _check_list(path.parent)
         if not path.is_file():
             raise LabelStoreError(
                 f"There is no label store in {folder}: {path} is missing. Check the run's folder."
@@ -373,3 +375,14 @@ class LabelStore:
             if image_id in self._round(number).records:
                 return self._round(number).map(kind, image_id, shape)
         return np.full(shape, fill, dtype=np.uint8)
+
+
+def _check_list(folder: Path) -> None:
+    """Check that a store with rounds has its list of images, which nothing else tells again."""
+    rounds = round_numbers(folder)
+    if rounds and not (folder / POOL).exists():
+        raise LabelStoreError(
+            f"{folder / POOL} is missing although {round_name(rounds[0])} is there: without the "
+            "list of its images a store cannot be used. Restore it from a copy; if there is none, "
+            "start a new run in another folder."
+        )
