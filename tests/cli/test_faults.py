@@ -162,6 +162,22 @@ def test_half_a_file_beside_the_labels_is_refused(here, capsys, name):
     assert labels.items() <= digests(here / "run/labels").items()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", r"expected figures by name, got \[\]"),
+        ('{"before": 3}', "before: expected figures by name, got 3"),
+        ('{"seconds": []}', r"seconds: expected figures by name, got \[\]"),
+        ('{"seconds": {"training": "long"}}', "seconds: training: expected a number, got 'long'"),
+    ],
+)
+def test_a_summary_of_another_shape_is_refused(here, refused, content, words):
+    (here / "run/summary.json").write_text(content)
+    said = refused("--resume", "run")
+    assert re.search(f"run/summary.json cannot be read: {words}", said)
+    assert "Remove it and resume" in said
+
+
 @pytest.mark.parametrize("how", ["truncated", "flipped"])
 def test_a_damaged_manifest_is_refused(here, refused, how):
     path = here / "run/labels/round-001/manifest.json"
@@ -192,6 +208,14 @@ def test_a_damaged_list_of_images_is_refused(here, refused):
     said = refused("--resume", "run")
     assert "run/labels/pool.json cannot be used" in said
     assert "Restore it from a copy" in said
+
+
+def test_a_list_of_images_that_is_gone_is_refused(here, refused):
+    (here / "run/labels/pool.json").unlink()
+    said = refused("--resume", "run")
+    assert "run/labels/pool.json is missing although round-001 is there" in said
+    assert "Restore it from a copy; if there is none, start a new run in another folder" in said
+    assert "Resume" not in said
 
 
 def test_a_round_that_is_gone_is_refused(here, refused):

@@ -126,7 +126,7 @@ class RunFolder:
             )
         summary = folder / SUMMARY
         try:
-            known = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+            known = _figures(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
         except ValueError as error:
             raise ConfigError(
                 f"{summary} cannot be read: {error}. Remove it and resume: its figures are "
@@ -197,6 +197,24 @@ class RunFolder:
         known = dict(self.summary.get("seconds", {}))
         known[name] = round(known.get(name, 0.0) + seconds, 2)
         self.record(seconds=known)
+
+
+def _figures(text: str) -> dict[str, Any]:
+    """Return what a summary holds.
+
+    Raises:
+        ValueError: It is not JSON, or not figures by the name of a part of the run.
+    """
+    known = json.loads(text)
+    if not isinstance(known, dict):
+        raise ValueError(f"expected figures by name, got {known!r:.60}")
+    for part, figures in known.items():
+        if not isinstance(figures, dict):
+            raise ValueError(f"{part}: expected figures by name, got {figures!r:.60}")
+        for name, figure in figures.items():
+            if part != "labels" and not isinstance(figure, int | float | None):
+                raise ValueError(f"{part}: {name}: expected a number, got {figure!r:.60}")
+    return known
 
 
 def is_first_process() -> bool:
