@@ -21,6 +21,7 @@ from alseg.active.acquisition import RoundResult, acquire_round, check_request
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
+from alseg.active.scores import score_map
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
@@ -345,7 +346,8 @@ class ActiveLoop(L.Callback):
                 signals = module.signals(pixels, size, names)
                 drawn = np.random.SeedSequence([self.seed, number, index]).generate_state(1)
                 generator = torch.Generator().manual_seed(int(drawn[0]))
-                score = self.strategy.score(signals, generator)[0]
+                given = self.strategy.score(signals, generator)
+                score = score_map(given, self.name, names[0], size)
                 if len(kept) < self.keep_scores:
                     kept[index] = score.cpu()
                 yield index, score
