@@ -16,6 +16,7 @@ from tests.toys import SPACE, TINY, Toy, quiet_trainer
 from alseg.active import ActiveLoop, LabelStore
 from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
+from alseg.config import RunConfig, dump_settings
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import FolderInUse, LabelStoreError
@@ -281,6 +282,34 @@ def test_a_config_that_was_edited_since_is_refused(here, refused, setting, value
     assert re.search(words, said)
     assert "run/" in said
     assert re.search("start a new run|resume with|start with the settings", said)
+
+
+def test_a_config_that_was_emptied_is_refused(here, refused):
+    (here / "run/config.yaml").write_text("")
+    said = refused("--resume", "run")
+    total = len(dump_settings(RunConfig()))
+    assert "run/config.yaml lacks source, source_options, target, target_options, " in said
+    assert f" and {total - 5} more, though every setting was written there" in said
+    assert "Restore it from a copy" in said
+
+
+@pytest.mark.parametrize("last", ["seed", "budget", "pictures"])
+def test_a_config_that_was_cut_off_between_two_settings_is_refused(here, refused, last):
+    path = here / "run/config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    kept = list(settings)[: list(settings).index(last) + 1]
+    path.write_text(yaml.safe_dump({name: settings[name] for name in kept}, sort_keys=False))
+    said = refused("--resume", "run")
+    first = list(settings)[len(kept)]
+    assert re.search(f"run/config.yaml lacks {first}\\b", said)
+    assert "Restore it from a copy" in said
+
+
+def test_a_config_that_is_no_yaml_any_more_is_refused(here, refused):
+    (here / "run/config.yaml").write_text("source: [scenes")
+    said = refused("--resume", "run")
+    assert "run/config.yaml, line 1" in said
+    assert "Restore it from a copy" in said
 
 
 OTHER_SPACE = LabelSpace("other", ("left", "right", "floor"), SPACE.colors)
