@@ -73,7 +73,7 @@ def refused(here, capsys):
     """Call the command, which must refuse in one paragraph and change nothing; return its words."""
 
     def call(*arguments):
-        before = digests(here)
+        before = everything(here)
         capsys.readouterr()
         assert main(["fit", *arguments]) == 2
         return one_error(capsys.readouterr().err, before, here)
@@ -85,8 +85,13 @@ def one_error(err, before, here):
     errors = [line for line in err.splitlines() if line.startswith("alseg fit: ")]
     assert len(errors) == 1
     assert "Traceback" not in err
-    assert digests(here) == before
+    assert everything(here) == before
     return errors[0]
+
+
+def everything(folder):
+    """Return the names of all folders and the content of all files, without lock files."""
+    return digests(folder), {path for path in folder.rglob("*") if path.is_dir()}
 
 
 def damage(path, how):
@@ -139,25 +144,53 @@ def test_training_that_begins_again_begins_from_the_weights_it_was_given(here, m
     assert json.loads((here / "next/summary.json").read_text())["before"] == before
 
 
-def test_a_round_is_not_asked_for_with_a_later_network(here, capsys):
-    for number in (1, 2):
-        shutil.rmtree(here / f"run/labels/round-00{number}")
-    assert main(["fit", "--resume", "run"]) == 2
-    said = capsys.readouterr().err
-    assert "Round 1 is missing in" in said
+@pytest.mark.parametrize("gone", [["labels"], ["labels/round-001", "labels/round-002"]])
+def test_a_round_is_not_asked_for_with_a_later_network(here, refused, gone):
+    (here / "run/summary.json").unlink()
+    for name in gone:
+        shutil.rmtree(here / "run" / name)
+    said = refused("--resume", "run")
+    assert "Round 1 is missing in run/labels, and training goes on from step 2" in said
     assert "remove the run's checkpoints/last.ckpt and resume" in said
-    assert LabelStore.open("run/labels").rounds == 0
 
 
-@pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "summary.json"])
-def test_half_a_file_beside_the_labels_is_refused(here, capsys, name):
+@pytest.mark.parametrize("name", ["last", "source", "best"])
+@pytest.mark.parametrize("how", ["truncated", "emptied"])
+def test_a_damaged_checkpoint_is_refused_before_anything_is_measured(here, refused, name, how):
+    (here / "run/summary.json").unlink()
+    path = here / f"run/checkpoints/{name}.ckpt"
+    if name == "best":
+        shutil.copy(here / "run/checkpoints/last.ckpt", path)
+    if how == "truncated":
+        damage(path, how)
+    else:
+        path.write_bytes(b"")
+    said = refused("--resume", "run")
+    again = {"last": "training begins", "source": "the source start is", "best": "the best is"}
+    assert f"run/checkpoints/{name}.ckpt is not a checkpoint" in said
+    assert f"Restore it from a copy, or remove it and resume: {again[name]}" in said
+
+
+def test_a_run_that_has_ended_needs_no_checkpoint_to_say_so(here, capsys):
+    for name in ("last", "source"):
+        damage(here / f"whole/checkpoints/{name}.ckpt", "truncated")
+    before = digests(here / "whole")
+    assert main(["fit", "--resume", "whole"]) == 0
+    assert "had ended already" in capsys.readouterr().err
+    assert digests(here / "whole") == before
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints/last.ckpt", "checkpoints/source.ckpt", "summary.json"]
+)
+def test_half_a_file_beside_the_labels_is_refused_and_without_it_the_run_goes_on(
+    here, refused, name
+):
     damage(here / "run" / name, "truncated")
     labels = digests(here / "run/labels")
-    assert main(["fit", "--resume", "run"]) == 2
-    said = capsys.readouterr().err
+    said = refused("--resume", "run")
     assert f"run/{name}" in said
     assert "emove it and resume" in said
-    assert "Traceback" not in said
     (here / "run" / name).unlink()
     assert main(["fit", "--resume", "run"]) == 0
     assert labels.items() <= digests(here / "run/labels").items()

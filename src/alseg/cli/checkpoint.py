@@ -14,6 +14,14 @@ from alseg.durable import replace_durably
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
 
+WITHOUT = {
+    "source-last.ckpt": "the source start begins again",
+    "source.ckpt": "the source start is trained again",
+    "last.ckpt": "training begins again, with the labels that were asked for",
+    "best.ckpt": "the best is chosen among the validations that are left",
+}
+"""What a run does on resuming, without each of its checkpoints."""
+
 
 class DurableCheckpoints(TorchCheckpointIO):
     """Saves checkpoints so that the one before stays until the new one is on disk.
@@ -87,19 +95,22 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def check_resumable(path: Path) -> None:
-    """Check that training can go on from a checkpoint.
+def check_resumable(path: Path) -> int:
+    """Check that a run can go on from a checkpoint of its own, and return the step it was saved at.
 
     Raises:
         WeightsError: It is damaged; the message says how to go on without it.
     """
     try:
-        read_checkpoint(path)
+        content = read_checkpoint(path)
+        if not isinstance(content.get("global_step"), int):
+            raise _unreadable(path, KeyError("no global_step in it"))
     except WeightsError as error:
         raise WeightsError(
-            f"{error} Restore it from a copy, or remove it and resume: training begins again, with "
-            "the labels that were asked for."
+            f"{error} Restore it from a copy, or remove it and resume: {WITHOUT[path.name]}."
         ) from error
+    step: int = content["global_step"]
+    return step
 
 
 def _unreadable(path: str | Path, error: Exception) -> WeightsError:
