@@ -265,6 +265,25 @@ def test_an_image_that_is_gone_is_refused(here, refused):
     assert "have no image" in said
 
 
+def test_data_that_are_not_found_from_another_directory_are_said_to_begin_elsewhere(
+    runs, here, refused, monkeypatch
+):
+    monkeypatch.chdir(here / "city")
+    said = refused("--resume", "../run")
+    assert "No folder city" in said
+    assert f"The run was started in {str(runs)!r}, where camvid:city begins" in said
+    assert "resume it from there" in said
+
+
+def test_data_that_are_gone_are_not_said_to_begin_elsewhere(here, refused):
+    path = here / "run/config.yaml"
+    path.write_text(path.read_text().replace("camvid:city", f"camvid:{here}/city"))
+    shutil.rmtree(here / "city")
+    said = refused("--resume", "run")
+    assert f"No folder {here}/city" in said
+    assert "started in" not in said
+
+
 def test_an_image_that_is_gone_with_its_label_is_refused(here, refused):
     (here / "city/images/train/drive/2.png").unlink()
     (here / "city/labels/train/drive/2.png").unlink()

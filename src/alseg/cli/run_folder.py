@@ -24,6 +24,9 @@ RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 CONFIG = "config.yaml"
 """The settings of a run, all of them."""
 
+STARTED = "# Relative paths begin in "
+"""What the settings begin with; the directory that the run was started in follows."""
+
 SUMMARY = "summary.json"
 """The figures of a run."""
 
@@ -100,7 +103,7 @@ class RunFolder:
     def _keep(self, config: RunConfig) -> None:
         kept = self.path / CONFIG
         try:
-            replace_durably(kept, dump_config(config).encode())
+            replace_durably(kept, f"{STARTED}{_here()}\n\n{dump_config(config)}".encode())
         except OSError as error:
             raise self._unusable(kept, error) from error
 
@@ -133,6 +136,14 @@ class RunFolder:
                 "measured again."
             ) from error
         return cls(folder, known)
+
+    @property
+    def started_elsewhere(self) -> str | None:
+        """The directory that the run was started in; None if it is this one or is not known."""
+        with (self.path / CONFIG).open(encoding="utf-8") as file:
+            first = file.readline().strip()
+        there = first.removeprefix(STARTED)
+        return there if there not in (first, _here()) else None
 
     @property
     def checkpoints(self) -> Path:
@@ -220,6 +231,11 @@ def _figures(text: str) -> dict[str, Any]:
 def is_first_process() -> bool:
     """Whether this process is the first of those that Lightning, torchrun or SLURM started."""
     return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
+
+
+def _here() -> str:
+    # Quoted, so that no name of a directory ends the line.
+    return repr(str(Path.cwd()))
 
 
 def _in_use(path: Path) -> bool:
