@@ -38,6 +38,10 @@ class FolderInUse(AlsegError):
     """A folder that another process is writing to."""
 
 
+class ScoreError(AlsegError):
+    """A strategy that returned something that pixels cannot be ranked by."""
+
+
 class RankError(AlsegError):
     """Another process of the run failed or is gone; the message says why."""
 

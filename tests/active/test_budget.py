@@ -47,6 +47,14 @@ def test_a_budget_is_read_as_a_person_writes_it(value, share, regions):
         ("nan", "Got the budget 'nan'"),
         ("inf", "Got the budget 'inf'"),
         ("1e999", "not a positive number"),
+        ("1e400", "not a positive number"),
+        ("1e400%", "more than every pixel"),
+        ("1e400 regions", "Got a budget of 1e+400 regions per image; allowed are 1 to"),
+        ("1e999999999999 regions", "allowed are 1 to 1,000,000,000"),
+        ("-1e400 regions", "allowed are 1 to 1,000,000,000"),
+        ("1e-400", "asks for no label"),
+        ("1e99999999999999999999 regions", "Got the budget"),
+        (10**400, "not a positive number"),
         ("", "Got the budget ''"),
         ("a lot", "Got the budget 'a lot'"),
         ("0,01", "unknown unit"),
@@ -64,6 +72,11 @@ def test_a_budget_has_exactly_one_meaning():
     for fields in ({}, {"share": 0.1, "regions_per_image": 4}):
         with pytest.raises(BudgetError):
             Budget(**fields)
+
+
+def test_more_regions_than_an_image_can_have_are_refused_without_a_text_too():
+    with pytest.raises(BudgetError, match="allowed are 1 to 1,000,000,000"):
+        Budget(regions_per_image=10**400)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import shutil
 import threading
@@ -225,7 +226,7 @@ def crash_at(step, monkeypatch):
 
         return run
 
-    monkeypatch.setattr(files.os, "fsync", counted(files.os.fsync))
+    monkeypatch.setattr(os, "fsync", counted(os.fsync))
     monkeypatch.setattr(Path, "rename", counted(Path.rename))
     monkeypatch.setattr(Path, "mkdir", counted(Path.mkdir))
 
@@ -280,7 +281,7 @@ def test_a_full_disk_is_one_clear_error(store, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(LabelStoreError, match=r"labels/a/1\.png: No space left on device"):
         write(store, 1, "a/1", 1)
     assert store.rounds == 0
@@ -421,12 +422,24 @@ def test_a_store_is_created_once(two_rounds, tmp_path):
     assert not LabelStore.exists(tmp_path / "elsewhere")
 
 
+def test_rounds_without_the_list_of_images_are_refused_and_left_alone(two_rounds):
+    (two_rounds.folder / "pool.json").unlink()
+    before = snapshot(two_rounds.folder)
+    words = r"pool\.json is missing although round-001 is there.*[Rr]estore it from a copy"
+    assert LabelStore.exists(two_rounds.folder)
+    with pytest.raises(LabelStoreError, match=words):
+        LabelStore.open(two_rounds.folder)
+    with pytest.raises(LabelStoreError, match=words):
+        LabelStore.create(two_rounds.folder, POOL, CLASSES)
+    assert snapshot(two_rounds.folder) == before
+
+
 def test_a_creation_that_was_killed_can_be_repeated(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         crash_at(1, patch)
         with pytest.raises(KeyboardInterrupt):
             LabelStore.create(tmp_path, POOL, CLASSES)
-    assert list(tmp_path.iterdir()) == [tmp_path / "pool.tmp"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "pool.json.part"]
     assert not LabelStore.exists(tmp_path)
     assert LabelStore.create(tmp_path, POOL, CLASSES).rounds == 0
 

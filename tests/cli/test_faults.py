@@ -16,6 +16,7 @@ from tests.toys import SPACE, TINY, Toy, quiet_trainer
 from alseg.active import ActiveLoop, LabelStore
 from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
+from alseg.config import RunConfig, dump_settings
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import FolderInUse, LabelStoreError
@@ -72,7 +73,7 @@ def refused(here, capsys):
     """Call the command, which must refuse in one paragraph and change nothing; return its words."""
 
     def call(*arguments):
-        before = digests(here)
+        before = everything(here)
         capsys.readouterr()
         assert main(["fit", *arguments]) == 2
         return one_error(capsys.readouterr().err, before, here)
@@ -84,8 +85,13 @@ def one_error(err, before, here):
     errors = [line for line in err.splitlines() if line.startswith("alseg fit: ")]
     assert len(errors) == 1
     assert "Traceback" not in err
-    assert digests(here) == before
+    assert everything(here) == before
     return errors[0]
+
+
+def everything(folder):
+    """Return the names of all folders and the content of all files, without lock files."""
+    return digests(folder), {path for path in folder.rglob("*") if path.is_dir()}
 
 
 def damage(path, how):
@@ -138,28 +144,72 @@ def test_training_that_begins_again_begins_from_the_weights_it_was_given(here, m
     assert json.loads((here / "next/summary.json").read_text())["before"] == before
 
 
-def test_a_round_is_not_asked_for_with_a_later_network(here, capsys):
-    for number in (1, 2):
-        shutil.rmtree(here / f"run/labels/round-00{number}")
-    assert main(["fit", "--resume", "run"]) == 2
-    said = capsys.readouterr().err
-    assert "Round 1 is missing in" in said
+@pytest.mark.parametrize("gone", [["labels"], ["labels/round-001", "labels/round-002"]])
+def test_a_round_is_not_asked_for_with_a_later_network(here, refused, gone):
+    (here / "run/summary.json").unlink()
+    for name in gone:
+        shutil.rmtree(here / "run" / name)
+    said = refused("--resume", "run")
+    assert "Round 1 is missing in run/labels, and training goes on from step 2" in said
     assert "remove the run's checkpoints/last.ckpt and resume" in said
-    assert LabelStore.open("run/labels").rounds == 0
 
 
-@pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "summary.json"])
-def test_half_a_file_beside_the_labels_is_refused(here, capsys, name):
+@pytest.mark.parametrize("name", ["last", "source", "best"])
+@pytest.mark.parametrize("how", ["truncated", "emptied"])
+def test_a_damaged_checkpoint_is_refused_before_anything_is_measured(here, refused, name, how):
+    (here / "run/summary.json").unlink()
+    path = here / f"run/checkpoints/{name}.ckpt"
+    if name == "best":
+        shutil.copy(here / "run/checkpoints/last.ckpt", path)
+    if how == "truncated":
+        damage(path, how)
+    else:
+        path.write_bytes(b"")
+    said = refused("--resume", "run")
+    again = {"last": "training begins", "source": "the source start is", "best": "the best is"}
+    assert f"run/checkpoints/{name}.ckpt is not a checkpoint" in said
+    assert f"Restore it from a copy, or remove it and resume: {again[name]}" in said
+
+
+def test_a_run_that_has_ended_needs_no_checkpoint_to_say_so(here, capsys):
+    for name in ("last", "source"):
+        damage(here / f"whole/checkpoints/{name}.ckpt", "truncated")
+    before = digests(here / "whole")
+    assert main(["fit", "--resume", "whole"]) == 0
+    assert "had ended already" in capsys.readouterr().err
+    assert digests(here / "whole") == before
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints/last.ckpt", "checkpoints/source.ckpt", "summary.json"]
+)
+def test_half_a_file_beside_the_labels_is_refused_and_without_it_the_run_goes_on(
+    here, refused, name
+):
     damage(here / "run" / name, "truncated")
     labels = digests(here / "run/labels")
-    assert main(["fit", "--resume", "run"]) == 2
-    said = capsys.readouterr().err
+    said = refused("--resume", "run")
     assert f"run/{name}" in said
     assert "emove it and resume" in said
-    assert "Traceback" not in said
     (here / "run" / name).unlink()
     assert main(["fit", "--resume", "run"]) == 0
     assert labels.items() <= digests(here / "run/labels").items()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", r"expected figures by name, got \[\]"),
+        ('{"before": 3}', "before: expected figures by name, got 3"),
+        ('{"seconds": []}', r"seconds: expected figures by name, got \[\]"),
+        ('{"seconds": {"training": "long"}}', "seconds: training: expected a number, got 'long'"),
+    ],
+)
+def test_a_summary_of_another_shape_is_refused(here, refused, content, words):
+    (here / "run/summary.json").write_text(content)
+    said = refused("--resume", "run")
+    assert re.search(f"run/summary.json cannot be read: {words}", said)
+    assert "Remove it and resume" in said
 
 
 @pytest.mark.parametrize("how", ["truncated", "flipped"])
@@ -194,6 +244,14 @@ def test_a_damaged_list_of_images_is_refused(here, refused):
     assert "Restore it from a copy" in said
 
 
+def test_a_list_of_images_that_is_gone_is_refused(here, refused):
+    (here / "run/labels/pool.json").unlink()
+    said = refused("--resume", "run")
+    assert "run/labels/pool.json is missing although round-001 is there" in said
+    assert "Restore it from a copy; if there is none, start a new run in another folder" in said
+    assert "Resume" not in said
+
+
 def test_a_round_that_is_gone_is_refused(here, refused):
     shutil.rmtree(here / "run/labels/round-001")
     said = refused("--resume", "run")
@@ -205,6 +263,25 @@ def test_an_image_that_is_gone_is_refused(here, refused):
     said = refused("--resume", "run")
     assert "drive/2" in said
     assert "have no image" in said
+
+
+def test_data_that_are_not_found_from_another_directory_are_said_to_begin_elsewhere(
+    runs, here, refused, monkeypatch
+):
+    monkeypatch.chdir(here / "city")
+    said = refused("--resume", "../run")
+    assert "No folder city" in said
+    assert f"The run was started in {str(runs)!r}, where camvid:city begins" in said
+    assert "resume it from there" in said
+
+
+def test_data_that_are_gone_are_not_said_to_begin_elsewhere(here, refused):
+    path = here / "run/config.yaml"
+    path.write_text(path.read_text().replace("camvid:city", f"camvid:{here}/city"))
+    shutil.rmtree(here / "city")
+    said = refused("--resume", "run")
+    assert f"No folder {here}/city" in said
+    assert "started in" not in said
 
 
 def test_an_image_that_is_gone_with_its_label_is_refused(here, refused):
@@ -257,6 +334,34 @@ def test_a_config_that_was_edited_since_is_refused(here, refused, setting, value
     assert re.search(words, said)
     assert "run/" in said
     assert re.search("start a new run|resume with|start with the settings", said)
+
+
+def test_a_config_that_was_emptied_is_refused(here, refused):
+    (here / "run/config.yaml").write_text("")
+    said = refused("--resume", "run")
+    total = len(dump_settings(RunConfig()))
+    assert "run/config.yaml lacks source, source_options, target, target_options, " in said
+    assert f" and {total - 5} more, though every setting was written there" in said
+    assert "Restore it from a copy" in said
+
+
+@pytest.mark.parametrize("last", ["seed", "budget", "pictures"])
+def test_a_config_that_was_cut_off_between_two_settings_is_refused(here, refused, last):
+    path = here / "run/config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    kept = list(settings)[: list(settings).index(last) + 1]
+    path.write_text(yaml.safe_dump({name: settings[name] for name in kept}, sort_keys=False))
+    said = refused("--resume", "run")
+    first = list(settings)[len(kept)]
+    assert re.search(f"run/config.yaml lacks {first}\\b", said)
+    assert "Restore it from a copy" in said
+
+
+def test_a_config_that_is_no_yaml_any_more_is_refused(here, refused):
+    (here / "run/config.yaml").write_text("source: [scenes")
+    said = refused("--resume", "run")
+    assert "run/config.yaml, line 1" in said
+    assert "Restore it from a copy" in said
 
 
 OTHER_SPACE = LabelSpace("other", ("left", "right", "floor"), SPACE.colors)

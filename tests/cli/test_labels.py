@@ -191,6 +191,23 @@ def test_a_folder_in_use_is_not_written_to_and_an_empty_one_is(run, tmp_path, ca
     assert main(["labels", "export", str(run), "-o", str(out)]) == 0
 
 
+@pytest.mark.parametrize("below", ["labels", "labels/out", "labels/round-001/out", "link/out"])
+def test_the_store_itself_is_not_written_to(run, below, tmp_path, capsys):
+    (run / "link").symlink_to(run / "labels", target_is_directory=True)
+    before = {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")}
+    assert main(["labels", "export", str(run), "-o", str(run / below)]) == 2
+    assert f"lies in the label store {run / 'labels'}" in capsys.readouterr().err
+    assert {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")} == before
+    assert main(["labels", "verify", str(run)]) == 0
+
+
+def test_the_folder_of_the_run_is_in_use_and_one_beside_the_store_may_be_written(run, capsys):
+    assert main(["labels", "export", str(run), "-o", str(run)]) == 2
+    assert f"{run} is in use" in capsys.readouterr().err
+    assert main(["labels", "export", str(run), "-o", str(run / "exported")]) == 0
+    assert main(["labels", "verify", str(run)]) == 0
+
+
 def test_of_a_damaged_store_nothing_is_written(run, tmp_path, capsys):
     path = run / "labels/round-003/labels/city/b.png"
     path.write_bytes(path.read_bytes()[:-1])

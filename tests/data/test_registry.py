@@ -8,6 +8,7 @@ import pytest
 from tests.data import trees
 
 from alseg.data import LabelSpace, available_datasets, load_label_space, open_dataset
+from alseg.data.registry import is_relative
 from alseg.errors import DatasetError
 
 
@@ -80,6 +81,20 @@ def test_a_space_that_shares_no_class_is_an_error(tmp_path):
 def test_a_misspelt_space_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="Did you mean 'camvid11'"):
         open_dataset(f"camvid:{tmp_path}", "train", label_space="camvid12")
+
+
+@pytest.mark.parametrize(
+    ("spec", "relative"),
+    [
+        ("camvid:city", True),
+        ("folder:../mine.yaml", True),
+        ("camvid:/data/city", False),
+        ("camvid:~/city", False),
+        ("scenes:sim", False),
+    ],
+)
+def test_the_current_directory_matters_to_relative_paths_alone(spec, relative):
+    assert is_relative(spec) is relative
 
 
 def test_opening_imports_nothing_heavy(tmp_path):

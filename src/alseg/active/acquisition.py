@@ -123,10 +123,15 @@ def acquire_round(
     shortlist = Shortlist(total if scope == "pool" else np.inf)
     for index, score in scored:
         image = store.images[index]
-        if tuple(score.shape) != (image.height, image.width) or index in shortlist.images:
+        if index in shortlist.images:
             raise LabelStoreError(
-                f"The score map of {image.id} came twice or is not {image.height}x{image.width} "
-                f"like the image: {tuple(score.shape)}."
+                f"The score map of {image.id} came twice. Check the pool's sampler: a round sees "
+                "every image once."
+            )
+        if tuple(score.shape) != (image.height, image.width):
+            raise LabelStoreError(
+                f"The score map of {image.id} has the shape {tuple(score.shape)}; expected "
+                f"{(image.height, image.width)}, like the image."
             )
         never, excluded = _closed(store, index, round_number - 1, exclusion, unavailable)
         candidates = pick_candidates(

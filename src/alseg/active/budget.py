@@ -21,6 +21,7 @@ ALLOWED = (
     'A budget is a share of the pool\'s pixels, such as "0.01" or "1%", '
     'or regions per image, such as "40 regions".'
 )
+MOST_REGIONS = 10**9
 AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
 
 
@@ -41,6 +42,8 @@ class Budget:
         if len(given) != 1:
             raise BudgetError(f"A budget is either a share or a number of regions. {ALLOWED}")
         amount = given[0]
+        if self.regions_per_image is not None:
+            _check_regions(self.regions_per_image)
         if not math.isfinite(amount) or amount < 0:
             raise BudgetError(f"The budget {amount} is not a positive number. {ALLOWED}")
         if amount == 0:
@@ -80,6 +83,8 @@ class Budget:
                 )
             return cls(share=float(amount / 100))
         if unit in ("region", "regions"):
+            # Before it becomes an integer, which for 1e999999 would take all memory.
+            _check_regions(amount)
             if amount != int(amount):
                 raise BudgetError(
                     f"Got the budget {value!r}: regions are asked for whole. {ALLOWED}"
@@ -117,6 +122,14 @@ class Budget:
             return np.full(len(areas), float(regions))
         assert self.share is not None
         return self.share * areas * round_number / rounds
+
+
+def _check_regions(amount: int | Decimal) -> None:
+    if not -MOST_REGIONS <= amount <= MOST_REGIONS:
+        raise BudgetError(
+            f"Got a budget of {Decimal(amount):.3g} regions per image; allowed are 1 to "
+            f"{MOST_REGIONS:,}. {ALLOWED}"
+        )
 
 
 def by_deficit(

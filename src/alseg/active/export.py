@@ -61,10 +61,16 @@ def export_labels(
         progress: Called with the number of images written and of all that will be.
 
     Raises:
-        ConfigError: The folder is in use or cannot be written, or there is no such round.
+        ConfigError: The folder is in use, lies in the store or cannot be written, or there is no
+            such round.
         LabelStoreError: A label on disk is damaged.
     """
     target = Path(folder).resolve()
+    if target.is_relative_to(store.folder.resolve()):
+        raise ConfigError(
+            f"{target} lies in the label store {store.folder}, which would be taken for damaged. "
+            "Name a folder outside of it."
+        )
     number = _check_round(store, up_to_round)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target} is in use, and nothing in it is overwritten. Name another.")

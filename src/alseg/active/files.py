@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from alseg.durable import replace_durably, write_synced
 from alseg.errors import LabelStoreError
 
 
@@ -42,28 +44,29 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         LabelStoreError: The file cannot be written.
     """
+    with _writing(path):
+        write_synced(path, data)
+
+
+def replace_in_store(path: Path, data: bytes) -> None:
+    """Put a file in the place of another, at once, and wait until the storage has it.
+
+    Raises:
+        LabelStoreError: The file cannot be written; the old one is there still.
+    """
+    with _writing(path):
+        replace_durably(path, data)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as error:
         raise LabelStoreError(
             f"Cannot write {path}: {error.strerror or error}. Committed rounds are untouched; "
             "free some space or allow writing, then go on with `alseg fit --resume RUN`."
         ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the storage has the names in ``folder``; systems without such a call skip it."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def encode_png(values: NDArray[np.uint8]) -> bytes:

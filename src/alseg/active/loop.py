@@ -22,6 +22,7 @@ from alseg.active.acquisition import RoundResult, acquire_round, check_request
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
+from alseg.active.scores import score_map
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
@@ -173,22 +174,35 @@ class ActiveLoop(L.Callback):
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
 
-    def check_store(self, module: SegmentationModule, pool: SegmentationDataset) -> None:
+    def check_store(
+        self, module: SegmentationModule, pool: SegmentationDataset, step: int = 0
+    ) -> None:
         """Check that the label store, if there is one, is sound and this run's; writes nothing.
 
         To be called after ``check``.
 
+        Args:
+            module: The network.
+            pool: The pool.
+            step: The step that training goes on from.
+
         Raises:
             LabelStoreError: The store has another pool or other classes, was asked for with other
-                settings, or a file in it is damaged.
+                settings, a file in it is damaged, or a round from before ``step`` is missing.
         """
         if self.folder is None or not LabelStore.exists(self.folder):
+            self._check_none_missing(0, step)
             return
         store = LabelStore.open(self.folder)
         store.check_pool(pool_images(pool), module.label_space.classes)
         self._check_same_run(store)
         store.check_files()
+        self._check_none_missing(store.rounds, step)
         self._checked = True
+
+    def _check_none_missing(self, held: int, step: int) -> None:
+        for number in range(held + 1, sum(due <= step for due in self._steps) + 1):
+            self._check_on_time(number, step)
 
     def _check_same_run(self, store: LabelStore) -> None:
         for number in range(1, store.rounds + 1):
@@ -347,7 +361,8 @@ class ActiveLoop(L.Callback):
                 signals = module.signals(pixels, size, names)
                 drawn = np.random.SeedSequence([self.seed, number, index]).generate_state(1)
                 generator = torch.Generator().manual_seed(int(drawn[0]))
-                score = self.strategy.score(signals, generator)[0]
+                given = self.strategy.score(signals, generator)
+                score = score_map(given, self.name, names[0], size)
                 if len(kept) < self.keep_scores:
                     kept[index] = score.cpu()
                 yield index, score

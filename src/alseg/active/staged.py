@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.committed import FORMAT, MANIFEST, SUFFIXES, file_of
-from alseg.active.files import digest, encode_json, encode_png, sync_folder, write_durably
+from alseg.active.files import digest, encode_json, encode_png, write_durably
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord
 from alseg.data.label_space import IGNORE
+from alseg.durable import sync_folder
 from alseg.errors import LabelStoreError
 
 OTHER_RUN = "Is another run using this folder? Stop it and resume."

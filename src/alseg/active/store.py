@@ -32,7 +32,7 @@ from alseg.active.committed import (
     round_name,
     round_numbers,
 )
-from alseg.active.files import encode_json, sync_folder, write_durably
+from alseg.active.files import encode_json, replace_in_store
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord, PoolImage, check_pool
 from alseg.active.staged import OTHER_RUN, StagedRound
@@ -75,8 +75,8 @@ class LabelStore:
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
-        """Return whether a folder holds a label store."""
-        return (Path(folder) / POOL).is_file()
+        """Return whether a folder holds a label store, or what is left of one."""
+        return (Path(folder) / POOL).is_file() or bool(round_numbers(Path(folder)))
 
     @classmethod
     def create(
@@ -89,7 +89,8 @@ class LabelStore:
         """
         store = cls(Path(folder), images, classes)
         path = store.folder / POOL
-        if path.exists() or store.rounds:
+        _check_list(store.folder)
+        if path.exists():
             raise LabelStoreError(
                 f"{store.folder} holds a label store already. "
                 "Resume that run, or start this one in another folder."
@@ -99,10 +100,7 @@ class LabelStore:
             "classes": list(store.classes),
             "images": [asdict(image) for image in store.images],
         }
-        draft = path.with_suffix(".tmp")
-        write_durably(draft, encode_json(content))
-        draft.replace(path)
-        sync_folder(store.folder)
+        replace_in_store(path, encode_json(content))
         return store
 
     @classmethod
@@ -113,6 +111,7 @@ class LabelStore:
             LabelStoreError: There is none, it is damaged, or of another version.
         """
         path = Path(folder) / POOL
+        _check_list(path.parent)
         if not path.is_file():
             raise LabelStoreError(
                 f"There is no label store in {folder}: {path} is missing. Check the run's folder."
@@ -375,3 +374,14 @@ class LabelStore:
             if image_id in self._round(number).records:
                 return self._round(number).map(kind, image_id, shape)
         return np.full(shape, fill, dtype=np.uint8)
+
+
+def _check_list(folder: Path) -> None:
+    """Check that a store with rounds has its list of images, which nothing else tells again."""
+    rounds = round_numbers(folder)
+    if rounds and not (folder / POOL).exists():
+        raise LabelStoreError(
+            f"{folder / POOL} is missing although {round_name(rounds[0])} is there: without the "
+            "list of its images a store cannot be used. Restore it from a copy; if there is none, "
+            "start a new run in another folder."
+        )

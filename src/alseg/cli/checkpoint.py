@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,17 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from alseg.cli.run_folder import RunFolder
+from alseg.durable import replace_durably
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
+
+WITHOUT = {
+    "source-last.ckpt": "the source start begins again",
+    "source.ckpt": "the source start is trained again",
+    "last.ckpt": "training begins again, with the labels that were asked for",
+    "best.ckpt": "the best is chosen among the validations that are left",
+}
+"""What a run does on resuming, without each of its checkpoints."""
 
 
 class DurableCheckpoints(TorchCheckpointIO):
@@ -35,21 +43,11 @@ class DurableCheckpoints(TorchCheckpointIO):
             ConfigError: It cannot be written; the checkpoint before it is untouched.
         """
         target = Path(path)
-        draft = target.with_name(f"{target.name}.part")
         # In memory first: of a full disk, torch.save may speak in other words than the system.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         with self._folder.writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with draft.open("wb") as file:
-                    file.write(content.getbuffer())
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(target)
-            except OSError:
-                draft.unlink(missing_ok=True)
-                raise
+            replace_durably(target, content.getbuffer())
 
 
 def load_module(path: str, device: str) -> SegmentationModule:
@@ -97,19 +95,22 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def check_resumable(path: Path) -> None:
-    """Check that training can go on from a checkpoint.
+def check_resumable(path: Path) -> int:
+    """Check that a run can go on from a checkpoint of its own, and return the step it was saved at.
 
     Raises:
         WeightsError: It is damaged; the message says how to go on without it.
     """
     try:
-        read_checkpoint(path)
+        content = read_checkpoint(path)
+        if not isinstance(content.get("global_step"), int):
+            raise _unreadable(path, KeyError("no global_step in it"))
     except WeightsError as error:
         raise WeightsError(
-            f"{error} Restore it from a copy, or remove it and resume: training begins again, with "
-            "the labels that were asked for."
+            f"{error} Restore it from a copy, or remove it and resume: {WITHOUT[path.name]}."
         ) from error
+    step: int = content["global_step"]
+    return step
 
 
 def _unreadable(path: str | Path, error: Exception) -> WeightsError:

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset, open_dataset
+from alseg.data.registry import is_relative
 from alseg.errors import DatasetError
 from alseg.terms import PROTOCOLS
 
@@ -38,6 +40,20 @@ def open_domains(config: RunConfig) -> Domains:
         DatasetError: A data set cannot be opened, the domains share no class, or no labelled split
             is left to report on.
     """
+    try:
+        return _open(config)
+    except DatasetError as error:
+        there = None if config.resume is None else RunFolder.open(config.resume).started_elsewhere
+        relative = [spec for spec in (config.source, config.target) if is_relative(spec)]
+        if there is None or not relative:
+            raise
+        raise DatasetError(
+            f"{error} The run was started in {there}, where {' and '.join(relative)} begin"
+            f"{'' if len(relative) > 1 else 's'}: resume it from there."
+        ) from error
+
+
+def _open(config: RunConfig) -> Domains:
     protocol = PROTOCOLS[config.protocol]
 
     def target(split: str) -> SegmentationDataset:

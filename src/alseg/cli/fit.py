@@ -23,6 +23,9 @@ DEMO = Path(__file__).parent.parent / "demo.yaml"
 OF_THE_MACHINE = ("resume", "accelerator", "devices", "num_nodes", "workers", "progress")
 """The settings that may differ when a run is resumed."""
 
+NAMED = 5
+"""How many settings are named that a file lacks."""
+
 ABOUT = """Train a segmentation network for the target and spend a labelling budget on the way.
 With no data named it runs on the embedded scenes."""
 
@@ -76,7 +79,7 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
             f"{settings['resume']} holds no run to resume: there is no {kept}. Name the folder "
             "that the run printed when it started."
         )
-    before = parser.read(kept)
+    before = _kept(parser, kept)
     changed = [
         name
         for name, value in settings.items()
@@ -88,6 +91,30 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
             f"change. Only {', '.join(OF_THE_MACHINE[1:])} may; for anything else start a new run."
         )
     return {**before, **settings}
+
+
+def _kept(parser: CommandParser, path: Path) -> dict[str, Any]:
+    """Return the settings that a run was started with.
+
+    A file that was cut off may read well: what is missing must not become a default.
+
+    Raises:
+        ConfigError: The file cannot be read, or a setting is missing.
+    """
+    remedy = "Restore it from a copy: a run goes on with the settings it was started with."
+    try:
+        kept = parser.read(path)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {remedy}") from error
+    missing = [entry.name for entry in all_settings() if entry.name not in kept]
+    if missing:
+        named = ", ".join(missing[:NAMED])
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise ConfigError(
+            f"{path} lacks {named}{more}, though every setting was written there: it is damaged, "
+            f"or of another version of alseg. {remedy}"
+        )
+    return kept
 
 
 def _checked_strategy(config: RunConfig) -> RunConfig:

@@ -7,13 +7,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from alseg.config import RunConfig, dump_config
+from alseg.durable import draft_of, replace_durably
 from alseg.errors import ConfigError
 from alseg.folder_lock import LOCK, lock_folder
 
@@ -23,8 +24,14 @@ RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 PARENT_VARIABLE = "ALSEG_FIRST_PROCESS"
 """Set likewise: the number of the process that started them."""
 
-DRAFT = ".config.part"
-"""What the settings of a run are written to before they appear."""
+CONFIG = "config.yaml"
+"""The settings of a run, all of them."""
+
+STARTED = "# Relative paths begin in "
+"""What the settings begin with; the directory that the run was started in follows."""
+
+SUMMARY = "summary.json"
+"""The figures of a run."""
 
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """What the system says where nothing can be written, or no more."""
@@ -99,13 +106,10 @@ class RunFolder:
             lock.release()
 
     def _keep(self, config: RunConfig) -> None:
-        kept, draft = self.path / "config.yaml", self.path / DRAFT
+        kept = self.path / CONFIG
         try:
-            draft.write_text(dump_config(config), encoding="utf-8")
-            draft.replace(kept)
+            replace_durably(kept, f"{STARTED}{_here()}\n\n{dump_config(config)}".encode())
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise self._unusable(kept, error) from error
 
     @staticmethod
@@ -123,20 +127,28 @@ class RunFolder:
             ConfigError: The folder holds no run.
         """
         folder = Path(path)
-        if not (folder / "config.yaml").is_file():
+        if not (folder / CONFIG).is_file():
             raise ConfigError(
-                f"{folder} holds no run: there is no {folder / 'config.yaml'}. Name the folder "
+                f"{folder} holds no run: there is no {folder / CONFIG}. Name the folder "
                 "that the run printed when it started."
             )
-        summary = folder / "summary.json"
+        summary = folder / SUMMARY
         try:
-            known = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+            known = _figures(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
         except ValueError as error:
             raise ConfigError(
                 f"{summary} cannot be read: {error}. Remove it and resume: its figures are "
                 "measured again."
             ) from error
         return cls(folder, known)
+
+    @property
+    def started_elsewhere(self) -> str | None:
+        """The directory that the run was started in; None if it is this one or is not known."""
+        with (self.path / CONFIG).open(encoding="utf-8") as file:
+            first = file.readline().strip()
+        there = first.removeprefix(STARTED)
+        return there if there not in (first, _here()) else None
 
     @property
     def checkpoints(self) -> Path:
@@ -157,13 +169,9 @@ class RunFolder:
         """Add figures to the summary and write it; only the first rank writes."""
         self.summary.update(figures)
         if is_first_process():
-            draft, summary = self.path / "summary.json.part", self.path / "summary.json"
+            summary = self.path / SUMMARY
             with self.writing(summary):
-                try:
-                    draft.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
-                    draft.replace(summary)
-                finally:
-                    draft.unlink(missing_ok=True)
+                replace_durably(summary, (json.dumps(self.summary, indent=2) + "\n").encode())
 
     @contextmanager
     def writing(self, path: Path | None = None) -> Iterator[None]:
@@ -207,16 +215,40 @@ class RunFolder:
         self.record(seconds=known)
 
 
+def _figures(text: str) -> dict[str, Any]:
+    """Return what a summary holds.
+
+    Raises:
+        ValueError: It is not JSON, or not figures by the name of a part of the run.
+    """
+    known = json.loads(text)
+    if not isinstance(known, dict):
+        raise ValueError(f"expected figures by name, got {known!r:.60}")
+    for part, figures in known.items():
+        if not isinstance(figures, dict):
+            raise ValueError(f"{part}: expected figures by name, got {figures!r:.60}")
+        for name, figure in figures.items():
+            if part != "labels" and not isinstance(figure, int | float | None):
+                raise ValueError(f"{part}: {name}: expected a number, got {figure!r:.60}")
+    return known
+
+
 def is_first_process() -> bool:
     """Whether this process is the first of those that Lightning, torchrun or SLURM started."""
     return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
+
+
+def _here() -> str:
+    # Quoted, so that no name of a directory ends the line.
+    return repr(str(Path.cwd()))
 
 
 def _in_use(path: Path) -> bool:
     """Whether there is more than what a run leaves that was killed before it began."""
     if not path.is_dir():
         return path.exists()
-    return any(entry.name not in (LOCK, DRAFT) for entry in path.iterdir())
+    left = (LOCK, draft_of(path / CONFIG).name)
+    return any(entry.name not in left for entry in path.iterdir())
 
 
 def _new_path(config: RunConfig) -> Path:

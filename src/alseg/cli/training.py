@@ -53,6 +53,9 @@ def _fit_run(config: RunConfig, stop: StopTogether) -> str:
     folder = RunFolder.of(config)
     # A run that is resumed has its network in a checkpoint, unless it was killed before the first.
     begun = any((folder.checkpoints / name).is_file() for name in ("last.ckpt", "source.ckpt"))
+    finished = {"before", "after"} <= folder.summary.keys()
+    # What is refused is refused before anything in the folder changes.
+    step = 0 if finished else _check_checkpoints(config, folder)
     known = replace(config, encoder_weights="none") if begun else config
     module = _module(known, domains, config.protocol)
     if config.init_from is not None and not begun:
@@ -62,7 +65,7 @@ def _fit_run(config: RunConfig, stop: StopTogether) -> str:
     if loop is not None:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
-            loop.check_store(module, domains.target)
+            loop.check_store(module, domains.target, step)
     data = _data_module(config, domains)
     data.check_sizes(PROTOCOLS[config.protocol].domains)
     callbacks = [stop, *_callbacks(config, domains, folder, loop)]
@@ -71,7 +74,8 @@ def _fit_run(config: RunConfig, stop: StopTogether) -> str:
         log.info("run folder: %s", folder.path)
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
-        _start(config, domains, module, folder, stop)
+        if not finished:
+            _start(config, domains, module, folder, stop)
         pictures.loggers = trainer.loggers
         if "before" not in folder.summary:
             with folder.phase("evaluation"):
@@ -158,6 +162,26 @@ def _only_scenes(config: RunConfig) -> bool:
     return config.source.startswith("scenes:") and config.target.startswith("scenes:")
 
 
+def _check_checkpoints(config: RunConfig, folder: RunFolder) -> int:
+    """Check the checkpoints that a run goes on from, and return the step it goes on at.
+
+    Raises:
+        WeightsError: One is damaged; the message says how to go on without it.
+    """
+    names = ["best.ckpt", "last.ckpt"]
+    if _starts_on_source(config):
+        started = (folder.checkpoints / "source.ckpt").exists()
+        names.insert(0, "source.ckpt" if started else "source-last.ckpt")
+    paths = (folder.checkpoints / name for name in names)
+    steps = {path.name: check_resumable(path) for path in paths if path.exists()}
+    return steps.get("last.ckpt", 0)
+
+
+def _starts_on_source(config: RunConfig) -> bool:
+    uses_source = PROTOCOLS[config.protocol].uses_source
+    return config.init_from is None and uses_source and config.warm_start_steps > 0
+
+
 def _start(
     config: RunConfig,
     domains: Domains,
@@ -166,8 +190,7 @@ def _start(
     stop: StopTogether,
 ) -> None:
     """Give the module the weights that the training under the protocol starts from."""
-    uses_source = PROTOCOLS[config.protocol].uses_source
-    if config.init_from is not None or not (uses_source and config.warm_start_steps):
+    if not _starts_on_source(config):
         return
     start = folder.checkpoints / "source.ckpt"
     if not start.exists():
@@ -330,8 +353,6 @@ def _fit(
     folder: RunFolder,
 ) -> None:
     """Train from the last checkpoint, if there is one; say how to go on when interrupted."""
-    if last.exists():
-        check_resumable(last)
     try:
         with folder.writing():
             trainer.fit(module, data, ckpt_path=last if last.exists() else None)

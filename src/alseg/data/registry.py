@@ -33,6 +33,12 @@ def available_datasets() -> list[str]:
     return sorted(_ADAPTERS)
 
 
+def is_relative(spec: str) -> bool:
+    """Return whether the current directory decides where the data of a spec are looked for."""
+    adapter, _, where = spec.partition(":")
+    return adapter not in _RENDERED and not Path(where).expanduser().is_absolute()
+
+
 def open_dataset(
     spec: str,
     split: str,
