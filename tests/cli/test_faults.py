@@ -450,6 +450,7 @@ def test_a_new_run_where_nothing_can_be_written_is_refused(here, refused, monkey
 
 
 def test_a_new_run_on_a_full_disk_leaves_its_folder_free(here, refused, monkeypatch):
+    (here / "new").mkdir()
     FaultyDisk(monkeypatch, here, errno.ENOSPC)
     for _ in range(2):
         said = refused("-c", "fit.yaml", "--out", "new")
