@@ -137,8 +137,10 @@ class AskedRound:
         if query.is_part or query.pixels == 1 or self.split == "drop":
             return ()
         if self.split == "quadrants":
-            rows = [(query.top, query.row), (query.row, query.bottom)]
-            columns = [(query.left, query.column), (query.column, query.right)]
+            # Of a window that the image's border clips, the middle is not the centre.
+            middle = (query.top + query.bottom) // 2, (query.left + query.right) // 2
+            rows = [(query.top, middle[0]), (middle[0], query.bottom)]
+            columns = [(query.left, middle[1]), (middle[1], query.right)]
         else:
             rows = [(row, row + 1) for row in range(query.top, query.bottom)]
             columns = [(column, column + 1) for column in range(query.left, query.right)]
