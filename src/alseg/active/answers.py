@@ -162,8 +162,17 @@ def _to_line(entry: Entry) -> str:
 
 def _whole_lines(path: Path) -> int:
     """Return the bytes of a file without a last line that a killed process left unfinished."""
-    data = path.read_bytes()
-    return data.rfind(b"\n") + 1
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while end:
+            # From the end, as a long file is almost always whole.
+            start = max(0, end - 1024)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+    return 0
 
 
 def people(asked: AskedRound) -> list[str]:
@@ -238,7 +247,7 @@ def settle(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]] | None = 
 def _settle_query(
     asked: AskedRound, query: Query, votes: Mapping[str, Sequence[Answer]], settled: Settled
 ) -> None:
-    answer, tied = _majority(votes.get(query.id, ()))
+    answer, tied = majority(votes.get(query.id, ()))
     if tied:
         settled.disputed.append(query.id)
         return
@@ -251,7 +260,7 @@ def _settle_query(
     found: dict[str, Answer] = {query.id: answer}
     if answer == MIXED:
         for part in asked.parts(query):
-            mine, tied = _majority(votes.get(part.id, ()))
+            mine, tied = majority(votes.get(part.id, ()))
             if tied or mine is None:
                 (settled.disputed if tied else settled.missing).append(query.id)
                 return
@@ -260,8 +269,8 @@ def _settle_query(
     settled.clicks[query.image] += len(found)
 
 
-def _majority(votes: Sequence[Answer]) -> tuple[Answer | None, bool]:
-    """Return what most say, and whether there is a tie."""
+def majority(votes: Sequence[Answer]) -> tuple[Answer | None, bool]:
+    """Return what most say, a skip only where nobody says otherwise; and whether there is a tie."""
     told = [vote for vote in votes if vote != SKIP] or list(votes)
     if not told:
         return None, False
