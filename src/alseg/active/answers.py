@@ -66,8 +66,11 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
             f"Round {asked.number} has no query {query!r}; its queries are "
             f"{asked.queries[0].id} to {asked.queries[-1].id}."
         ) from None
-    number = isinstance(answer, int) and not isinstance(answer, bool)
-    if not (number and 0 <= answer < len(asked.classes)) and answer not in OTHERS:
+    if isinstance(answer, int) and not isinstance(answer, bool):
+        allowed = 0 <= answer < len(asked.classes)
+    else:
+        allowed = answer in OTHERS
+    if not allowed:
         raise LabelStoreError(
             f"The answer {answer!r} to {query} is neither a class number from 0 to "
             f"{len(asked.classes) - 1} nor one of {', '.join(OTHERS)}."
@@ -119,8 +122,8 @@ class Journal:
                 sync_folder(self.path.parent.parent)
         except OSError as error:
             raise LabelStoreError(
-                f"The answer cannot be written to {self.path}: {error.strerror or error}. Free some "
-                "space or allow writing there, and answer again."
+                f"The answer cannot be written to {self.path}: {error.strerror or error}. Free "
+                "some space or allow writing there, and answer again."
             ) from error
 
     def entries(self) -> list[Entry]:

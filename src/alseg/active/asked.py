@@ -303,7 +303,10 @@ def _from_csv(data: bytes) -> tuple[Query, ...]:
     header = tuple(next(reader, ()))
     if header != COLUMNS:
         raise ValueError(f"the columns are {','.join(header)}, expected {','.join(COLUMNS)}")
-    return tuple(
-        Query(name, image, *(int(value) for value in place), float(score), int(guess))
-        for name, image, *place, score, guess in reader
-    )
+    return tuple(_query(*line) for line in reader)
+
+
+def _query(name: str, image: str, *rest: str) -> Query:
+    *place, score, guess = rest
+    row, column, top, left, bottom, right = map(int, place)
+    return Query(name, image, row, column, top, left, bottom, right, float(score), int(guess))
