@@ -18,7 +18,7 @@ def random_image(height, width, seed=0):
     return np.clip(smooth + noise, 0, 255).astype(np.uint8)
 
 
-def random_queries(images, count, number=1, radius=1, seed=0, classes=len(CLASSES)):
+def random_queries(images, count, number=1, radius=1, seed=0, classes=5):
     """Queries in turn on each of the images, some of them at the borders."""
     rng = np.random.default_rng(seed)
     queries = []

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from email.message import Message
 from pathlib import Path
 
 from alseg.errors import LabelStoreError
@@ -58,7 +58,7 @@ class Guard:
         """Whether a token is the right one, in the same time for all wrong ones."""
         return hmac.compare_digest(token.encode(), self.token.encode())
 
-    def objection(self, headers: Mapping[str, str]) -> str | None:
+    def objection(self, headers: Message | dict[str, str]) -> str | None:
         """Return why a request is refused for where it comes from; None lets it in."""
         host = headers.get("Host", "")
         if not self._is_our_name(_without_port(host)):

@@ -14,7 +14,7 @@ from alseg.active.answers import REVIEW
 from alseg.annotate.guard import HEADERS
 from alseg.annotate.requests import BadRequest, read_answer, whole_number
 from alseg.annotate.reviewing import review_item, review_page
-from alseg.annotate.table import Closed, Stale
+from alseg.annotate.table import Closed, NotKept, Stale
 from alseg.errors import LabelStoreError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         kind, _, name = path[1:].partition("/")
         try:
             if kind == "image":
-                return HTTPStatus.OK, "image/jpeg", pictures.whole(whole_number(name, -1))
+                return HTTPStatus.OK, "image/jpeg", pictures.whole(whole_number(name))
             if kind == "crop":
                 return HTTPStatus.OK, "image/png", pictures.crop(name)
         except LookupError:
@@ -123,8 +123,10 @@ class Handler(BaseHTTPRequestHandler):
             except LookupError:
                 raise Refused(HTTPStatus.NOT_FOUND, "The round has no such query.") from None
         if path == "/api/review":
-            start = whole_number(asked.get("start", ""))
-            return _json(review_page(table, asked.get("show", "all"), asked.get("answer", ""), start))
+            start = whole_number(asked.get("start", "0"))
+            return _json(
+                review_page(table, asked.get("show", "all"), asked.get("answer", ""), start)
+            )
         raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
 
     def _post(self) -> tuple[HTTPStatus, str, bytes]:
@@ -141,6 +143,8 @@ class Handler(BaseHTTPRequestHandler):
             status, error = HTTPStatus.CONFLICT, {"error": str(stale)}
         except Closed as closed:
             return _json({"error": str(closed)}, HTTPStatus.GONE)
+        except NotKept as error_of_disk:
+            return _json({"error": str(error_of_disk)}, HTTPStatus.INSUFFICIENT_STORAGE)
         if sent.person == REVIEW:
             return _json({**review_item(table, sent.query), **error}, status)
         state = self._state(sent.person)

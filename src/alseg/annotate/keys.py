@@ -19,6 +19,7 @@ OTHER_KEYS = {
     "skip": "ArrowRight",
     "undo": "Backspace",
     "guess": "ArrowUp",
+    "brighter": "ArrowDown",
     "closer": "PageUp",
     "farther": "PageDown",
 }

@@ -54,14 +54,12 @@ def read_answer(body: bytes) -> AnswerSent:
     return sent
 
 
-def whole_number(text: str, default: int = 0) -> int:
+def whole_number(text: str) -> int:
     """Return the number that a part of a URL stands for.
 
     Raises:
         BadRequest: It is not digits, up to nine of them.
     """
-    if not text:
-        return default
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise BadRequest(f"{text!r:.40} is no number.")
     return int(text)

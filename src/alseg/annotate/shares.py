@@ -112,9 +112,9 @@ def open_shares(
     part = len(kept.overlap) / len(asked.queries) if overlap is None else overlap
     if deal(asked, names, part) != kept:
         raise ConfigError(
-            f"Round {asked.number} is dealt to {', '.join(kept.people)}, with {len(kept.overlap):,} "
-            "queries for everybody, and some are answered. Leave --annotators and --overlap out to "
-            f"go on; or remove {asked.folder / 'answers' / FILE} to deal anew (answers stay)."
+            f"Round {asked.number} is dealt to {', '.join(kept.people)}, with "
+            f"{len(kept.overlap):,} queries for everybody, and some are answered. Leave "
+            f"--annotators and --overlap out to go on; or remove {asked.folder / 'answers' / FILE} to deal anew (answers stay)."
         )
     return kept
 

@@ -31,6 +31,10 @@ class Stale(LabelStoreError):
     """An answer to a query whose present state its sender has not seen."""
 
 
+class NotKept(LabelStoreError):
+    """An answer that the disk does not take."""
+
+
 class Closed(LabelStoreError):
     """An answer to a round whose labels are written."""
 
@@ -116,7 +120,8 @@ class Table:
         Raises:
             Stale: The query has another revision by now.
             Closed: The labels of the round are written.
-            LabelStoreError: The answer is not allowed, or cannot be written.
+            NotKept: It cannot be written.
+            LabelStoreError: The answer is not allowed.
         """
         desk = self.desks[REVIEW] if person == REVIEW else self.sharing(person)
         check_answer(self.asked, name, VOID if answer is None else answer)
@@ -133,7 +138,10 @@ class Table:
             if not desk.may_answer(name):
                 raise Stale(f"{name} is not asked of {person}, or not now.")
             assert answer is None or isinstance(answer, int | str)
-            desk.put(name, answer, seconds)
+            try:
+                desk.put(name, answer, seconds)
+            except LabelStoreError as error:
+                raise NotKept(str(error)) from error
 
     def describe(self, query: Query, desk: Desk) -> dict[str, Any]:
         """Return what a page needs to ask a question; the guess is not part of it."""
@@ -148,6 +156,7 @@ class Table:
             "row": query.row,
             "column": query.column,
             "box": [query.top, query.left, query.bottom, query.right],
+            "whole": [whole.top, whole.left, whole.bottom, whole.right],
             "crop": whole.id,
             "cropBox": list(crop_box(whole, image)),
             "part": int(query.id.partition(".")[2] or 0),

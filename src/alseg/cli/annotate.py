@@ -7,13 +7,13 @@ import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alseg.cli.parser import CommandParser
 
 if TYPE_CHECKING:
     from alseg.active.asked import AskedRound
-    from alseg.annotate import LabellingServer, Shares, Table
+    from alseg.annotate import LabellingServer, Table
 
 ABOUT = """Open a page in the browser on which people answer the queries of a run's newest round,
 with one key each. Every answer is on disk before the page goes on: the page may be closed and the
@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
     return _serve(run_folder, asked, arguments)
 
 
-def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, object]) -> int:
+def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> int:
     from alseg.annotate import LabellingServer, Table, next_command, open_shares
     from alseg.annotate.guard import is_local, kept_token
     from alseg.annotate.rounds import is_closed, lock_answers
@@ -89,14 +89,14 @@ def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, object]) ->
         server = LabellingServer(
             table,
             kept_token(asked.folder / "answers"),
-            host=str(arguments["host"]),
+            host=arguments["host"],
             port=arguments["port"],
             next_step=next_step,
             when_done=lambda: _tell_done(table, next_step),
         )
         with server:
-            _welcome(server, bool(arguments["review"]))
-            if not is_local(str(arguments["host"])):
+            _welcome(server, arguments["review"])
+            if not is_local(arguments["host"]):
                 print(
                     "Whoever reaches this machine can read the images, and answer once they have "
                     "the address; nothing is encrypted.",
@@ -146,7 +146,9 @@ def _report(asked: AskedRound) -> int:
     corrected = said.pop(REVIEW, {})
     shares = read_shares(asked)
     for name, answers in said.items():
-        print(f"{name}: {_progress(answers.keys(), name, shares)}")
+        mine = shares.queries.get(name, ()) if shares is not None else ()
+        of = f" of {len(mine):,}" if mine else ""
+        print(f"{name}: {len(answers.keys() & set(mine or answers)):,}{of} answered")
     if corrected:
         print(f"corrected in the review: {len(corrected):,}")
     if shares is None or len(shares.people) < 2:
@@ -157,19 +159,13 @@ def _report(asked: AskedRound) -> int:
     print(f"different answers: {len(found):,}")
     for name, votes in list(found.items())[:DISAGREEMENTS]:
         query = asked.find(name)
-        answers_in_words = ", ".join(f"{who} {in_words(asked, vote)}" for who, vote in votes.items())
+        answers_in_words = ", ".join(
+            f"{who} {in_words(asked, vote)}" for who, vote in votes.items()
+        )
         print(f"  {name}  {query.image} row {query.row} column {query.column}: {answers_in_words}")
     if len(found) > DISAGREEMENTS:
         print(f"  ... and {len(found) - DISAGREEMENTS:,} more; --review lists them")
     return 0
-
-
-def _progress(answered: Sequence[str] | object, name: str, shares: Shares | None) -> str:
-    mine = shares.queries.get(name, ()) if shares is not None else ()
-    done = set(answered)  # type: ignore[call-overload]
-    if not mine:
-        return f"{len(done):,} answered"
-    return f"{sum(query in done for query in mine):,} of {len(mine):,} answered"
 
 
 def _has_screen() -> bool:

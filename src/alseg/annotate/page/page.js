@@ -2,7 +2,7 @@
 
 import {
   answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons,
-  picture, prefetch, tell, withToken, zoomed,
+  picture, prefetch, tell, windowInWords, withToken, zoomed,
 } from "./shared.js";
 
 const RETRY = 1000;
@@ -13,6 +13,7 @@ let keys; // The buttons, and what each key does.
 let query = null; // The one on the screen; null while none can be answered.
 let shown = null; // The query whose pictures are drawn, and the pictures.
 let steps = 0; // How far the zoom was moved in.
+let light = 1; // How much brighter than they are the pictures are drawn.
 let since = 0; // When the query was first seen.
 let sending = false;
 
@@ -45,7 +46,6 @@ async function begin() {
   keys = makeButtons(round, act);
   element("title").textContent = `Round ${round.number}`;
   element("review").href = withToken("review");
-  element("who").hidden = round.people.length === 1;
   element("next").textContent = round.next;
   const names = round.people.map((person) => person.name);
   const before = sessionStorage.getItem("person");
@@ -55,6 +55,8 @@ async function begin() {
 
 async function signIn() {
   query = null;
+  element("who").hidden = true;
+  element("said").textContent = "";
   const reply = await callUntilHeard("api/round");
   element("people").replaceChildren(
     ...reply.content.people.map((person) => {
@@ -74,6 +76,7 @@ async function signIn() {
 async function enter(name) {
   sessionStorage.setItem("person", name);
   element("who").textContent = name;
+  element("who").hidden = round.people.length === 1;
   element("who").title = "Answer as somebody else";
   await refresh(name);
 }
@@ -89,8 +92,8 @@ function reveal(id) {
   for (const name of ["sign-in", "stage", "done"]) element(name).hidden = name !== id;
   const asking = id === "stage";
   element("classes").hidden = !asking;
-  element("others").hidden = id === "sign-in";
-  for (const what of ["mixed", "void", "skip", "guess"]) keys.buttons.get(what).hidden = !asking;
+  for (const name of ["others", "bar", "count", "pace"]) element(name).hidden = id === "sign-in";
+  for (const what of ["mixed", "void", "skip", "guess", "brighter"]) keys.buttons.get(what).hidden = !asking;
 }
 
 /** Show the state that the server sent. */
@@ -126,27 +129,31 @@ function present(next, whole, crop) {
   shown = { query: next, whole, crop };
   query = next;
   since = performance.now();
-  for (const button of keys.buttons.values()) button.classList.remove("chosen", "guessed");
-  const [top, left, bottom, right] = next.box;
-  const size = `${bottom - top}×${right - left} pixel${bottom - top + right - left > 2 ? "s" : ""}`;
+  unchoose();
+  const size = windowInWords(next);
   const where = `row ${next.row}, column ${next.column}`;
   element("place").textContent = `${next.name} · ${where}`;
-  element("window").textContent = next.part
-    ? `part ${next.part} of ${next.parts} · ${size}` : `window ${size}`;
+  element("window").textContent = size;
   element("window").classList.toggle("strong", next.part > 0);
   element("whole").setAttribute("aria-label", `Image ${next.name}, query marked at ${where}`);
-  element("zoom").setAttribute("aria-label", `Zoom on the window of ${size}`);
-  element("asks").textContent = `${element("window").textContent}, ${next.name}, ${where}`;
+  element("zoom").setAttribute("aria-label", `Zoom, ${size}`);
+  element("asks").textContent = `${size}, ${next.name}, ${where}`;
   keys.buttons.get("mixed").title = !next.part && next.parts
     ? `Several classes: its ${next.parts} parts are asked next` : "Several classes: becomes void";
   draw();
   document.body.dataset.query = next.id;
 }
 
+function unchoose() {
+  for (const [what, button] of keys.buttons) {
+    if (what !== "brighter") button.classList.remove("chosen", "guessed");
+  }
+}
+
 function draw() {
   if (!shown || element("stage").hidden) return;
-  drawWhole(element("whole"), shown.whole, shown.query);
-  drawZoom(element("zoom"), shown.crop, shown.query, zoomed(shown.query, steps));
+  drawWhole(element("whole"), shown.whole, shown.query, light);
+  drawZoom(element("zoom"), shown.crop, shown.query, zoomed(shown.query, steps), light);
 }
 
 function showProgress() {
@@ -188,6 +195,7 @@ function act(what) {
   if (what === "undo") return undo();
   if (!query) return undefined;
   if (what === "guess") return guess();
+  if (what === "brighter") return brighten();
   if (what === "closer" || what === "farther") return zoom(what === "closer" ? 1 : -1);
   return answer(what);
 }
@@ -196,6 +204,12 @@ function zoom(step) {
   const before = zoomed(shown.query, steps);
   steps += step;
   if (zoomed(shown.query, steps) === before) steps -= step;
+  draw();
+}
+
+function brighten() {
+  light = light === 4 ? 1 : light * 2;
+  keys.buttons.get("brighter").classList.toggle("chosen", light > 1);
   draw();
 }
 
@@ -235,7 +249,7 @@ async function send(body) {
       }
     } else if (reply.status !== 200) {
       tell(reply.content.error);
-      for (const button of keys.buttons.values()) button.classList.remove("chosen");
+      unchoose();
       return;
     }
     await take(reply.content);

@@ -10,9 +10,10 @@ export const OTHERS = {
   skip: ["Skip", "Cannot tell"],
   undo: ["Undo", "Take the last answer back"],
   guess: ["Guess", "Show what the network takes it for"],
+  brighter: ["Brighter", "Draw dark pictures twice and four times as bright"],
 };
 
-const KEY_NAMES = { ArrowRight: "→", ArrowUp: "↑", Backspace: "⌫", Space: "Space" };
+const KEY_NAMES = { ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Backspace: "⌫", Space: "Space" };
 
 export const element = (id) => document.getElementById(id);
 
@@ -108,13 +109,15 @@ function mark(context, left, top, right, bottom, ticks) {
 }
 
 /** Draw the whole image with the query marked; a small one gets a larger frame around it. */
-export function drawWhole(canvas, bitmap, query) {
+export function drawWhole(canvas, bitmap, query, light = 1) {
   const [context, width, height] = prepareCanvas(canvas);
   const [rows, columns] = query.size;
   const scale = Math.min(width / columns, height / rows);
   const [x, y] = [(width - columns * scale) / 2, (height - rows * scale) / 2];
   context.imageSmoothingQuality = "high";
+  context.filter = `brightness(${light})`;
   context.drawImage(bitmap, x, y, columns * scale, rows * scale);
+  context.filter = "none";
   const [top, left, bottom, right] = query.box;
   const spare = (length) => Math.max(2.5, 9 - (length * scale) / 2);
   const [across, down] = [spare(right - left), spare(bottom - top)];
@@ -129,7 +132,7 @@ export function drawWhole(canvas, bitmap, query) {
 }
 
 /** Draw what lies around the query, pixel by pixel; `side` image pixels fit into the canvas. */
-export function drawZoom(canvas, bitmap, query, side) {
+export function drawZoom(canvas, bitmap, query, side, light = 1) {
   const [context, width, height] = prepareCanvas(canvas);
   const [cropTop, cropLeft, cropBottom, cropRight] = query.cropBox;
   const [top, left, bottom, right] = query.box;
@@ -141,8 +144,25 @@ export function drawZoom(canvas, bitmap, query, side) {
   };
   const x = place(left, right, cropLeft, cropRight, width);
   const y = place(top, bottom, cropTop, cropBottom, height);
-  context.imageSmoothingEnabled = scale < 2;
+  // Shapes are easier to know when smooth; single pixels easier to tell when sharp.
+  context.imageSmoothingEnabled = scale < 8;
+  context.imageSmoothingQuality = "high";
+  context.filter = `brightness(${light})`;
   context.drawImage(bitmap, x, y, bitmap.width * scale, bitmap.height * scale);
+  context.filter = "none";
+  if (query.part) {
+    const [wholeTop, wholeLeft, wholeBottom, wholeRight] = query.whole;
+    const around = new Path2D();
+    around.rect(
+      x + (wholeLeft - cropLeft) * scale - 7,
+      y + (wholeTop - cropTop) * scale - 7,
+      (wholeRight - wholeLeft) * scale + 14,
+      (wholeBottom - wholeTop) * scale + 14,
+    );
+    context.setLineDash([6, 5]);
+    strokeTwice(context, around, 4);
+    context.setLineDash([]);
+  }
   const gap = 2.5;
   mark(
     context,
@@ -166,6 +186,13 @@ export function zoomed(query, steps) {
   const [top, left, bottom, right] = query.cropBox;
   const largest = Math.max(bottom - top, right - left);
   return Math.min(largest, Math.max(8, firstSide(query) * 2 ** (-steps / 2)));
+}
+
+export function windowInWords(query) {
+  const [top, left, bottom, right] = query.box;
+  const [rows, columns] = [bottom - top, right - left];
+  const size = `${rows}×${columns} pixel${rows * columns > 1 ? "s" : ""}`;
+  return query.part ? `part ${query.part} of ${query.parts} · ${size}` : `window ${size}`;
 }
 
 /** Name a key press as the server names keys, on keyboards of any language. */
