@@ -114,7 +114,8 @@ def open_shares(
         raise ConfigError(
             f"Round {asked.number} is dealt to {', '.join(kept.people)}, with "
             f"{len(kept.overlap):,} queries for everybody, and some are answered. Leave "
-            f"--annotators and --overlap out to go on; or remove {asked.folder / 'answers' / FILE} to deal anew (answers stay)."
+            "--annotators and --overlap out to go on; or remove "
+            f"{asked.folder / 'answers' / FILE} to deal anew (answers stay)."
         )
     return kept
 
