@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.annotate.served import Client
+from tests.annotate.commands import starting
 from tests.asked import make_round
 
 from alseg.active.answers import Entry, Journal, latest
@@ -16,54 +16,11 @@ from alseg.cli.main import main
 ONE, TWO, THREE = "r001-q000001", "r001-q000002", "r001-q000003"
 
 
-class Command:
-    """``alseg annotate`` in a process of its own."""
-
-    def __init__(self, *arguments):
-        program = [sys.executable, "-m", "alseg.cli.main", "annotate", *map(str, arguments)]
-        self.process = subprocess.Popen(
-            [*program, "--no-browser", "--port", "0"], stdout=subprocess.PIPE, text=True
-        )
-        self.lines = []
-
-    def until(self, word):
-        """Read what it prints up to a line with a word in it; return that line."""
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-            if word in line:
-                return self.lines[-1]
-        raise AssertionError(f"it ended without {word!r}: {self.lines}")
-
-    def client(self):
-        """Return a client of the address that it prints."""
-        url = self.until("http://").split(" at ")[1]
-        assert url.startswith("http://127.0.0.1:")
-        address, token = url.split("/?token=")
-        return Client(int(address.rsplit(":", 1)[1]), token)
-
-    def stop(self, how=signal.SIGINT):
-        """Stop it, and return its exit status."""
-        self.process.send_signal(how)
-        self.process.wait(20)
-        self.lines += self.process.stdout.read().splitlines()
-        self.process.stdout.close()
-        return self.process.returncode
-
-
 @pytest.fixture
 def start():
     """Start commands that end with the test."""
-    begun = []
-
-    def start(*arguments):
-        begun.append(Command(*arguments))
-        return begun[-1]
-
-    yield start
-    for command in begun:
-        command.process.kill()
-        command.process.wait(20)
-        command.process.stdout.close()
+    with starting() as start:
+        yield start
 
 
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path, start):

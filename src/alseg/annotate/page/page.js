@@ -104,7 +104,6 @@ async function take(content) {
   query = null;
   if (!next) return showDone();
   reveal("stage");
-  prefetch(state.ahead);
   for (;;) {
     try {
       const [whole, crop] = await Promise.all([
@@ -113,6 +112,8 @@ async function take(content) {
       // Meanwhile another state may have come.
       if (state !== content) return;
       present(next, whole, crop);
+      // Once the query is on the screen, which is not to wait for the pictures of later ones.
+      requestAnimationFrame(() => setTimeout(() => prefetch(content.ahead)));
       return;
     } catch (error) {
       if (state !== content) return;

@@ -83,6 +83,13 @@ function prepareCanvas(canvas) {
   return [context, width, height];
 }
 
+function drawLit(context, bitmap, place, light) {
+  // A filter takes time also where it changes nothing.
+  if (light !== 1) context.filter = `brightness(${light})`;
+  context.drawImage(bitmap, ...place);
+  context.filter = "none";
+}
+
 /** Stroke in black, then narrower in white, so that it shows on every colour. */
 function strokeTwice(context, path, wide = 5) {
   context.strokeStyle = "#000";
@@ -115,9 +122,7 @@ export function drawWhole(canvas, bitmap, query, light = 1) {
   const scale = Math.min(width / columns, height / rows);
   const [x, y] = [(width - columns * scale) / 2, (height - rows * scale) / 2];
   context.imageSmoothingQuality = "high";
-  context.filter = `brightness(${light})`;
-  context.drawImage(bitmap, x, y, columns * scale, rows * scale);
-  context.filter = "none";
+  drawLit(context, bitmap, [x, y, columns * scale, rows * scale], light);
   const [top, left, bottom, right] = query.box;
   const spare = (length) => Math.max(2.5, 9 - (length * scale) / 2);
   const [across, down] = [spare(right - left), spare(bottom - top)];
@@ -147,9 +152,7 @@ export function drawZoom(canvas, bitmap, query, side, light = 1) {
   // Shapes are easier to know when smooth; single pixels easier to tell when sharp.
   context.imageSmoothingEnabled = scale < 8;
   context.imageSmoothingQuality = "high";
-  context.filter = `brightness(${light})`;
-  context.drawImage(bitmap, x, y, bitmap.width * scale, bitmap.height * scale);
-  context.filter = "none";
+  drawLit(context, bitmap, [x, y, bitmap.width * scale, bitmap.height * scale], light);
   if (query.part) {
     const [wholeTop, wholeLeft, wholeBottom, wholeRight] = query.whole;
     const around = new Path2D();
