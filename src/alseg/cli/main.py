@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
+    "annotate": ("alseg.cli.annotate", "answer a round's queries in the browser"),
     "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
     "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
 }

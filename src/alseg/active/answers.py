@@ -1,0 +1,301 @@
+"""What people answered, one file a person, and what follows from it for every query.
+
+``answers/NAME.jsonl`` of a round's folder only ever grows, a line an answer. A line that says
+``null`` takes an answer back. The last line of a person about a query is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.active.asked import AskedRound, Query
+from alseg.active.files import sync_folder
+from alseg.data.label_space import IGNORE
+from alseg.errors import LabelStoreError
+
+MIXED, VOID, SKIP = "mixed", "void", "skip"
+OTHERS = (MIXED, VOID, SKIP)
+"""The answers besides the classes: several classes in the window, none of them, cannot tell."""
+
+REVIEW = "review"
+"""The name under which corrections are kept; they count more than anybody's answer."""
+
+Answer = int | str
+"""The number of a class, or one of ``OTHERS``."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a person's file.
+
+    Attributes:
+        query: Name of the query.
+        answer: What was answered; None takes the answer back.
+        seconds: How long the person looked at the query.
+        time: When it was answered, in seconds since 1970.
+    """
+
+    query: str
+    answer: Answer | None
+    seconds: float = 0.0
+    time: float = 0.0
+
+
+def check_answer(asked: AskedRound, query: str, answer: object) -> None:
+    """Check that a query may be answered so.
+
+    Raises:
+        LabelStoreError: The round has no such query, or the answer is none of those allowed.
+    """
+    try:
+        asked.find(query)
+    except KeyError:
+        raise LabelStoreError(
+            f"Round {asked.number} has no query {query!r}; its queries are "
+            f"{asked.queries[0].id} to {asked.queries[-1].id}."
+        ) from None
+    if isinstance(answer, int) and not isinstance(answer, bool):
+        allowed = 0 <= answer < len(asked.classes)
+    else:
+        allowed = answer in OTHERS
+    if not allowed:
+        raise LabelStoreError(
+            f"The answer {answer!r} to {query} is neither a class number from 0 to "
+            f"{len(asked.classes) - 1} nor one of {', '.join(OTHERS)}."
+        )
+
+
+class Journal:
+    """The file of one person; every answer is on disk when ``append`` returns.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, asked: AskedRound, person: str) -> None:
+        """Use the file of a person, which need not be there yet.
+
+        Raises:
+            LabelStoreError: The name cannot be that of a file.
+        """
+        if not NAME.fullmatch(person):
+            raise LabelStoreError(
+                f"The name {person!r} cannot be used; up to 40 letters, digits, - and _ can."
+            )
+        self.path = asked.folder / "answers" / f"{person}.jsonl"
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Write entries at the end of the file, all at once, and wait until they are on disk.
+
+        Raises:
+            LabelStoreError: They cannot be written; the file is as before.
+        """
+        lines = "".join(_to_line(entry) for entry in entries).encode()
+        whole = 0
+        try:
+            new = not self.path.exists()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                whole = _whole_lines(self.path)
+                file.truncate(whole)
+                try:
+                    file.write(lines)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.truncate(self.path, whole)
+                    raise
+            if new:
+                sync_folder(self.path.parent)
+                sync_folder(self.path.parent.parent)
+        except OSError as error:
+            raise LabelStoreError(
+                f"The answer cannot be written to {self.path}: {error.strerror or error}. Free "
+                "some space or allow writing there, and answer again."
+            ) from error
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, oldest first; a last line that was cut short is left out.
+
+        Raises:
+            LabelStoreError: A line before the last is damaged.
+        """
+        if not self.path.is_file():
+            return []
+        *lines, _ = self.path.read_bytes().split(b"\n")
+        return [self._entry(number, line) for number, line in enumerate(lines, start=1)]
+
+    def _entry(self, number: int, line: bytes) -> Entry:
+        try:
+            content = json.loads(line)
+            return Entry(
+                str(content["query"]),
+                content["answer"],
+                float(content["seconds"]),
+                float(content["time"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise LabelStoreError(
+                f"Line {number} of {self.path} is no answer ({error}). Remove the line; the query "
+                "is asked again."
+            ) from error
+
+
+def _to_line(entry: Entry) -> str:
+    content = {
+        "query": entry.query,
+        "answer": entry.answer,
+        "seconds": round(entry.seconds, 3),
+        "time": round(entry.time or time.time(), 3),
+    }
+    return json.dumps(content) + "\n"
+
+
+def _whole_lines(path: Path) -> int:
+    """Return the bytes of a file without a last line that a killed process left unfinished."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while end:
+            # From the end, as a long file is almost always whole.
+            start = max(0, end - 1024)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+    return 0
+
+
+def people(asked: AskedRound) -> list[str]:
+    """Return who answered something so far, in the order of the alphabet."""
+    return sorted(path.stem for path in (asked.folder / "answers").glob("*.jsonl"))
+
+
+def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
+    """Return, by person and query, what counts; answers that were taken back are left out.
+
+    Raises:
+        LabelStoreError: A file of answers is damaged or answers what was not asked.
+    """
+    result: dict[str, dict[str, Answer]] = {}
+    for person in people(asked):
+        said: dict[str, Answer] = {}
+        for entry in Journal(asked, person).entries():
+            if entry.answer is None:
+                said.pop(entry.query, None)
+            else:
+                check_answer(asked, entry.query, entry.answer)
+                said[entry.query] = entry.answer
+        result[person] = said
+    return result
+
+
+@dataclass
+class Settled:
+    """What the answers of all people come to.
+
+    A query of the round is in one of the four: answered, skipped, missing or disputed. A window
+    that is mixed is answered once all of its parts are.
+
+    Attributes:
+        answers: The answer to each query that is answered, and to the parts of mixed ones.
+        skipped: Queries that nobody could tell; they go back to the pool.
+        missing: Queries without an answer, also for a part.
+        disputed: Queries that as many people answered one way as another.
+        clicks: Answers given for the queries that are answered, one a query and one a part.
+    """
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    disputed: list[str] = field(default_factory=list)
+    clicks: Counter[str] = field(default_factory=Counter)
+
+
+def settle(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]] | None = None) -> Settled:
+    """Find the answer to every query: a correction, or else what most people said.
+
+    A skip counts only where nobody answered otherwise.
+
+    Args:
+        asked: The round.
+        said: By person and query, what counts; None reads it.
+    """
+    said = latest(asked) if said is None else said
+    votes: dict[str, list[Answer]] = {}
+    for person, answers in said.items():
+        for name, answer in answers.items():
+            if person != REVIEW and name not in said.get(REVIEW, {}):
+                votes.setdefault(name, []).append(answer)
+    for name, answer in said.get(REVIEW, {}).items():
+        votes[name] = [answer]
+    settled = Settled()
+    for query in asked.queries:
+        _settle_query(asked, query, votes, settled)
+    return settled
+
+
+def _settle_query(
+    asked: AskedRound, query: Query, votes: Mapping[str, Sequence[Answer]], settled: Settled
+) -> None:
+    answer, tied = majority(votes.get(query.id, ()))
+    if tied:
+        settled.disputed.append(query.id)
+        return
+    if answer is None:
+        settled.missing.append(query.id)
+        return
+    if answer == SKIP:
+        settled.skipped.append(query.id)
+        return
+    found: dict[str, Answer] = {query.id: answer}
+    if answer == MIXED:
+        for part in asked.parts(query):
+            mine, tied = majority(votes.get(part.id, ()))
+            if tied or mine is None:
+                (settled.disputed if tied else settled.missing).append(query.id)
+                return
+            found[part.id] = mine
+    settled.answers.update(found)
+    settled.clicks[query.image] += len(found)
+
+
+def majority(votes: Sequence[Answer]) -> tuple[Answer | None, bool]:
+    """Return what most say, a skip only where nobody says otherwise; and whether there is a tie."""
+    told = [vote for vote in votes if vote != SKIP] or list(votes)
+    if not told:
+        return None, False
+    (best, count), *others = Counter(told).most_common(2)
+    tied = bool(others) and others[0][1] == count
+    return (None, True) if tied else (best, False)
+
+
+def paint(
+    asked: AskedRound, answers: Mapping[str, Answer], image_id: str, shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Return the labels that answers give an image, H×W; 255 is void or not answered.
+
+    Where windows overlap, the query that was asked first counts.
+    """
+    label = np.full(shape, IGNORE, dtype=np.uint8)
+    for query in reversed([query for query in asked.queries if query.image == image_id]):
+        if query.id not in answers:
+            continue
+        parts = asked.parts(query) if answers[query.id] == MIXED else ()
+        for box in parts or (query,):
+            answer = answers[box.id]
+            value = answer if isinstance(answer, int) else IGNORE
+            label[box.top : box.bottom, box.left : box.right] = value
+    return label

@@ -1,0 +1,312 @@
+"""The queries of a round that people answer, as a folder that any program can read.
+
+``RUN/queries/round-001`` holds what a labelling page or another tool needs, and nothing of it
+changes once it is there::
+
+    round.json       classes and colours, images, how a mixed window is split, counts, digest
+    queries.csv      one line a query, in the order in which they are asked
+    images/ID.png    images that are no files of their own
+    answers/         what people said, see ``alseg.active.answers``
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alseg.active.committed import load_json, round_name, round_numbers
+from alseg.active.files import digest, encode_json, read_unchanged, sync_folder, write_durably
+from alseg.errors import LabelStoreError
+
+FORMAT = 1
+FOLDER = "queries"
+SPLITS = ("quadrants", "pixels", "drop")
+COLUMNS = ("query", "image", "row", "column", "top", "left", "bottom", "right", "score", "guess")
+_STAGING = ".staging-queries"
+_RESTORE = "Restore it from a copy."
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question: which class has this window?
+
+    Attributes:
+        id: Its name, unique in the run, such as ``r001-q000017``; a part of a window that was
+            answered as mixed adds its number, such as ``r001-q000017.2``.
+        image: Name of the image in the pool.
+        row: Row of the centre, in pixels.
+        column: Column of the centre, in pixels.
+        top: First row of the window, clipped by the image.
+        left: First column of the window.
+        bottom: The row after its last one.
+        right: The column after its last one.
+        score: Score of the centre when it was chosen; higher is asked first.
+        guess: The class that the network gives the centre.
+    """
+
+    id: str
+    image: str
+    row: int
+    column: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+    score: float
+    guess: int
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a window that was answered as mixed."""
+        return "." in self.id
+
+    @property
+    def pixels(self) -> int:
+        """Pixels in the window."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+
+@dataclass(frozen=True)
+class AskedImage:
+    """An image with queries.
+
+    Attributes:
+        id: Its name in the pool.
+        height: Height in pixels.
+        width: Width in pixels.
+        file: Where the image lies: absolute, or relative to the folder of the round.
+    """
+
+    id: str
+    height: int
+    width: int
+    file: str
+
+
+@dataclass(frozen=True)
+class AskedRound:
+    """The queries of a round.
+
+    Attributes:
+        folder: Where they lie.
+        number: The round, from 1.
+        classes: Names of the classes, in the order of their numbers.
+        colors: One RGB colour per class.
+        split: What becomes of a window that is answered as mixed: ``quadrants`` or ``pixels``
+            (its parts are asked for once) or ``drop`` (it becomes void).
+        images: The images with queries, by name, in pool order.
+        queries: The queries in the order in which they are asked.
+    """
+
+    folder: Path
+    number: int
+    classes: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    split: str
+    images: Mapping[str, AskedImage]
+    queries: tuple[Query, ...] = field(repr=False)
+
+    @cached_property
+    def by_id(self) -> dict[str, Query]:
+        """The queries by name, without the parts of mixed windows."""
+        return {query.id: query for query in self.queries}
+
+    def find(self, query_id: str) -> Query:
+        """Return a query, or a part of one, by its name.
+
+        Raises:
+            KeyError: There is no such query.
+        """
+        whole, _, part = query_id.partition(".")
+        if not part:
+            return self.by_id[whole]
+        return {query.id: query for query in self.parts(self.by_id[whole])}[query_id]
+
+    def parts(self, query: Query) -> tuple[Query, ...]:
+        """Return what is asked if the query is answered as mixed; nothing if that makes it void."""
+        if query.is_part or query.pixels == 1 or self.split == "drop":
+            return ()
+        if self.split == "quadrants":
+            # Of a window that the image's border clips, the middle is not the centre.
+            middle = (query.top + query.bottom) // 2, (query.left + query.right) // 2
+            rows = [(query.top, middle[0]), (middle[0], query.bottom)]
+            columns = [(query.left, middle[1]), (middle[1], query.right)]
+        else:
+            rows = [(row, row + 1) for row in range(query.top, query.bottom)]
+            columns = [(column, column + 1) for column in range(query.left, query.right)]
+        boxes = [
+            (top, left, bottom, right)
+            for top, bottom in rows
+            for left, right in columns
+            if top < bottom and left < right
+        ]
+        return tuple(
+            replace(
+                query,
+                id=f"{query.id}.{number}",
+                row=(top + bottom - 1) // 2,
+                column=(left + right - 1) // 2,
+                top=top,
+                left=left,
+                bottom=bottom,
+                right=right,
+            )
+            for number, (top, left, bottom, right) in enumerate(boxes, start=1)
+        )
+
+    def pixels_of(self, image_id: str) -> NDArray[np.uint8]:
+        """Return the RGB image, H×W×3.
+
+        Raises:
+            LabelStoreError: Its file is missing, cannot be read or has another size.
+        """
+        entry = self.images[image_id]
+        path = self.folder / entry.file
+        try:
+            with Image.open(path) as image:
+                pixels = np.array(image.convert("RGB"))
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise LabelStoreError(
+                f"The image {path} that is asked about cannot be read: {error}. Put it back."
+            ) from error
+        if pixels.shape[:2] != (entry.height, entry.width):
+            raise LabelStoreError(
+                f"The image {path} is {pixels.shape[0]}x{pixels.shape[1]}; it was "
+                f"{entry.height}x{entry.width} when its queries were made. Put that one back."
+            )
+        return pixels
+
+
+def query_id(round_number: int, position: int) -> str:
+    """Return the name of the query at a position, from 0, of a round."""
+    return f"r{round_number:03d}-q{position + 1:06d}"
+
+
+def write_round(
+    run: Path,
+    number: int,
+    *,
+    classes: Sequence[str],
+    colors: Sequence[tuple[int, int, int]],
+    split: str,
+    images: Iterable[AskedImage],
+    queries: Iterable[Query],
+    settings: Mapping[str, Any],
+    pixels: Callable[[str], NDArray[np.uint8]] | None = None,
+) -> AskedRound:
+    """Write the queries of a round; they are there in full or not at all.
+
+    Args:
+        run: The folder of the run.
+        number: The round, from 1.
+        classes: Names of the classes.
+        colors: One RGB colour per class.
+        split: What becomes of mixed windows, see ``AskedRound``.
+        images: The images with queries; those with an empty ``file`` are written here.
+        queries: The queries in the order in which they are asked.
+        settings: What the round was asked for with, as JSON values.
+        pixels: Returns the RGB image H×W×3 of a name, for images that are no files.
+
+    Raises:
+        LabelStoreError: The round is there already, or cannot be written.
+    """
+    folder = run / FOLDER / round_name(number)
+    staging = folder.parent / _STAGING
+    if folder.exists():
+        raise LabelStoreError(f"The queries of round {number} are there already: {folder}.")
+    shutil.rmtree(staging, ignore_errors=True)
+    kept = []
+    for image in images:
+        if not image.file:
+            assert pixels is not None
+            image = replace(image, file=f"images/{image.id}.png")
+            buffer = io.BytesIO()
+            Image.fromarray(pixels(image.id)).save(buffer, format="PNG")
+            write_durably(staging / image.file, buffer.getvalue())
+        kept.append(image)
+    table = _to_csv(queries)
+    content = {
+        "format": FORMAT,
+        "round": number,
+        "classes": list(classes),
+        "colors": [list(color) for color in colors],
+        "split": split,
+        "settings": dict(settings),
+        "images": [asdict(image) for image in kept],
+        "queries": digest(table),
+    }
+    write_durably(staging / "queries.csv", table)
+    write_durably(staging / "round.json", encode_json(content))
+    try:
+        for inside in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
+            sync_folder(inside)
+        staging.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise LabelStoreError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    return open_round(run, number)
+
+
+def asked_rounds(run: Path) -> list[int]:
+    """Return the numbers of the rounds whose queries are in a run's folder, rising."""
+    return round_numbers(run / FOLDER)
+
+
+def open_round(run: Path, number: int) -> AskedRound:
+    """Read the queries of a round.
+
+    Raises:
+        LabelStoreError: They are missing or damaged.
+    """
+    folder = run / FOLDER / round_name(number)
+    content = load_json(folder / "round.json", _RESTORE)
+    path = folder / "queries.csv"
+    try:
+        queries = _from_csv(read_unchanged(path, content["queries"]))
+        images = [AskedImage(**image) for image in content["images"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise LabelStoreError(f"{path} cannot be used: {error}. {_RESTORE}") from error
+    return AskedRound(
+        folder=folder,
+        number=content["round"],
+        classes=tuple(content["classes"]),
+        colors=tuple((red, green, blue) for red, green, blue in content["colors"]),
+        split=content["split"],
+        images={image.id: image for image in images},
+        queries=queries,
+    )
+
+
+def _to_csv(queries: Iterable[Query]) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for query in queries:
+        row = asdict(query)
+        row["score"] = repr(query.score)
+        writer.writerow(row.values())
+    return buffer.getvalue().encode()
+
+
+def _from_csv(data: bytes) -> tuple[Query, ...]:
+    reader = csv.reader(io.StringIO(data.decode(), newline=""))
+    header = tuple(next(reader, ()))
+    if header != COLUMNS:
+        raise ValueError(f"the columns are {','.join(header)}, expected {','.join(COLUMNS)}")
+    return tuple(_query(*line) for line in reader)
+
+
+def _query(name: str, image: str, *rest: str) -> Query:
+    *place, score, guess = rest
+    row, column, top, left, bottom, right = map(int, place)
+    return Query(name, image, row, column, top, left, bottom, right, float(score), int(guess))

@@ -1,0 +1,19 @@
+"""The labelling page: people answer the queries of a round in a browser."""
+
+from alseg.annotate.agreement import Agreement, measure_agreement
+from alseg.annotate.next_step import next_command
+from alseg.annotate.server import LabellingServer
+from alseg.annotate.shares import Shares, deal, open_shares
+from alseg.annotate.table import Stale, Table
+
+__all__ = [
+    "Agreement",
+    "LabellingServer",
+    "Shares",
+    "Stale",
+    "Table",
+    "deal",
+    "measure_agreement",
+    "next_command",
+    "open_shares",
+]

@@ -1,0 +1,110 @@
+"""Who may talk to the server: only pages that it sent itself, opened by whoever knows the token."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import secrets
+import socket
+from email.message import Message
+from pathlib import Path
+
+from alseg.errors import LabelStoreError
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
+HEADERS = {
+    # Nothing but this server's own files; and no page of another site around this one.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Sent with every reply."""
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches a server that listens at an address."""
+    return host in LOCAL
+
+
+class Guard:
+    """Checks the token and where a request comes from.
+
+    Attributes:
+        token: What the URL has to carry.
+    """
+
+    def __init__(self, token: str, host: str) -> None:
+        """Let pages in that name the server by an address, as this machine, or as ``host``.
+
+        A page of another site whose own name was made to point here, as in DNS rebinding, sends
+        that name.
+        """
+        self.token = token
+        names = {*LOCAL, host.lower()}
+        if not is_local(host):
+            names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+        self._names = names - {""}
+        self._is_open = not is_local(host)
+
+    def knows_token(self, token: str) -> bool:
+        """Whether a token is the right one, in the same time for all wrong ones."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+    def objection(self, headers: Message | dict[str, str]) -> str | None:
+        """Return why a request is refused for where it comes from; None lets it in."""
+        host = headers.get("Host", "")
+        if not self._is_our_name(_without_port(host)):
+            return f"Open the page at the address that the terminal shows, not at {host!r:.60}."
+        # The port is that of the request: seen through a tunnel, it is another than ours.
+        if headers.get("Origin", f"http://{host}") not in (f"http://{host}", f"https://{host}"):
+            return "Another site's page sent this."
+        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return "Another site's page sent this."
+        return None
+
+    def _is_our_name(self, name: str) -> bool:
+        if name.lower() in self._names:
+            return True
+        if not self._is_open:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def kept_token(folder: Path) -> str:
+    """Return the token of a round; the same after a restart, so that open pages go on.
+
+    Raises:
+        LabelStoreError: It cannot be kept in the folder.
+    """
+    path = folder / ".token"
+    try:
+        if path.is_file() and len(token := path.read_text(encoding="ascii")) >= 32:
+            return token
+        path.unlink(missing_ok=True)
+        token = secrets.token_urlsafe(24)
+        # Readable by nobody else from the first moment on.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelStoreError(
+            f"{path} cannot be used: {error}. Remove it, or allow writing there."
+        ) from error
+    return token

@@ -1,0 +1,282 @@
+// The labelling page: one query after the other, one key an answer.
+
+import {
+  answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons,
+  picture, prefetch, tell, windowInWords, withToken, zoomed,
+} from "./shared.js";
+
+const RETRY = 1000;
+
+let round; // What stays as it is for everybody.
+let state; // What the server said last of this person's queries.
+let keys; // The buttons, and what each key does.
+let query = null; // The one on the screen; null while none can be answered.
+let shown = null; // The query whose pictures are drawn, and the pictures.
+let steps = 0; // How far the zoom was moved in.
+let light = 1; // How much brighter than they are the pictures are drawn.
+let since = 0; // When the query was first seen.
+let sending = false;
+
+const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Ask until the server answers; what it is asked is kept meanwhile. */
+async function callUntilHeard(path, body) {
+  for (let failed = false; ; failed = true) {
+    let problem;
+    try {
+      const reply = await call(path, body);
+      if (reply.status < 500) {
+        if (failed) tell("");
+        return reply;
+      }
+      problem = reply.content.error;
+    } catch {
+      problem = "No answer from the server. Is alseg annotate still running?";
+    }
+    const kept = body ? " Your answer is kept, and sent again until it arrives." : " Trying again.";
+    tell(problem + kept);
+    await wait(RETRY);
+  }
+}
+
+async function begin() {
+  const reply = await callUntilHeard("api/round");
+  if (reply.status !== 200) return tell(reply.content.error);
+  round = reply.content;
+  keys = makeButtons(round, act);
+  element("title").textContent = `Round ${round.number}`;
+  element("review").href = withToken("review");
+  element("next").textContent = round.next;
+  const names = round.people.map((person) => person.name);
+  const before = sessionStorage.getItem("person");
+  if (names.length === 1) return enter(names[0]);
+  return names.includes(before) ? enter(before) : signIn();
+}
+
+async function signIn() {
+  query = null;
+  element("who").hidden = true;
+  element("said").textContent = "";
+  const reply = await callUntilHeard("api/round");
+  element("people").replaceChildren(
+    ...reply.content.people.map((person) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      const done = document.createElement("small");
+      done.textContent = `${person.done} of ${person.total}`;
+      button.append(person.name, done);
+      button.addEventListener("click", () => enter(person.name));
+      return button;
+    }),
+  );
+  reveal("sign-in");
+  element("people").firstChild?.focus();
+}
+
+async function enter(name) {
+  sessionStorage.setItem("person", name);
+  element("who").textContent = name;
+  element("who").hidden = round.people.length === 1;
+  element("who").title = "Answer as somebody else";
+  await refresh(name);
+}
+
+async function refresh(name) {
+  const reply = await callUntilHeard(`api/state?person=${encodeURIComponent(name)}`);
+  if (reply.status !== 200) return tell(reply.content.error);
+  return take(reply.content);
+}
+
+/** Show one of the three: who are you, the query, or that all is done. */
+function reveal(id) {
+  for (const name of ["sign-in", "stage", "done"]) element(name).hidden = name !== id;
+  const asking = id === "stage";
+  element("classes").hidden = !asking;
+  for (const name of ["others", "bar", "count", "pace"]) element(name).hidden = id === "sign-in";
+  for (const what of ["mixed", "void", "skip", "guess", "brighter"]) keys.buttons.get(what).hidden = !asking;
+}
+
+/** Show the state that the server sent. */
+async function take(content) {
+  state = content;
+  showProgress();
+  const next = state.ahead[0] ?? null;
+  query = null;
+  if (!next) return showDone();
+  reveal("stage");
+  for (;;) {
+    try {
+      const [whole, crop] = await Promise.all([
+        picture("image", next.image), picture("crop", next.crop),
+      ]);
+      // Meanwhile another state may have come.
+      if (state !== content) return;
+      present(next, whole, crop);
+      // Once the query is on the screen, which is not to wait for the pictures of later ones.
+      requestAnimationFrame(() => setTimeout(() => prefetch(content.ahead)));
+      return;
+    } catch (error) {
+      if (state !== content) return;
+      tell(error.isRefusal ? error.message : "No answer from the server. Trying again.");
+      await wait(RETRY);
+    }
+  }
+}
+
+function present(next, whole, crop) {
+  if (!element("notice").hidden && element("notice").dataset.stays !== "1") tell("");
+  element("notice").dataset.stays = "";
+  if (shown?.query.id !== next.id) steps = 0;
+  shown = { query: next, whole, crop };
+  query = next;
+  since = performance.now();
+  unchoose();
+  const size = windowInWords(next);
+  const where = `row ${next.row}, column ${next.column}`;
+  element("place").textContent = `${next.name} · ${where}`;
+  element("window").textContent = size;
+  element("window").classList.toggle("strong", next.part > 0);
+  element("whole").setAttribute("aria-label", `Image ${next.name}, query marked at ${where}`);
+  element("zoom").setAttribute("aria-label", `Zoom, ${size}`);
+  element("asks").textContent = `${size}, ${next.name}, ${where}`;
+  keys.buttons.get("mixed").title = !next.part && next.parts
+    ? `Several classes: its ${next.parts} parts are asked next` : "Several classes: becomes void";
+  draw();
+  document.body.dataset.query = next.id;
+}
+
+function unchoose() {
+  for (const [what, button] of keys.buttons) {
+    if (what !== "brighter") button.classList.remove("chosen", "guessed");
+  }
+}
+
+function draw() {
+  if (!shown || element("stage").hidden) return;
+  drawWhole(element("whole"), shown.whole, shown.query, light);
+  drawZoom(element("zoom"), shown.crop, shown.query, zoomed(shown.query, steps), light);
+}
+
+function showProgress() {
+  element("bar").max = Math.max(1, state.total);
+  element("bar").value = state.done;
+  element("count").textContent = `${state.done} of ${state.total}`;
+  const left = state.total - state.done;
+  element("pace").textContent = state.pace === null ? "" : pace(state.pace, left);
+  element("said").textContent = state.last
+    ? `Last answer: ${state.last.id} is ${answerInWords(round, state.last.answer)}` : "";
+  keys.buttons.get("undo").disabled = !state.last;
+}
+
+function pace(seconds, left) {
+  const rate = `${Math.round(60 / Math.max(seconds, 0.1))} clicks/min`;
+  const minutes = (left * seconds) / 60;
+  if (!left) return rate;
+  if (minutes < 1) return `${rate} · under 1 min left`;
+  if (minutes < 90) return `${rate} · ${Math.round(minutes)} min left`;
+  return `${rate} · ${(minutes / 60).toFixed(1)} h left`;
+}
+
+function showDone() {
+  shown = null;
+  const all = state.others === 0;
+  element("done-title").textContent = all ? "All queries are answered" : "Your share is answered";
+  element("done-text").textContent = all
+    ? "Stop the server with Ctrl-C and go on with"
+    : `Other people still have ${state.others} queries to answer. Thank you.`;
+  element("next").hidden = !all;
+  element("said").textContent ||= "";
+  reveal("done");
+  document.body.dataset.query = "done";
+}
+
+/** Do what a key or button stands for. */
+function act(what) {
+  element("stage").focus({ preventScroll: true });
+  if (what === "undo") return undo();
+  if (!query) return undefined;
+  if (what === "guess") return guess();
+  if (what === "brighter") return brighten();
+  if (what === "closer" || what === "farther") return zoom(what === "closer" ? 1 : -1);
+  return answer(what);
+}
+
+function zoom(step) {
+  const before = zoomed(shown.query, steps);
+  steps += step;
+  if (zoomed(shown.query, steps) === before) steps -= step;
+  draw();
+}
+
+function brighten() {
+  light = light === 4 ? 1 : light * 2;
+  keys.buttons.get("brighter").classList.toggle("chosen", light > 1);
+  draw();
+}
+
+async function guess() {
+  const asked = query;
+  const reply = await callUntilHeard(`api/guess?query=${encodeURIComponent(asked.id)}`);
+  if (query !== asked || reply.status !== 200) return;
+  keys.buttons.get(reply.content.guess)?.classList.add("guessed");
+  const name = round.classes[reply.content.guess] ?? "nothing";
+  element("asks").textContent = `The network's guess is ${name}`;
+}
+
+async function answer(what) {
+  keys.buttons.get(what).classList.add("chosen");
+  const seconds = (performance.now() - since) / 1000;
+  await send({ query: query.id, revision: query.revision, answer: what, seconds });
+}
+
+async function undo() {
+  if (!state?.last) return;
+  await send({ query: state.last.id, revision: state.last.revision, answer: null, seconds: 0 });
+}
+
+async function send(body) {
+  if (sending) return;
+  sending = true;
+  try {
+    const seconds = Math.min(body.seconds, 86400);
+    const sent = { ...body, person: state.person, seconds };
+    const reply = await callUntilHeard("api/answer", sent);
+    if (reply.status === 409) {
+      const { last } = reply.content;
+      // Sent twice, as the reply to the first was lost.
+      if (last?.id !== sent.query || last.answer !== sent.answer) {
+        tell("This was answered in another window. Here is what is asked now.");
+        element("notice").dataset.stays = "1";
+      }
+    } else if (reply.status !== 200) {
+      tell(reply.content.error);
+      unchoose();
+      return;
+    }
+    await take(reply.content);
+  } finally {
+    sending = false;
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  // Whoever holds a key down answers once.
+  if (!keys || event.repeat || isTaken(event)) return;
+  const what = keys.byKey.get(keyOf(event));
+  if (what === undefined) return;
+  event.preventDefault();
+  if (element("sign-in").hidden) act(what);
+});
+
+// Another window may have answered meanwhile; and who was away did not look at the query.
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && state && !sending && element("sign-in").hidden) {
+    refresh(state.person);
+  }
+});
+
+element("who").addEventListener("click", signIn);
+element("closer").addEventListener("click", () => act("closer"));
+element("farther").addEventListener("click", () => act("farther"));
+new ResizeObserver(draw).observe(element("stage"));
+begin();

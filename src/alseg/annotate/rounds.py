@@ -1,0 +1,48 @@
+"""Which round of a run is open for answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import BaseFileLock
+
+from alseg.active.asked import FOLDER, AskedRound, asked_rounds, open_round
+from alseg.active.committed import round_name
+from alseg.errors import FolderInUse, LabelStoreError
+from alseg.folder_lock import lock_folder
+
+
+def open_newest(run: Path) -> AskedRound:
+    """Return the newest round of a run that people are asked.
+
+    Raises:
+        LabelStoreError: The run asks nobody, or the round is damaged.
+    """
+    numbers = asked_rounds(run)
+    if not numbers:
+        raise LabelStoreError(
+            f"{run} has no queries for people: there is no {run / FOLDER / round_name(1)}. Name "
+            "the folder of a run that waits for answers."
+        )
+    return open_round(run, numbers[-1])
+
+
+def is_closed(run: Path, number: int) -> bool:
+    """Whether the labels of a round are written, so that no answer changes them any more."""
+    return (run / "labels" / round_name(number)).exists()
+
+
+def lock_answers(asked: AskedRound) -> BaseFileLock:
+    """Keep a second server away from the answers of a round.
+
+    Raises:
+        FolderInUse: There is one already, or the folder cannot be written.
+    """
+    folder = asked.folder / "answers"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FolderInUse(
+            f"{folder} cannot be made: {error.strerror or error}. Allow writing there."
+        ) from error
+    return lock_folder(folder)

@@ -1,0 +1,199 @@
+"""All the people who answer a round, around one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from alseg.active.answers import (
+    MIXED,
+    REVIEW,
+    SKIP,
+    VOID,
+    Answer,
+    Settled,
+    check_answer,
+    people,
+    settle,
+)
+from alseg.active.asked import AskedRound, Query
+from alseg.annotate.desk import Desk
+from alseg.annotate.keys import OTHER_KEYS, class_keys
+from alseg.annotate.pictures import crop_box
+from alseg.annotate.shares import Shares
+from alseg.errors import LabelStoreError
+
+AHEAD = 8
+"""Questions that a page is told of in advance, so that it can fetch their pictures."""
+
+
+class Stale(LabelStoreError):
+    """An answer to a query whose present state its sender has not seen."""
+
+
+class NotKept(LabelStoreError):
+    """An answer that the disk does not take."""
+
+
+class Closed(LabelStoreError):
+    """An answer to a round whose labels are written."""
+
+
+class Table:
+    """The state of a round while people answer it.
+
+    Attributes:
+        asked: The round.
+        shares: Who is asked what.
+        desks: The answers by person, also of people without a share and of the review.
+    """
+
+    def __init__(
+        self, asked: AskedRound, shares: Shares, is_closed: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Read all answers.
+
+        Args:
+            asked: The round.
+            shares: Who is asked what.
+            is_closed: Whether the labels of the round are written.
+
+        Raises:
+            LabelStoreError: A journal is damaged.
+        """
+        self.asked = asked
+        self.shares = shares
+        names = dict.fromkeys((*shares.people, *people(asked), REVIEW))
+        self.desks = {name: Desk(asked, name, shares.queries.get(name)) for name in names}
+        self._is_closed = is_closed
+        self._image_numbers = {name: number for number, name in enumerate(asked.images)}
+
+    def round(self) -> dict[str, Any]:
+        """Return what stays as it is for everybody."""
+        asked = self.asked
+        return {
+            "number": asked.number,
+            "classes": list(asked.classes),
+            "colors": [list(color) for color in asked.colors],
+            "keys": class_keys(len(asked.classes)),
+            "otherKeys": OTHER_KEYS,
+            "split": asked.split,
+            "queries": len(asked.queries),
+            "people": [
+                {"name": name, "done": self.desks[name].done, "total": self.desks[name].total}
+                for name in self.shares.people
+            ],
+        }
+
+    def state(self, person: str) -> dict[str, Any]:
+        """Return what a person's page shows.
+
+        Raises:
+            LabelStoreError: Nobody has this name.
+        """
+        desk = self.sharing(person)
+        with desk.lock:
+            ahead = [self.describe(query, desk) for query in desk.ahead(AHEAD)]
+            last = desk.last
+            return {
+                "person": person,
+                "ahead": ahead,
+                "done": desk.done,
+                "total": desk.total,
+                "pace": desk.pace,
+                "last": None
+                if last is None
+                else {"id": last, "revision": desk.revision(last), "answer": desk.said[last]},
+                "others": 0 if ahead else self.open_queries(),
+            }
+
+    def answer(self, person: str, name: str, revision: int, answer: object, seconds: float) -> None:
+        """Take an answer, or None that takes one back; it is on disk when the call returns.
+
+        Args:
+            person: Who answers; ``review`` corrects.
+            name: The query or the part of one.
+            revision: The revision of the query that was seen.
+            answer: A class number, ``mixed``, ``void``, ``skip`` or None.
+            seconds: How long the query was looked at.
+
+        Raises:
+            Stale: The query has another revision by now.
+            Closed: The labels of the round are written.
+            NotKept: It cannot be written.
+            LabelStoreError: The answer is not allowed.
+        """
+        desk = self.desks[REVIEW] if person == REVIEW else self.sharing(person)
+        check_answer(self.asked, name, VOID if answer is None else answer)
+        if self._is_closed():
+            raise Closed(
+                f"Round {self.asked.number} is closed: its labels are written, and no answer "
+                "changes them any more."
+            )
+        with desk.lock:
+            if desk.revision(name) != revision:
+                raise Stale(f"{name} was answered elsewhere in the meantime.")
+            if answer is None and not desk.may_take_back(name):
+                raise Stale(f"{name} is not what was answered last.")
+            if not desk.may_answer(name):
+                raise Stale(f"{name} is not asked of {person}, or not now.")
+            assert answer is None or isinstance(answer, int | str)
+            try:
+                desk.put(name, answer, seconds)
+            except LabelStoreError as error:
+                raise NotKept(str(error)) from error
+
+    def describe(self, query: Query, desk: Desk) -> dict[str, Any]:
+        """Return what a page needs to ask a question; the guess is not part of it."""
+        whole = self.asked.by_id[query.id.partition(".")[0]]
+        image = self.asked.images[query.image]
+        return {
+            "id": query.id,
+            "revision": desk.revision(query.id),
+            "image": self._image_numbers[query.image],
+            "name": query.image,
+            "size": [image.height, image.width],
+            "row": query.row,
+            "column": query.column,
+            "box": [query.top, query.left, query.bottom, query.right],
+            "whole": [whole.top, whole.left, whole.bottom, whole.right],
+            "crop": whole.id,
+            "cropBox": list(crop_box(whole, image)),
+            "part": int(query.id.partition(".")[2] or 0),
+            "parts": len(self.asked.parts(whole)),
+        }
+
+    def sharing(self, person: str) -> Desk:
+        """Return the desk of somebody who has a share.
+
+        Raises:
+            LabelStoreError: Nobody with a share has this name.
+        """
+        if person not in self.shares.queries:
+            raise LabelStoreError(
+                f"Nobody is called {person!r} here; the annotators are "
+                f"{', '.join(self.shares.people)}."
+            )
+        return self.desks[person]
+
+    def open_queries(self) -> int:
+        """Return how many queries people still have to answer, all of them together."""
+        return sum(self.desks[name].total - self.desks[name].done for name in self.shares.people)
+
+    def said(self) -> dict[str, dict[str, Answer]]:
+        """Return a copy of what everybody said, by person and query."""
+        found = {}
+        for name, desk in self.desks.items():
+            with desk.lock:
+                found[name] = dict(desk.said)
+        return found
+
+    def settle(self) -> Settled:
+        """Return what all answers come to."""
+        return settle(self.asked, self.said())
+
+
+def in_words(asked: AskedRound, answer: Answer) -> str:
+    """Return an answer as people call it."""
+    words = {MIXED: "mixed", VOID: "void", SKIP: "skipped"}
+    return words[answer] if isinstance(answer, str) else asked.classes[answer]

@@ -1,0 +1,175 @@
+"""``alseg annotate``: answer the queries of a round in a browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alseg.cli.parser import CommandParser
+
+if TYPE_CHECKING:
+    from alseg.active.asked import AskedRound
+    from alseg.annotate import LabellingServer, Table
+
+ABOUT = """Open a page in the browser on which people answer the queries of a run's newest round,
+with one key each. Every answer is on disk before the page goes on: the page may be closed and the
+command stopped (Ctrl-C) at any time, and both go on where they were."""
+
+USAGE = "RUN [--annotators 3 | anna,ben] [--overlap 0.1] [--review] [--report] ..."
+
+DISAGREEMENTS = 20
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve the page until it is stopped.
+
+    Raises:
+        AlsegError: There is nothing to answer, or something cannot be used.
+    """
+    parser = CommandParser("annotate", USAGE, ABOUT)
+    parser.add("run", metavar="RUN", help="folder of a run that waits for answers")
+    parser.add(
+        "--annotators",
+        type=str | None,
+        default=None,
+        metavar="N|NAMES",
+        help="how many people answer, or their names, such as anna,ben; each gets a share of the "
+        "queries (default: those of before, or one)",
+    )
+    parser.add(
+        "--overlap",
+        type=float | None,
+        default=None,
+        metavar="PART",
+        help="part of the queries that everybody is asked, from 0 to 1 (default: that of before, "
+        "or 0)",
+    )
+    parser.add("--review", action="store_true", help="open the review, where answers are corrected")
+    parser.add("--report", action="store_true", help="print how far people agree, and end")
+    parser.add(
+        "--port",
+        type=int | None,
+        default=None,
+        metavar="N",
+        help="port to listen at (default: 8765, or any other if that is in use)",
+    )
+    parser.add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+    parser.add("--no-browser", action="store_true", help="open no browser, only print the address")
+    arguments = parser.parse(argv).arguments
+
+    from alseg.annotate.rounds import is_closed, open_newest
+
+    run_folder = Path(arguments["run"])
+    asked = open_newest(run_folder)
+    if arguments["report"]:
+        return _report(asked)
+    if is_closed(run_folder, asked.number):
+        print(
+            f"Round {asked.number} of {run_folder} is closed: its labels are written. "
+            "There is nothing to answer until the run asks again."
+        )
+        return 0
+    return _serve(run_folder, asked, arguments)
+
+
+def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> int:
+    from alseg.annotate import LabellingServer, Table, next_command, open_shares
+    from alseg.annotate.guard import is_local, kept_token
+    from alseg.annotate.rounds import is_closed, lock_answers
+
+    lock = lock_answers(asked)
+    try:
+        shares = open_shares(asked, arguments["annotators"], arguments["overlap"])
+        table = Table(asked, shares, lambda: is_closed(run_folder, asked.number))
+        next_step = next_command(run_folder)
+        server = LabellingServer(
+            table,
+            kept_token(asked.folder / "answers"),
+            host=arguments["host"],
+            port=arguments["port"],
+            next_step=next_step,
+            when_done=lambda: _tell_done(table, next_step),
+        )
+        with server:
+            _welcome(server, arguments["review"])
+            if not is_local(arguments["host"]):
+                print(
+                    "Whoever reaches this machine can read the images, and answer once they have "
+                    "the address; nothing is encrypted.",
+                    file=sys.stderr,
+                )
+            if not arguments["no_browser"] and _has_screen():
+                webbrowser.open(server.url("/review" if arguments["review"] else "/"))
+            server.serve_forever(poll_interval=0.1)
+    except KeyboardInterrupt:
+        print(f"\nStopped; every answer is kept in {asked.folder / 'answers'}.")
+        return 0
+    finally:
+        lock.release()
+    return 0
+
+
+def _welcome(server: LabellingServer, review: bool) -> None:
+    table = server.table
+    names = table.shares.people
+    print(f"Round {table.asked.number}: {len(table.asked.queries):,} queries")
+    if len(names) > 1:
+        for name in names:
+            desk = table.desks[name]
+            print(f"  {name}: {desk.done:,} of {desk.total:,} answered")
+    print(f"Answer at {server.url()}" if not review else f"Review at {server.url('/review')}")
+    print("Ctrl-C stops; every answer is kept.", flush=True)
+    if not table.open_queries():
+        _tell_done(table, server.next_step)
+
+
+def _tell_done(table: Table, next_step: str) -> None:
+    settled = table.settle()
+    print("All queries are answered.")
+    if settled.disputed:
+        print(f"People disagree on {len(settled.disputed):,}; settle them with --review.")
+    print(f"Go on with: {next_step}", flush=True)
+
+
+def _report(asked: AskedRound) -> int:
+    from alseg.active.answers import REVIEW, latest
+    from alseg.annotate import measure_agreement
+    from alseg.annotate.agreement import disagreements
+    from alseg.annotate.shares import read_shares
+    from alseg.annotate.table import in_words
+
+    said = latest(asked)
+    corrected = said.pop(REVIEW, {})
+    shares = read_shares(asked)
+    for name, answers in said.items():
+        mine = shares.queries.get(name, ()) if shares is not None else ()
+        of = f" of {len(mine):,}" if mine else ""
+        print(f"{name}: {len(answers.keys() & set(mine or answers)):,}{of} answered")
+    if corrected:
+        print(f"corrected in the review: {len(corrected):,}")
+    if shares is None or len(shares.people) < 2:
+        print("Agreement needs two people or more with an --overlap.")
+    else:
+        print(measure_agreement(shares, said).in_words())
+    found = disagreements(asked, said)
+    print(f"different answers: {len(found):,}")
+    for name, votes in list(found.items())[:DISAGREEMENTS]:
+        query = asked.find(name)
+        answers_in_words = ", ".join(
+            f"{who} {in_words(asked, vote)}" for who, vote in votes.items()
+        )
+        print(f"  {name}  {query.image} row {query.row} column {query.column}: {answers_in_words}")
+    if len(found) > DISAGREEMENTS:
+        print(f"  ... and {len(found) - DISAGREEMENTS:,} more; --review lists them")
+    return 0
+
+
+def _has_screen() -> bool:
+    """Whether a browser would open a window; one that runs in the terminal would take it over."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

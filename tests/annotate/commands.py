@@ -1,0 +1,64 @@
+"""The labelling page's command in a process that a test can kill."""
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from tests.annotate.served import Client
+
+
+class Command:
+    """``alseg annotate`` in a process of its own."""
+
+    def __init__(self, *arguments, port=0):
+        program = [sys.executable, "-m", "alseg.cli.main", "annotate", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            [*program, "--no-browser", "--port", str(port)], stdout=subprocess.PIPE, text=True
+        )
+        self.lines = []
+
+    def until(self, word):
+        """Read what it prints up to a line with a word in it; return that line."""
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if word in line:
+                return self.lines[-1]
+        raise AssertionError(f"it ended without {word!r}: {self.lines}")
+
+    def url(self):
+        """Return the address that it prints."""
+        url = self.until("http://").split(" at ")[1]
+        assert url.startswith("http://127.0.0.1:")
+        return url
+
+    def client(self):
+        """Return a client of the address that it prints."""
+        address, token = self.url().split("/?token=")
+        return Client(int(address.rsplit(":", 1)[1]), token)
+
+    def stop(self, how=signal.SIGINT):
+        """Stop it, and return its exit status."""
+        self.process.send_signal(how)
+        self.process.wait(20)
+        self.lines += self.process.stdout.read().splitlines()
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+@contextmanager
+def starting():
+    """Yield a function that starts the command; what it started ends with the block."""
+    begun = []
+
+    def start(*arguments, **more):
+        begun.append(Command(*arguments, **more))
+        return begun[-1]
+
+    try:
+        yield start
+    finally:
+        for command in begun:
+            command.process.kill()
+            command.process.wait(20)
+            command.process.stdout.close()

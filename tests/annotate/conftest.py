@@ -1,0 +1,101 @@
+"""A headless Chromium, and tabs that note whatever a page should not do."""
+
+import shutil
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+from tests.annotate.commands import starting
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser for all tests; skips where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
+    with api.sync_playwright() as playwright:
+        # Chromium's own sandbox does not start as root, as which continuous integration runs.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def start():
+    """Start commands that end with the test."""
+    with starting() as start:
+        yield start
+
+
+class Tab:
+    """A page in the browser, with keys pressed as a person does."""
+
+    def __init__(self, page):
+        self.page = page
+        self.complaints, self.hosts = [], set()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+        page.on("request", self._see)
+
+    def _hear(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _see(self, request):
+        if urlsplit(request.url).scheme not in ("data", "blob"):
+            self.hosts.add(urlsplit(request.url).hostname)
+
+    @property
+    def query(self):
+        """The query on the screen; None before the first, ``done`` after the last."""
+        return self.page.get_attribute("body", "data-query")
+
+    def open(self, url):
+        """Open an address and wait for a query."""
+        self.page.goto(url)
+        self.page.wait_for_selector("body[data-query]")
+        return self
+
+    def press(self, key):
+        """Press a key and wait until another query is on the screen; return the one before."""
+        before = self.query
+        self.page.keyboard.press(key)
+        self.page.wait_for_function("before => document.body.dataset.query !== before", arg=before)
+        return before
+
+    def text(self, selector):
+        """The text of an element."""
+        return self.page.inner_text(selector)
+
+
+@pytest.fixture
+def say(capsys):
+    """Tell something that was measured, also where nobody looks at the output of tests."""
+
+    def say(words):
+        with capsys.disabled():
+            sys.stdout.write(f"\n{words}\n")
+
+    return say
+
+
+@pytest.fixture
+def new_tab(chromium):
+    """Open tabs of 1024×768; at the end nothing was fetched from elsewhere, nothing complained."""
+    tabs, contexts = [], []
+
+    def new_tab(width=1024, height=768):
+        contexts.append(chromium.new_context(viewport={"width": width, "height": height}))
+        contexts[-1].set_default_timeout(20_000)
+        tabs.append(Tab(contexts[-1].new_page()))
+        return tabs[-1]
+
+    yield new_tab
+    for context in contexts:
+        context.close()
+    assert {host for tab in tabs for host in tab.hosts} <= {"127.0.0.1"}
+    assert [complaint for tab in tabs for complaint in tab.complaints] == []

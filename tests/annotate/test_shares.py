@@ -1,0 +1,100 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.asked import make_round
+
+from alseg.active.answers import Entry, Journal
+from alseg.annotate import deal, open_shares
+from alseg.annotate.shares import names_of
+from alseg.errors import ConfigError, LabelStoreError
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    return make_round(tmp_path_factory.mktemp("run"), 40)
+
+
+@given(count=st.integers(1, 7), overlap=st.floats(0, 1, allow_nan=False, exclude_min=False))
+def test_every_query_goes_to_one_person_or_to_everybody(asked, count, overlap):
+    names = [f"p{number}" for number in range(count)]
+    shares = deal(asked, names, overlap)
+    times = {query.id: 0 for query in asked.queries}
+    for mine in shares.queries.values():
+        for query in mine:
+            times[query] += 1
+        # In the order of the round, whose names rise.
+        assert list(mine) == sorted(mine)
+    common = set(shares.overlap)
+    assert len(common) == (round(40 * overlap) if count > 1 else 0)
+    assert all(times[query] == (count if query in common else 1) for query in times)
+    sizes = [len(mine) for mine in shares.queries.values()]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_common_queries_are_spread_over_the_round(asked):
+    shares = deal(asked, ["anna", "ben"], 0.1)
+    assert shares.overlap == ("r001-q000001", "r001-q000011", "r001-q000021", "r001-q000031")
+    assert shares.queries["anna"][:4] == tuple(f"r001-q{n:06d}" for n in (1, 2, 4, 6))
+
+
+@pytest.mark.parametrize("overlap", [-0.1, 1.1, float("nan")])
+def test_an_overlap_that_is_no_part_is_refused(asked, overlap):
+    with pytest.raises(ConfigError, match="from 0 to 1"):
+        deal(asked, ["anna", "ben"], overlap)
+
+
+def test_people_are_a_number_or_names():
+    assert names_of("2") == ("annotator-1", "annotator-2")
+    assert names_of("anna, ben") == ("anna", "ben")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "100", "-1", "anna,", "a/b", "../x", "review", "Review", "anna,3", "é"]
+)
+def test_names_that_cannot_be_used_are_refused(text):
+    with pytest.raises(ConfigError, match="no name that can be used"):
+        names_of(text)
+
+
+def test_nobody_is_named_twice_in_capitals_either():
+    with pytest.raises(ConfigError, match="somebody twice"):
+        names_of("anna,Anna")
+
+
+def test_shares_are_the_same_after_a_restart(tmp_path):
+    asked = make_round(tmp_path, 20)
+    first = open_shares(asked, "anna,ben,cleo", 0.2)
+    assert open_shares(asked) == first
+    Journal(asked, "ben").append([Entry("r001-q000001", 1)])
+    assert open_shares(asked) == first
+    assert open_shares(asked, "anna,ben,cleo") == first
+    assert open_shares(asked, "anna,ben,cleo", 0.2) == first
+
+
+def test_shares_are_dealt_anew_while_nobody_has_answered(tmp_path):
+    asked = make_round(tmp_path, 20)
+    open_shares(asked)
+    assert open_shares(asked, "anna,ben").people == ("anna", "ben")
+
+
+@pytest.mark.parametrize(("annotators", "overlap"), [("3", None), (None, 0.5), ("ben,anna", 0.2)])
+def test_other_shares_are_refused_once_somebody_has_answered(tmp_path, annotators, overlap):
+    asked = make_round(tmp_path, 20)
+    kept = open_shares(asked, "anna,ben", 0.2)
+    Journal(asked, "ben").append([Entry("r001-q000001", 1)])
+    with pytest.raises(ConfigError, match=r"dealt to anna, ben, with 4 queries.*remove .*shares"):
+        open_shares(asked, annotators, overlap)
+    assert open_shares(asked) == kept
+
+
+def test_damaged_shares_are_noticed(tmp_path):
+    asked = make_round(tmp_path)
+    open_shares(asked, "anna,ben")
+    path = asked.folder / "answers/shares.json"
+    content = json.loads(path.read_text())
+    content["queries"]["anna"].append("r001-q000002")
+    path.write_text(json.dumps(content))
+    with pytest.raises(LabelStoreError, match=r"shares\.json cannot be used.*the answers stay"):
+        open_shares(asked)
