@@ -38,6 +38,10 @@ class FolderInUse(AlsegError):
     """A folder that another process is writing to."""
 
 
+class ExchangeError(AlsegError):
+    """A file of a labelling tool that cannot be read, or that answers what was not asked."""
+
+
 class RankError(AlsegError):
     """Another process of the run failed or is gone; the message says why."""
 
