@@ -42,19 +42,16 @@ def _from_runs(node: Node, shape: tuple[int, int]) -> NDArray[np.bool_]:
             f"{shape[0]}x{shape[1]}"
         )
     counts = node.raw("counts")
-    runs = (
-        _unpack(node, counts) if isinstance(counts, str) else node.numbers("counts", _len(counts))
-    )
+    if not isinstance(counts, str | list):
+        raise node.wrong("has no run lengths as 'counts'")
+    runs = _unpack(node, counts) if isinstance(counts, str) else node.numbers("counts", len(counts))
     total = shape[0] * shape[1]
     if any(not 0 <= run <= total or run != int(run) for run in runs) or sum(runs) != total:
         raise node.wrong(f"has run lengths that do not add up to the {total} pixels of its image")
     lengths = np.array(runs, dtype=np.int64)
-    held: NDArray[np.bool_] = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return held.reshape(shape[::-1]).T
-
-
-def _len(counts: object) -> int:
-    return len(counts) if isinstance(counts, list) else -1
+    held = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    mask: NDArray[np.bool_] = held.reshape(shape[::-1]).T
+    return mask
 
 
 def _unpack(node: Node, text: str) -> list[int]:
