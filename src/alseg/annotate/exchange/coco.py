@@ -115,9 +115,10 @@ def read(source: Source, collector: Collector) -> None:
         collector.add_mask(known, _paint(known, shapes, collector))
 
 
-def _size(entry: Node) -> tuple[object, object] | None:
-    size = entry.raw("height"), entry.raw("width")
-    return None if None in size else size
+def _size(entry: Node) -> tuple[float, float] | None:
+    if entry.raw("height") is None or entry.raw("width") is None:
+        return None
+    return entry.number("height"), entry.number("width")
 
 
 def _named(

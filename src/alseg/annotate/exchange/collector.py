@@ -148,7 +148,7 @@ class Collector:
         """Whether a text looks like the name of a query, of this round or another."""
         return _ID.fullmatch(text) is not None
 
-    def image(self, name: str, size: tuple[object, object] | None, where: str) -> AskedImage | None:
+    def image(self, name: str, size: tuple[float, float] | None, where: str) -> AskedImage | None:
         """Return the image that a file's name of an image means; None if it means none.
 
         Tools put folders before a name and keep or drop its suffix.
@@ -164,7 +164,8 @@ class Collector:
         found = self._image(name)
         if found is not None and size is not None and size != (found.height, found.width):
             raise ExchangeError(
-                f"{where}: {name:.200} is {size[1]}x{size[0]} pixels (width x height) in the file; "
+                f"{where}: {name:.200} is {size[1]:g}x{size[0]:g} pixels (width x height) in the "
+                "file; "
                 f"{found.id}, which is asked about, is {found.width}x{found.height}. Load the "
                 "image as it was exported."
             )
