@@ -12,7 +12,7 @@ import nox
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["tests", "lint", "types", "docs"]
+nox.options.sessions = ["tests", "exchange", "lint", "types", "docs"]
 
 PACKAGES = ("./strategies", ".")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -42,6 +42,14 @@ def tests(session: nox.Session) -> None:
     """Run the fast tests; arguments after -- go to pytest."""
     session.install(*PACKAGES, *group("test"))
     session.run("python", "-m", "pytest", "-m", FAST, *session.posargs, env=QUIET)
+
+
+@nox.session
+def exchange(session: nox.Session) -> None:
+    """Test the files for labelling tools with the tools' own libraries."""
+    session.install(*PACKAGES, *group("exchange"))
+    tests = "tests/annotate/test_exchange_tools.py"
+    session.run("python", "-m", "pytest", tests, *session.posargs, env=QUIET)
 
 
 @nox.session

@@ -42,6 +42,10 @@ class ScoreError(AlsegError):
     """A strategy that returned something that pixels cannot be ranked by."""
 
 
+class ExchangeError(AlsegError):
+    """A file of a labelling tool that cannot be read, or that answers what was not asked."""
+
+
 class RankError(AlsegError):
     """Another process of the run failed or is gone; the message says why."""
 

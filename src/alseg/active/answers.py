@@ -290,12 +290,12 @@ def paint(
     Where windows overlap, the query that was asked first counts.
     """
     label = np.full(shape, IGNORE, dtype=np.uint8)
-    for query in reversed([query for query in asked.queries if query.image == image_id]):
+    for query in reversed(asked.by_image[image_id]):
         if query.id not in answers:
             continue
         parts = asked.parts(query) if answers[query.id] == MIXED else ()
         for box in parts or (query,):
-            answer = answers[box.id]
+            answer = answers.get(box.id)
             value = answer if isinstance(answer, int) else IGNORE
             label[box.top : box.bottom, box.left : box.right] = value
     return label

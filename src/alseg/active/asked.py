@@ -121,6 +121,14 @@ class AskedRound:
         """The queries by name, without the parts of mixed windows."""
         return {query.id: query for query in self.queries}
 
+    @cached_property
+    def by_image(self) -> dict[str, tuple[Query, ...]]:
+        """The queries of every image, by its name, in the order in which they are asked."""
+        found: dict[str, list[Query]] = {name: [] for name in self.images}
+        for query in self.queries:
+            found[query.image].append(query)
+        return {name: tuple(queries) for name, queries in found.items()}
+
     def find(self, query_id: str) -> Query:
         """Return a query, or a part of one, by its name.
 

@@ -1,4 +1,4 @@
-"""The labelling page: people answer the queries of a round in a browser."""
+"""Where people answer the queries of a round: in a browser, or in another labelling tool."""
 
 from alseg.annotate.agreement import Agreement, measure_agreement
 from alseg.annotate.next_step import next_command

@@ -1,0 +1,127 @@
+"""The answers in a file of a labelling tool, checked in full, then added to a person's journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alseg.active.answers import MIXED, Answer, Entry, Journal, latest, settle
+from alseg.active.asked import AskedRound
+from alseg.active.committed import round_name
+from alseg.annotate.exchange.collector import Collector
+from alseg.annotate.exchange.formats import format_of, module_of
+from alseg.annotate.exchange.outgoing import newest_round, standing
+from alseg.annotate.exchange.source import Source, size_limit
+from alseg.annotate.exchange.words import Words
+from alseg.errors import ExchangeError
+
+PERSON = "import"
+LABELS = "labels"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        format_name: The format of the file.
+        round_number: The round.
+        path: The journal that the answers were added to.
+        new: How many answers were added, by their label.
+        known: Answers in the file that change nothing.
+        unanswered: Windows in the file that have no answer there.
+        idle: Answers to parts of windows that are not mixed, which were left out.
+        missing: Queries of the round that have no answer yet.
+        disputed: Queries that as many people answered one way as another.
+    """
+
+    format_name: str
+    round_number: int
+    path: Path
+    new: Mapping[str, int]
+    known: int
+    unanswered: int
+    idle: int
+    missing: int
+    disputed: int
+
+
+def import_answers(
+    run: str | Path, file: str | Path, format_name: str | None = None, person: str = PERSON
+) -> Imported:
+    """Add the answers in a file of a labelling tool to the journal of a person.
+
+    Nothing is written before all of the file is checked, and only what changes something is: an
+    answer that the person did not give, and that does not stand already.
+
+    Args:
+        run: The folder of the run.
+        file: The file, or the folder of PNGs.
+        format_name: One of ``FORMATS``; None finds it by the file.
+        person: In whose name.
+
+    Raises:
+        ExchangeError: The file cannot be read, or answers what was not asked.
+        ConfigError: There is no such format.
+        LabelStoreError: There are no queries, they or the answers are damaged, the name cannot be
+            used, or the answers cannot be written.
+    """
+    reader = module_of(format_name) if format_name is not None else None
+    asked = newest_round(Path(run))
+    closed = Path(run) / LABELS / round_name(asked.number)
+    if closed.exists():
+        raise ExchangeError(
+            f"Round {asked.number} is closed and takes no more answers: its labels are in {closed}."
+        )
+    journal = Journal(asked, person)
+    said = latest(asked)
+    stands = standing(asked, said)
+    source = Source(Path(file), size_limit(asked))
+    if not source.path.exists():
+        raise ExchangeError(f"{file} does not exist. Name the file that the tool exported.")
+    found = format_name or format_of(source)
+    collector = Collector(asked, Words(asked.classes))
+    (reader or module_of(found)).read(source, collector)
+    given = dict(_that_count(asked, collector.answers, stands))
+    own = said.get(person, {})
+    new = {
+        name: answer for name, answer in given.items() if answer != own.get(name, stands.get(name))
+    }
+    if new:
+        journal.append([Entry(name, answer) for name, answer in new.items()])
+        said[person] = {**own, **new}
+    settled = settle(asked, said)
+    return Imported(
+        format_name=found,
+        round_number=asked.number,
+        path=journal.path,
+        new=Counter(collector.words.word(answer) for answer in new.values()),
+        known=len(given) - len(new),
+        unanswered=len(collector.unanswered - collector.answers.keys()),
+        idle=len(collector.answers) - len(given),
+        missing=len(settled.missing),
+        disputed=len(settled.disputed),
+    )
+
+
+def _that_count(
+    asked: AskedRound, given: Mapping[str, Answer], stands: Mapping[str, Answer]
+) -> Iterator[tuple[str, Answer]]:
+    """Yield answers in the order of the queries, without parts of windows that are not mixed."""
+    parts: dict[str, list[str]] = {}
+    for name in given:
+        whole, dot, _ = name.partition(".")
+        if dot:
+            parts.setdefault(whole, []).append(name)
+    for query in asked.queries:
+        if query.id in given:
+            yield query.id, given[query.id]
+        if given.get(query.id, stands.get(query.id)) == MIXED:
+            for name in sorted(parts.get(query.id, ()), key=_number):
+                yield name, given[name]
+
+
+def _number(part: str) -> int:
+    return int(part.rpartition(".")[2])

@@ -1,0 +1,61 @@
+"""Answers that are painted instead of said: what the pixels of a window hold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.active.answers import MIXED, VOID, Answer
+from alseg.active.asked import AskedRound, Query
+
+NOTHING = -1
+"""What a pixel holds that nothing is said about."""
+
+
+def answers_in_mask(
+    asked: AskedRound, image_id: str, codes: NDArray[np.int16], answers: dict[str, Answer]
+) -> None:
+    """Add the answers that a mask gives to the queries of an image that have none.
+
+    A window with one class has that class. One with several is mixed, and so is a part of it with
+    several; a part with one class has that class. A window without any has no answer.
+
+    Args:
+        asked: The round.
+        image_id: The image.
+        codes: What each pixel is, H×W: the number of a class, the number of classes for void, or
+            ``NOTHING``.
+        answers: The answers that are known, by query; those of the mask are added.
+    """
+    queries = asked.by_image[image_id]
+    covered = np.zeros(codes.shape, dtype=np.uint16)
+    for query in queries:
+        covered[_place(query)] += 1
+    for query in queries:
+        if query.id not in answers:
+            window = codes[_place(query)]
+            # Where windows overlap, a label may be the answer to the other one.
+            own = window[covered[_place(query)] == 1]
+            if (own if own.size else window).max() == NOTHING:
+                continue
+            answer = _held(window, len(asked.classes))
+            assert answer is not None
+            answers[query.id] = answer
+        if answers[query.id] == MIXED:
+            for part in asked.parts(query):
+                held = _held(codes[_place(part)], len(asked.classes))
+                if held is not None:
+                    answers.setdefault(part.id, held)
+
+
+def _place(query: Query) -> tuple[slice, slice]:
+    return slice(query.top, query.bottom), slice(query.left, query.right)
+
+
+def _held(window: NDArray[np.int16], classes: int) -> Answer | None:
+    found = np.unique(window[window != NOTHING]).tolist()
+    if not found:
+        return None
+    if len(found) > 1:
+        return MIXED
+    return VOID if found[0] == classes else int(found[0])

@@ -1,0 +1,167 @@
+"""The newest round of a run as the files of a labelling tool."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from alseg.active.answers import MIXED, SKIP, Answer, latest, settle
+from alseg.active.asked import AskedImage, AskedRound, Query, asked_rounds, open_round
+from alseg.annotate.exchange.formats import module_of
+from alseg.annotate.exchange.words import Words
+from alseg.errors import ConfigError, LabelStoreError
+
+IMAGES = "images"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        folder: Where it lies.
+        files: The files that the tool is given, relative to the folder.
+        round_number: The round.
+        images: Images with queries.
+        windows: Windows that are asked about, and parts of mixed ones.
+        answered: How many of these have an answer.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    round_number: int
+    images: int
+    windows: int
+    answered: int
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """What a tool is shown.
+
+    Attributes:
+        asked: The round.
+        words: The labels to choose from.
+        answers: The answers so far, by query; those to parts of mixed windows among them.
+    """
+
+    asked: AskedRound
+    words: Words
+    answers: Mapping[str, Answer]
+
+    def windows(self, image_id: str) -> Iterator[tuple[Query, str]]:
+        """Yield the windows of an image with their labels, parts after the window they are of."""
+        for query in self.asked.by_image[image_id]:
+            parts = self.asked.parts(query) if self.answers.get(query.id) == MIXED else ()
+            for window in (query, *parts):
+                yield window, self.words.word(self.answers.get(window.id))
+
+
+def newest_round(run: Path) -> AskedRound:
+    """Return the queries of the newest round of a run.
+
+    Raises:
+        LabelStoreError: People were not asked in this run, or the queries are damaged.
+    """
+    numbers = asked_rounds(run)
+    if not numbers:
+        raise LabelStoreError(
+            f"{run} has no queries for people: there is no {run / 'queries'} with a round in it. "
+            "Name the folder of a run whose queries people answer."
+        )
+    return open_round(run, numbers[-1])
+
+
+def standing(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]]) -> dict[str, Answer]:
+    """Return the answer of every query that has one, also while parts of a mixed one have none."""
+    # Each part counts for itself, as if it were a query that nothing follows from.
+    mixed = {name for answers in said.values() for name, word in answers.items() if word == MIXED}
+    parts = (asked.parts(query) for query in asked.queries if query.id in mixed)
+    every = (*asked.queries, *(part for group in parts for part in group))
+    settled = settle(replace(asked, split="drop", queries=every), said)
+    return {**settled.answers, **dict.fromkeys(settled.skipped, SKIP)}
+
+
+def export_queries(
+    run: str | Path, folder: str | Path, format_name: str, images: bool = True
+) -> Exported:
+    """Write the queries of the newest round for a labelling tool, with the answers so far.
+
+    All is written to a folder beside the one that is named, which appears when all of it is there.
+
+    Args:
+        run: The folder of the run.
+        folder: Where to write; it must not exist, or be empty.
+        format_name: One of ``FORMATS``.
+        images: Whether the images go along; as links where the disk has them.
+
+    Raises:
+        ConfigError: There is no such format, or the folder is in use or cannot be written.
+        LabelStoreError: There are no queries, or they are damaged.
+        ExchangeError: A class has a name that cannot go out.
+    """
+    write = module_of(format_name).write
+    asked = newest_round(Path(run))
+    answers = standing(asked, latest(asked))
+    outgoing = Outgoing(asked, Words(asked.classes), answers)
+    target = Path(folder).resolve()
+    with _new_folder(target) as draft:
+        files = write(draft, outgoing)
+        if images:
+            for image in asked.images.values():
+                _bring(asked.folder / image.file, draft / IMAGES / file_name(image))
+    windows = [window for name in asked.images for window, _ in outgoing.windows(name)]
+    return Exported(
+        folder=target,
+        files=files,
+        round_number=asked.number,
+        images=len(asked.images),
+        windows=len(windows),
+        answered=sum(window.id in answers for window in windows),
+    )
+
+
+def file_name(image: AskedImage) -> str:
+    """Return how the file of an image is called in a tool: its name in the pool, and its suffix."""
+    return f"{image.id}{PurePosixPath(image.file).suffix or '.png'}"
+
+
+def _bring(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(strict=True), target)
+    except FileNotFoundError as error:
+        raise LabelStoreError(
+            f"The image {source} that is asked about is missing. Put it back."
+        ) from error
+    except OSError:
+        # Another disk, or one without links.
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target} is in use, and nothing in it is overwritten. Name another.")
+    draft = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        draft.chmod(0o755)
+        yield draft
+        if target.exists():
+            target.rmdir()
+        draft.rename(target)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write {error.filename or target}: {error.strerror or error}. Free some space "
+            "or name a folder that can be written, and export again."
+        ) from error
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)

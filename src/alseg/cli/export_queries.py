@@ -1,0 +1,51 @@
+"""``alseg export``: write the queries of a run for a labelling tool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alseg.annotate.exchange.formats import FORMATS
+from alseg.cli.parser import CommandParser
+
+ABOUT = """Write the queries of the newest round, with the answers so far, as files that a
+labelling tool reads. Every window that is asked about is a box with the label `query`; whoever
+answers changes the label to a class, or to `mixed` (several classes), `void` (none of them) or
+`skip` (cannot tell). `alseg import` takes the answers back."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write the files.
+
+    Raises:
+        AlsegError: There are no queries, or they cannot be written.
+    """
+    parser = CommandParser("export", "RUN --format NAME -o OUT [--no-images]", ABOUT)
+    parser.add("run", metavar="RUN", help="folder of a run")
+    formats = "; ".join(f"{name}: {about}" for name, about in FORMATS.items())
+    parser.add("--format", required=True, metavar="NAME", help=formats)
+    parser.add("-o", "--out", required=True, metavar="OUT", help="folder to write to")
+    parser.add(
+        "--no-images",
+        action="store_true",
+        help="leave the images out; otherwise OUT/images has them, as links where the disk can",
+    )
+    arguments = parser.parse(argv).arguments
+
+    from alseg.annotate.exchange import export_queries
+
+    done = export_queries(
+        arguments["run"],
+        arguments["out"],
+        arguments["format"],
+        images=not arguments["no_images"],
+    )
+    print(
+        f"round {done.round_number}: {done.windows:,} windows in {done.images:,} images, "
+        f"{done.answered:,} of them answered"
+    )
+    for name in done.files:
+        print(f"wrote     {done.folder / name}")
+    if not arguments["no_images"]:
+        print(f"images    {done.folder / 'images'}")
+    print(f"next      answer in the tool, then `alseg import {arguments['run']} FILE`")
+    return 0
