@@ -36,15 +36,13 @@ def random_store(folder, rounds=3):
 def _random_store(folder, rounds):
     """Return a store of several rounds, who answered, and the results of the rounds.
 
-    Regions are clipped by the images' borders, and a block of one image may not be asked for.
+    Regions are clipped by the images' borders.
     """
     rng = np.random.default_rng(7)
     truth = {
         name: rng.choice([0, 1, 2, 255], size).astype(np.uint8) for name, size in SIZES.items()
     }
-    closed = {name: np.zeros(size, dtype=bool) for name, size in SIZES.items()}
-    closed["city/b"][:8, :5] = True
-    pool = [PoolImage(name, *size, int(closed[name].sum())) for name, size in SIZES.items()]
+    pool = [PoolImage(name, *size) for name, size in SIZES.items()]
     store, annotator = LabelStore.create(folder, pool, CLASSES), Ask(truth)
     results = []
     for number in range(1, rounds + 1):
@@ -61,7 +59,6 @@ def _random_store(folder, rounds):
             exclusion_radius=RADIUS,
             scope="pool",
             annotator=annotator,
-            unavailable=closed.__getitem__,
         )
         store.commit(number, {"seed": 7}, result.images)
         results.append(result)

@@ -42,6 +42,14 @@ class ScoreError(AlsegError):
     """A strategy that returned something that pixels cannot be ranked by."""
 
 
+class AnswersNeeded(AlsegError):
+    """No failure: a round's queries are written, and the run goes on once they are answered."""
+
+
+class AnswersMissing(AlsegError):
+    """A run cannot go on because queries of its round are not answered."""
+
+
 class ExchangeError(AlsegError):
     """A file of a labelling tool that cannot be read, or that answers what was not asked."""
 

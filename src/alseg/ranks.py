@@ -9,15 +9,17 @@ Everywhere else, ``alseg.stop_together`` tells the other ranks past the collecti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import distributed
 
 from alseg.errors import AlsegError, RankError
 from alseg.shared_storage import appears
+
+T = TypeVar("T")
 
 LOST = re.compile(r"gloo|nccl|connection (?:was )?(?:closed|reset|refused)", re.IGNORECASE)
 
@@ -32,6 +34,19 @@ def gather(mine: Any) -> list[Any]:
         RankError: Another rank failed instead of calling this, or is gone.
     """
     return _exchange(mine, None)
+
+
+def is_first() -> bool:
+    """Whether this is the first rank, or the only process."""
+    return not _several() or distributed.get_rank() == 0
+
+
+def share_of(items: Mapping[int, T]) -> dict[int, T]:
+    """Return the items of this rank: each goes to one, by its number."""
+    if not _several():
+        return dict(items)
+    rank, ranks = distributed.get_rank(), distributed.get_world_size()
+    return {number: item for number, item in items.items() if number % ranks == rank}
 
 
 def seen(path: Path) -> bool:
@@ -69,8 +84,12 @@ def together() -> Iterator[None]:
     gather(None)
 
 
+def _several() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def _exchange(mine: Any, failure: str | None) -> list[Any]:
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if not _several():
         return [mine]
     everyone: list[Any] = [None] * distributed.get_world_size()
     try:

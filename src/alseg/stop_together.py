@@ -15,7 +15,7 @@ from datetime import timedelta
 import lightning as L
 from torch import distributed
 
-from alseg.errors import RankError
+from alseg.errors import AnswersNeeded, RankError
 from alseg.ranks import connection_broke, gather, words_of
 
 log = logging.getLogger("alseg")
@@ -58,14 +58,14 @@ class StopTogether(L.Callback):
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None and self._watch is not None:
+        if isinstance(error, AnswersNeeded | None) and self._watch is not None:
             try:
                 gather(None)
                 self._end()
             except RankError as broken:
                 error = broken
         self._within = False
-        if error is None:
+        if isinstance(error, AnswersNeeded | None):
             return
         if self._watch is not None:
             self._tell(error)
@@ -93,7 +93,7 @@ class StopTogether(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Tell the other ranks why this one ends."""
-        if self._watch is not None:
+        if self._watch is not None and not isinstance(exception, AnswersNeeded):
             self._tell(exception)
         if self._reason and not self._within:
             log.error(self._reason)

@@ -35,7 +35,6 @@ class Run:
     seed: int = 0
     levels: int = 50
     ranks: int = 1
-    masks: dict = field(default_factory=dict)
 
     def __post_init__(self):
         rng = np.random.default_rng(self.seed)
@@ -43,10 +42,7 @@ class Run:
             f"city/{i}": rng.choice([0, 1, 2, 255], size).astype(np.uint8)
             for i, size in enumerate(self.sizes)
         }
-        self.images = [
-            PoolImage(name, *label.shape, int(self.masks[name].sum()) if self.masks else 0)
-            for name, label in self.truth.items()
-        ]
+        self.images = [PoolImage(name, *label.shape) for name, label in self.truth.items()]
 
     def scores(self, number, index):
         rng = np.random.default_rng([self.seed, number, index])
@@ -84,7 +80,6 @@ class Run:
                     scope=self.scope,
                     annotator=self,
                     gather=gather,
-                    unavailable=self.masks.__getitem__ if self.masks else None,
                 )
             except BaseException as error:
                 errors.append(error)
@@ -110,8 +105,6 @@ class Run:
         """Whether each pixel of an image could still be the centre of a region."""
         image = self.truth[name]
         free = ~self.store.asked(name)
-        if self.masks:
-            free &= ~self.masks[name]
         exclusion = 2 * self.radius if self.exclusion is None else self.exclusion
         for number in range(1, self.store.rounds + 1):
             table = self.store.queries(name, number)
@@ -330,23 +323,6 @@ def test_a_pool_with_nothing_left_gives_an_empty_round_and_the_whole_shortfall(t
     assert run.results[-1].images == ()
     assert run.results[-1].shortfall == 256 - run.store.asked_pixels
     assert run.store.rounds == 3
-
-
-@slow_enough
-@given(runs)
-def test_unavailable_pixels_are_neither_asked_nor_counted(run):
-    run.masks = {
-        f"city/{i}": np.random.default_rng([run.seed, i]).random(size) < 0.4
-        for i, size in enumerate(run.sizes)
-    }
-    run.__post_init__()
-    with tempfile.TemporaryDirectory() as folder:
-        run.go(folder)
-        for name, mask in run.masks.items():
-            assert not (run.store.asked(name) & mask).any()
-        area = sum((~mask).sum() for mask in run.masks.values())
-        off = abs(run.store.asked_pixels - float(run.budget) * area)
-        assert off <= (2 * run.radius + 1) ** 2 or run.results[-1].shortfall
 
 
 def test_more_processes_than_images_are_no_trouble(tmp_path):

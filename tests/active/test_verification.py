@@ -361,7 +361,7 @@ def test_a_file_that_is_no_map_of_the_image_is_found(folder, data, words):
     assert verify(folder).problems == [f"{path}: {words}"]
 
 
-def test_pixels_left_out_beyond_those_unavailable_are_found(folder):
+def test_pixels_that_are_left_out_are_found(folder):
     path = tamper(folder, 3, "rounds", forgotten, image_id="c")
     assert any(problem.startswith(f"{path}: 1 pixels of") for problem in verify(folder).problems)
 

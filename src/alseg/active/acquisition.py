@@ -7,7 +7,7 @@ the choice does not depend on how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,13 @@ from alseg.active.annotators import Annotator
 from alseg.active.budget import Budget, by_deficit, by_score, nearest_prefix
 from alseg.active.candidates import Candidates, Shortlist, flatten, pick_candidates
 from alseg.active.queries import Queries, owners, windows
-from alseg.active.records import ImageRecord
+from alseg.active.records import ImageRecord, PoolImage
 from alseg.active.store import LabelStore
 from alseg.data.label_space import IGNORE
 from alseg.errors import ConfigError, LabelStoreError
 
 SCOPES = ("image", "pool")
 Gather = Callable[[Any], list[Any]]
-Unavailable = Callable[[str], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class RoundResult:
         void_pixels: How many of these are void.
         shortfall: What could not be asked for by now because no region was left, in ``unit``; 0
             if the budget was kept.
-        unit: ``pixels`` or ``regions``.
+        unit: ``pixels``, ``regions`` or ``clicks``.
         images: What each image with new regions got, in pool order.
     """
 
@@ -51,6 +50,21 @@ class RoundResult:
     shortfall: int
     unit: str
     images: tuple[ImageRecord, ...]
+
+    @classmethod
+    def of(
+        cls, number: int, images: Sequence[ImageRecord], shortfall: int = 0, unit: str = "pixels"
+    ) -> RoundResult:
+        """Return the result of a round from what its images got."""
+        return cls(
+            number=number,
+            regions=sum(record.regions for record in images),
+            asked_pixels=sum(record.asked for record in images),
+            void_pixels=sum(record.void for record in images),
+            shortfall=shortfall,
+            unit=unit,
+            images=tuple(images),
+        )
 
 
 def alone(mine: object) -> list[Any]:
@@ -85,7 +99,6 @@ def acquire_round(
     exclusion_radius: int | None = None,
     scope: str = "image",
     gather: Gather = alone,
-    unavailable: Unavailable | None = None,
 ) -> RoundResult:
     """Choose the regions of a round, have them labelled, and write them to the staged round.
 
@@ -107,13 +120,79 @@ def acquire_round(
             the pool, wherever they are.
         gather: Returns what each process passes to it, as a list in the order of the processes;
             called as often on every process.
-        unavailable: Returns the pixels H×W of a named image that may never be asked for; as many
-            as the pool says.
 
     Raises:
         ConfigError: The scope is unknown, or the exclusion would let a region be asked for twice.
         LabelStoreError: A score map does not fit its image, images lack or come twice, or the
             store cannot be read or written.
+    """
+    choice = choose_regions(
+        scored,
+        store,
+        budget=budget,
+        round_number=round_number,
+        rounds=rounds,
+        radius=radius,
+        exclusion_radius=exclusion_radius,
+        scope=scope,
+        gather=gather,
+    )
+    records = label_regions(
+        choice.regions,
+        store,
+        round_number=round_number,
+        radius=radius,
+        annotator=annotator,
+        gather=gather,
+    )
+    left = choice.left if choice.left > budget.region_cost(radius) / 2 else 0
+    return RoundResult.of(round_number, records, round(left), budget.unit)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The regions of a round, before anybody was asked.
+
+    Attributes:
+        regions: The regions of this process, by pool index; none for images that get none.
+        left: How much of the round's target stays unspent over all processes, in the budget's unit.
+    """
+
+    regions: dict[int, Candidates]
+    left: float
+
+
+def choose_regions(
+    scored: Iterable[tuple[int, Tensor]],
+    store: LabelStore,
+    *,
+    budget: Budget,
+    round_number: int,
+    rounds: int,
+    radius: int,
+    exclusion_radius: int | None = None,
+    scope: str = "image",
+    gather: Gather = alone,
+    on_candidates: Callable[[int, Candidates], None] | None = None,
+) -> Choice:
+    """Choose the regions of a round; the first half of ``acquire_round``.
+
+    Args:
+        scored: Pool index and score map H×W of the images of this process.
+        store: The label store.
+        budget: What the whole run may ask for.
+        round_number: This round, from 1.
+        rounds: Rounds of the run.
+        radius: Window radius of a region.
+        exclusion_radius: Window radius around a centre in which no further centre may lie.
+        scope: ``image`` or ``pool``.
+        gather: Returns what each process passes to it.
+        on_candidates: Called with pool index and candidates of an image as soon as it is scored;
+            what is chosen of them later are the first few.
+
+    Raises:
+        ConfigError: As ``acquire_round`` does.
+        LabelStoreError: As ``acquire_round`` does.
     """
     exclusion = 2 * radius if exclusion_radius is None else exclusion_radius
     check_request(scope, radius, exclusion)
@@ -122,49 +201,62 @@ def acquire_round(
     total = float(deficits.sum())
     shortlist = Shortlist(total if scope == "pool" else np.inf)
     for index, score in scored:
-        image = store.images[index]
-        if index in shortlist.images:
-            raise LabelStoreError(
-                f"The score map of {image.id} came twice. Check the pool's sampler: a round sees "
-                "every image once."
-            )
-        if tuple(score.shape) != (image.height, image.width):
-            raise LabelStoreError(
-                f"The score map of {image.id} has the shape {tuple(score.shape)}; expected "
-                f"{(image.height, image.width)}, like the image."
-            )
-        never, excluded = _closed(store, index, round_number - 1, exclusion, unavailable)
+        _check_score(store.images[index], score, index in shortlist.images)
         candidates = pick_candidates(
             score,
             total if scope == "pool" else float(deficits[index]),
             unit=budget.unit,
             radius=radius,
             exclusion_radius=exclusion,
-            asked=store.asked(image.id, round_number - 1) | never,
-            barred=excluded,
+            asked=store.asked(store.images[index].id, round_number - 1),
+            barred=_excluded(store, index, round_number - 1, exclusion),
             threshold=shortlist.threshold,
         )
+        if on_candidates is not None:
+            on_candidates(index, candidates)
         shortlist.add(index, candidates)
     mine = shortlist.images
     counts, left = _share_out(gather((sorted(mine), flatten(mine))), deficits, scope)
+    chosen = {index: mine[index].first(int(counts[index])) for index in sorted(mine)}
+    return Choice({index: regions for index, regions in chosen.items() if len(regions)}, left)
+
+
+def label_regions(
+    regions: Mapping[int, Candidates],
+    store: LabelStore,
+    *,
+    round_number: int,
+    radius: int,
+    annotator: Annotator,
+    gather: Gather = alone,
+    clicks: Callable[[str], int] | None = None,
+) -> list[ImageRecord]:
+    """Have regions labelled and write them to the staged round; the second half of a round.
+
+    Args:
+        regions: The regions of this process, by pool index; over all processes every image comes
+            once at most.
+        store: The label store, in which the round is staged.
+        round_number: The round, from 1.
+        radius: Window radius of the regions.
+        annotator: Who answers.
+        gather: As for ``acquire_round``.
+        clicks: Returns how many answers a named image took; None: one a region.
+
+    Returns:
+        What each image with new regions got, over all processes and in pool order.
+
+    Raises:
+        LabelStoreError: An answer has another shape, or the store cannot be read or written.
+    """
     records = []
-    for index in sorted(mine):
-        chosen = mine[index].first(int(counts[index]))
-        if len(chosen):
-            never = _never(store, index, unavailable)
-            records.append(_ask(store, round_number, index, chosen, radius, never, annotator))
+    for index, chosen in sorted(regions.items()):
+        image = store.images[index].id
+        count = len(chosen) if clicks is None else clicks(image)
+        records.append(_ask(store, round_number, index, chosen, radius, annotator, count))
     everyone = [record for part in gather(records) for record in part]
     order = {image.id: position for position, image in enumerate(store.images)}
-    everyone.sort(key=lambda record: order[record.id])
-    return RoundResult(
-        number=round_number,
-        regions=sum(record.regions for record in everyone),
-        asked_pixels=sum(record.asked for record in everyone),
-        void_pixels=sum(record.void for record in everyone),
-        shortfall=round(left) if left > budget.region_cost(radius) / 2 else 0,
-        unit=budget.unit,
-        images=tuple(everyone),
-    )
+    return sorted(everyone, key=lambda record: order[record.id])
 
 
 def _share_out(
@@ -189,30 +281,27 @@ def _share_out(
     return counts, total - float(costs[chosen].sum())
 
 
-def _never(store: LabelStore, index: int, unavailable: Unavailable | None) -> NDArray[np.bool_]:
+def _excluded(store: LabelStore, index: int, earlier: int, exclusion: int) -> NDArray[np.bool_]:
+    """Return the pixels of an image that the picks of earlier rounds exclude."""
     image = store.images[index]
-    if unavailable is None:
-        return np.zeros((image.height, image.width), dtype=np.bool_)
-    never = unavailable(image.id)
-    if never.shape != (image.height, image.width) or int(never.sum()) != image.unavailable:
-        raise LabelStoreError(
-            f"The unavailable pixels of {image.id} are {int(never.sum())} of {never.shape}; the "
-            f"pool says {image.unavailable} of {(image.height, image.width)}."
-        )
-    return never
-
-
-def _closed(
-    store: LabelStore, index: int, earlier: int, exclusion: int, unavailable: Unavailable | None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the pixels that are never asked for, and those that earlier picks exclude."""
-    image = store.images[index]
-    never = _never(store, index, unavailable)
     rounds = (store.queries(image.id, number) for number in range(1, earlier + 1))
     asked = [queries for queries in rounds if queries is not None]
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *(part.rows for part in asked)])
     columns = np.concatenate([np.zeros(0, dtype=np.int64), *(part.columns for part in asked)])
-    return never, windows((image.height, image.width), rows, columns, exclusion)
+    return windows((image.height, image.width), rows, columns, exclusion)
+
+
+def _check_score(image: PoolImage, score: Tensor, seen: bool) -> None:
+    if seen:
+        raise LabelStoreError(
+            f"The score map of {image.id} came twice. Check the pool's sampler: a round sees every "
+            "image once."
+        )
+    if tuple(score.shape) != (image.height, image.width):
+        raise LabelStoreError(
+            f"The score map of {image.id} has the shape {tuple(score.shape)}; expected "
+            f"{(image.height, image.width)}, like the image."
+        )
 
 
 def _ask(
@@ -221,15 +310,15 @@ def _ask(
     index: int,
     chosen: Candidates,
     radius: int,
-    never: NDArray[np.bool_],
     annotator: Annotator,
+    clicks: int,
 ) -> ImageRecord:
     """Have the chosen regions of an image labelled and write them to the staged round."""
     image = store.images[index]
     label = store.label(image.id, round_number - 1)
     round_map = store.round_map(image.id, round_number - 1)
     owner = owners(label.shape, chosen.rows, chosen.columns, radius)
-    new = (owner >= 0) & (round_map == 0) & ~never
+    new = (owner >= 0) & (round_map == 0)
     answer = annotator.answer(image.id, new)
     kind = (getattr(answer, "dtype", type(answer)), getattr(answer, "shape", None))
     if kind != (np.dtype(np.uint8), label.shape):
@@ -247,4 +336,4 @@ def _ask(
         asked=np.bincount(owner[new], minlength=len(chosen)),
         void=np.bincount(owner[new & (label == IGNORE)], minlength=len(chosen)),
     )
-    return store.write(round_number, image.id, queries, label, round_map)
+    return store.write(round_number, image.id, queries, label, round_map, clicks)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.asked import AskedRound, Query
-from alseg.active.files import sync_folder
 from alseg.data.label_space import IGNORE
+from alseg.durable import sync_folder
 from alseg.errors import LabelStoreError
 
 MIXED, VOID, SKIP = "mixed", "void", "skip"

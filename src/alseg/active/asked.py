@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alseg.active.committed import load_json, round_name, round_numbers
-from alseg.active.files import digest, encode_json, read_unchanged, sync_folder, write_durably
-from alseg.errors import LabelStoreError
+from alseg.active.files import digest, encode_json, read_unchanged, write_durably
+from alseg.data.images import read_image
+from alseg.durable import sync_folder
+from alseg.errors import DatasetError, LabelStoreError
 
 FORMAT = 1
 FOLDER = "queries"
@@ -181,11 +183,10 @@ class AskedRound:
         entry = self.images[image_id]
         path = self.folder / entry.file
         try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("RGB"))
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            pixels = read_image(path)
+        except DatasetError as error:
             raise LabelStoreError(
-                f"The image {path} that is asked about cannot be read: {error}. Put it back."
+                f"An image that is asked about cannot be read: {error} Put it back."
             ) from error
         if pixels.shape[:2] != (entry.height, entry.width):
             raise LabelStoreError(

@@ -19,7 +19,7 @@ from alseg.errors import BudgetError
 
 ALLOWED = (
     'A budget is a share of the pool\'s pixels, such as "0.01" or "1%", '
-    'or regions per image, such as "40 regions".'
+    'regions per image, such as "40 regions", or answers in all, such as "500 clicks".'
 )
 MOST_REGIONS = 10**9
 AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
@@ -27,23 +27,27 @@ AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*?)\s*", r
 
 @dataclass(frozen=True)
 class Budget:
-    """The labelling of a whole run: either a share of the pixels or regions per image.
+    """The labelling of a whole run: a share of the pixels, regions per image or clicks in all.
 
     Attributes:
         share: Share of the pool's pixels, above 0 and at most 1; None if regions are counted.
-        regions_per_image: Regions asked for in every image; None if pixels are counted.
+        regions_per_image: Regions asked for in every image; None if something else is counted.
+        clicks: Answers in all; None if something else is counted. A region takes one, and further
+            ones if its parts have to be answered.
     """
 
     share: float | None = None
     regions_per_image: int | None = None
+    clicks: int | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.share, self.regions_per_image) if value is not None]
+        values = (self.share, self.regions_per_image, self.clicks)
+        given = [value for value in values if value is not None]
         if len(given) != 1:
-            raise BudgetError(f"A budget is either a share or a number of regions. {ALLOWED}")
+            raise BudgetError(f"A budget is one of a share, regions or clicks. {ALLOWED}")
         amount = given[0]
-        if self.regions_per_image is not None:
-            _check_regions(self.regions_per_image)
+        if self.share is None:
+            _check_count(amount)
         if not math.isfinite(amount) or amount < 0:
             raise BudgetError(f"The budget {amount} is not a positive number. {ALLOWED}")
         if amount == 0:
@@ -59,7 +63,10 @@ class Budget:
 
     @classmethod
     def parse(cls, value: str | float | Budget) -> Budget:
-        """Read a budget as a person writes it: ``0.01``, ``"1%"`` or ``"40 regions"``.
+        """Read a budget as a person writes it.
+
+        Args:
+            value: Such as ``0.01``, ``"1%"``, ``"40 regions"`` or ``"500 clicks"``.
 
         Raises:
             BudgetError: The value is not a budget, or one that cannot be spent.
@@ -82,25 +89,38 @@ class Budget:
                     f"The budget {value!r} is more than every pixel of the pool. {ALLOWED}"
                 )
             return cls(share=float(amount / 100))
-        if unit in ("region", "regions"):
+        if unit in ("region", "regions", "click", "clicks"):
             # Before it becomes an integer, which for 1e999999 would take all memory.
-            _check_regions(amount)
+            _check_count(amount)
             if amount != int(amount):
                 raise BudgetError(
                     f"Got the budget {value!r}: regions are asked for whole. {ALLOWED}"
                 )
+            if unit.startswith("click"):
+                return cls(clicks=int(amount))
             return cls(regions_per_image=int(amount))
         raise BudgetError(f"The budget {value!r} has the unknown unit {match[2]!r}. {ALLOWED}")
 
     def __str__(self) -> str:
         if self.share is not None:
             return f"{100 * self.share:g}% of the pixels"
+        if self.clicks is not None:
+            return f"{self.clicks} click{'' if self.clicks == 1 else 's'} in all"
         plural = "" if self.regions_per_image == 1 else "s"
         return f"{self.regions_per_image} region{plural} per image"
 
     @property
+    def plain(self) -> float | str:
+        """The budget as it is written down: what ``parse`` reads."""
+        if self.clicks is not None:
+            return f"{self.clicks} clicks"
+        return self.share or f"{self.regions_per_image} regions"
+
+    @property
     def unit(self) -> str:
-        """``pixels`` or ``regions``: what targets, costs and shortfalls are counted in."""
+        """``pixels``, ``regions`` or ``clicks``: what targets and shortfalls are counted in."""
+        if self.clicks is not None:
+            return "clicks"
         return "regions" if self.share is None else "pixels"
 
     def region_cost(self, radius: int) -> int:
@@ -113,21 +133,23 @@ class Budget:
         """Return what each image shall have been asked for after a round, in ``unit``.
 
         Args:
-            areas: Pixels of each image that may be asked for.
+            areas: Pixels of each image.
             round_number: The round, from 1.
             rounds: Rounds of the run; each adds the same amount.
         """
         if self.regions_per_image is not None:
             regions = (2 * self.regions_per_image * round_number + rounds) // (2 * rounds)
             return np.full(len(areas), float(regions))
+        if self.clicks is not None:
+            return np.full(len(areas), self.clicks * round_number / rounds / len(areas))
         assert self.share is not None
         return self.share * areas * round_number / rounds
 
 
-def _check_regions(amount: int | Decimal) -> None:
+def _check_count(amount: float | Decimal) -> None:
     if not -MOST_REGIONS <= amount <= MOST_REGIONS:
         raise BudgetError(
-            f"Got a budget of {Decimal(amount):.3g} regions per image; allowed are 1 to "
+            f"Got a budget of {Decimal(amount):.3g} regions or clicks; allowed are 1 to "
             f"{MOST_REGIONS:,}. {ALLOWED}"
         )
 

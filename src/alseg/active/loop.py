@@ -6,34 +6,38 @@ import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
-import torch
 from filelock import BaseFileLock
-from torch import Tensor, distributed
-from tqdm import tqdm
+from torch import Tensor
 
 from alseg import ranks
-from alseg.active.acquisition import RoundResult, acquire_round, check_request
+from alseg.active.acquisition import RoundResult, check_request
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
-from alseg.active.records import PoolImage
-from alseg.active.scores import score_map
+from alseg.active.people import People
+from alseg.active.requirements import (
+    check_level,
+    check_none_missing,
+    check_same_run,
+    check_signals,
+    parts_of,
+    pool_images,
+)
+from alseg.active.round import Round
+from alseg.active.scores import score_pool, share_buffers
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
+from alseg.errors import ConfigError, PoolExhausted
 from alseg.folder_lock import lock_folder
 from alseg.module import SegmentationModule
 from alseg.schedule import check_counted_in_steps, round_schedule
 from alseg.strategy_options import options_for
 from alseg_strategies import Strategy, create
 
-LEVELS = ("pixel", "region")
 NOT_OPTIONS = ("level", "requires")
 
 
@@ -49,13 +53,14 @@ class ActiveLoop(L.Callback):
         strategy_options: Options of a strategy that is given by name; its window radius follows
             ``radius`` unless given here.
         budget: What the whole run may spend: ``0.01`` is a share of the pool's pixels,
-            ``"40 regions"`` a number for each image.
+            ``"40 regions"`` a number for each image, ``"500 clicks"`` a number in all.
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
         round_steps: The steps before which the rounds take place, instead of ``rounds``.
         radius: Window radius k of a region: its labels are asked for in a (2k+1)² window.
         exclusion_radius: Window radius around a pick in which no further pick is made; None is 2k.
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
+            With `People` a round that is not answered ends the training with `AnswersNeeded`.
         store: The folder of the label store; None puts it into the trainer's ``default_root_dir``.
         seed: Of what a strategy draws at random.
         checkpoint: Where to save the training before each round, so that a killed run goes on
@@ -115,11 +120,7 @@ class ActiveLoop(L.Callback):
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
         check_request(scope, radius, self.exclusion_radius)
-        if self.strategy.level not in LEVELS:
-            raise ConfigError(
-                f"The strategy {self.name} ranks by {self.strategy.level}; this loop asks for "
-                f"regions and takes strategies that rank by {' or '.join(LEVELS)}."
-            )
+        check_level(self.strategy, self.name)
 
     @property
     def store(self) -> LabelStore:
@@ -130,7 +131,7 @@ class ActiveLoop(L.Callback):
         """Open the label store and check that the parts fit, before anything is computed."""
         if stage != "fit":
             return
-        module, data = _parts(trainer, pl_module)
+        module, data = parts_of(trainer, pl_module)
         self.check(module, data.pool, trainer.max_steps)
         if self.folder is None:
             self.folder = Path(trainer.default_root_dir) / "labels"
@@ -169,7 +170,7 @@ class ActiveLoop(L.Callback):
             ConfigError: The network lacks what the strategy needs, or the rounds do not fit.
             DatasetError: The oracle is to answer, and the pool has no labels.
         """
-        _check_signals(self.strategy, module)
+        check_signals(self.strategy, module)
         check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
@@ -189,32 +190,19 @@ class ActiveLoop(L.Callback):
         Raises:
             LabelStoreError: The store has another pool or other classes, was asked for with other
                 settings, a file in it is damaged, or a round from before ``step`` is missing.
+            AnswersMissing: People have not answered the round that is due.
         """
-        if self.folder is None or not LabelStore.exists(self.folder):
-            self._check_none_missing(0, step)
-            return
-        store = LabelStore.open(self.folder)
-        store.check_pool(pool_images(pool), module.label_space.classes)
-        self._check_same_run(store)
-        store.check_files()
-        self._check_none_missing(store.rounds, step)
-        self._checked = True
-
-    def _check_none_missing(self, held: int, step: int) -> None:
-        for number in range(held + 1, sum(due <= step for due in self._steps) + 1):
-            self._check_on_time(number, step)
-
-    def _check_same_run(self, store: LabelStore) -> None:
-        for number in range(1, store.rounds + 1):
-            then = store.settings(number)
-            now = self._settings(self._steps[number - 1]) if number <= self.rounds else {}
-            differing = sorted(name for name in then if then[name] != now.get(name))
-            if differing:
-                raise LabelStoreError(
-                    f"Round {number} of the label store {store.folder} was asked for by another "
-                    f"run: {', '.join(f'{n} was {then[n]}, is {now.get(n)}' for n in differing)}. "
-                    "Give this run a store of its own, or resume with the settings of that one."
-                )
+        held = 0
+        if self.folder is not None and LabelStore.exists(self.folder):
+            store = LabelStore.open(self.folder)
+            store.check_pool(pool_images(pool), module.label_space.classes)
+            check_same_run(store, self._settings_of)
+            store.check_files()
+            held = store.rounds
+            self._checked = True
+        check_none_missing(self.folder, held, self._steps, step)
+        if isinstance(self._answers, People) and self._answers.has_asked(held + 1):
+            self._answers.read(held + 1)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hold the rounds that are due at the step that training starts from."""
@@ -248,12 +236,12 @@ class ActiveLoop(L.Callback):
         return sum(step <= trainer.global_step for step in self._steps)
 
     def _hold_due_rounds(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        module, data = _parts(trainer, pl_module)
+        module, data = parts_of(trainer, pl_module)
         due = self._due(trainer)
         # As the first rank sees it: on shared storage the others may still see fewer rounds.
         held = ranks.gather(self._store.rounds)[0]
         for number in range(held + 1, due + 1):
-            self._check_on_time(number, trainer.global_step)
+            check_none_missing(self.folder, number - 1, self._steps, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
             started = time.perf_counter()
@@ -264,16 +252,6 @@ class ActiveLoop(L.Callback):
             logger.log_metrics(
                 {"labelled_fraction": self._store.labelled_fraction, "round": due},
                 step=trainer.global_step,
-            )
-
-    def _check_on_time(self, number: int, step: int) -> None:
-        scheduled = self._steps[number - 1]
-        if step != scheduled:
-            raise LabelStoreError(
-                f"Round {number} is missing in {self.folder}, and training goes on from step "
-                f"{step}, though the round belongs before step {scheduled}. Restore the round from "
-                "a copy, or remove the run's checkpoints/last.ckpt and resume: training begins "
-                "again, with the rounds that are there."
             )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -301,72 +279,44 @@ class ActiveLoop(L.Callback):
         module: SegmentationModule,
         data: SegmentationDataModule,
     ) -> None:
-        _share_buffers(trainer, module)
+        answers = self._answers
+        this = Round(
+            number=number,
+            rounds=self.rounds,
+            store=self._store,
+            budget=self.budget,
+            radius=self.radius,
+            exclusion_radius=self.exclusion_radius,
+            scope=self.scope,
+            settings=self._settings(trainer.global_step),
+        )
         kept: dict[int, Tensor] = {}
-        try:
-            with ranks.together():
-                if trainer.is_global_zero:
-                    self._store.stage(number)
-                ranks.gather("the round is staged")
-                result = acquire_round(
-                    self._scores(number, trainer, module, data, kept),
-                    self._store,
-                    budget=self.budget,
-                    round_number=number,
-                    rounds=self.rounds,
-                    radius=self.radius,
-                    exclusion_radius=self.exclusion_radius,
-                    scope=self.scope,
-                    annotator=self._answers,
-                    gather=ranks.gather,
-                )
-                ranks.gather("all files are written")
-                if trainer.is_global_zero:
-                    self._store.commit(number, self._settings(trainer.global_step), result.images)
-                ranks.gather("the round is committed")
-                self._store.wait_for(number)
-        except Exception:
-            if trainer.is_global_zero:
-                # What cannot be removed now is removed before the round is held again.
-                with suppress(LabelStoreError):
-                    self._store.tidy()
-            raise
+        with ranks.together():
+            if isinstance(answers, People) and this.is_asked(answers):
+                regions = this.read_answers(answers)
+            else:
+                scored = self._scores(number, trainer, module, data)
+                regions = this.choose(scored, kept, self.keep_scores)
+                if isinstance(answers, People):
+                    this.ask(answers, data.pool, regions)
+        result = this.label(answers, regions)
         if trainer.is_global_zero and self.on_round is not None:
             self.on_round(number, result, kept)
 
-    @torch.no_grad()
     def _scores(
         self,
         number: int,
         trainer: L.Trainer,
         module: SegmentationModule,
         data: SegmentationDataModule,
-        kept: dict[int, Tensor],
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Yield pool index and score map H×W of every image of this rank."""
-        was_training = module.training
-        module.eval()
-        bar = tqdm(
-            data.pool_loader(),
-            desc=f"round {number} of {self.rounds}: scoring the pool",
-            unit="image",
-            leave=False,
-            disable=not (self.progress and trainer.is_global_zero),
-        )
-        for batch in bar:
-            for index, image, size in zip(
-                batch["index"], batch["image"], batch["size"], strict=True
-            ):
-                pixels, names = image[None].to(module.device), [data.pool.ids[index]]
-                signals = module.signals(pixels, size, names)
-                drawn = np.random.SeedSequence([self.seed, number, index]).generate_state(1)
-                generator = torch.Generator().manual_seed(int(drawn[0]))
-                given = self.strategy.score(signals, generator)
-                score = score_map(given, self.name, names[0], size)
-                if len(kept) < self.keep_scores:
-                    kept[index] = score.cpu()
-                yield index, score
-        module.train(was_training)
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        shown = self.progress and trainer.is_global_zero
+        title = f"round {number} of {self.rounds}: scoring the pool" if shown else None
+        share_buffers(module)
+        return score_pool(module, data, self.strategy, self.name, (self.seed, number), title)
+
+    def _settings_of(self, number: int) -> dict[str, Any]:
+        return self._settings(self._steps[number - 1]) if number <= self.rounds else {}
 
     def _settings(self, step: int) -> dict[str, Any]:
         return {
@@ -379,52 +329,9 @@ class ActiveLoop(L.Callback):
                 for name, value in vars(self.strategy).items()
                 if isinstance(value, (str, int, float, bool)) and name not in NOT_OPTIONS
             },
-            "budget": self.budget.share or f"{self.budget.regions_per_image} regions",
+            "annotator": type(self._answers).__name__,
+            "budget": self.budget.plain,
             "scope": self.scope,
             "radius": self.radius,
             "exclusion_radius": self.exclusion_radius,
         }
-
-
-def pool_images(pool: SegmentationDataset) -> list[PoolImage]:
-    """Return what a label store keeps of the images of a data set."""
-    return [PoolImage(image_id, *pool.size(index)) for index, image_id in enumerate(pool.ids)]
-
-
-def _parts(
-    trainer: L.Trainer, module: L.LightningModule
-) -> tuple[SegmentationModule, SegmentationDataModule]:
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(module, SegmentationModule) or not isinstance(data, SegmentationDataModule):
-        raise ConfigError(
-            "ActiveLoop works with a SegmentationModule and a SegmentationDataModule; it got "
-            f"{type(module).__name__} and {type(data).__name__}."
-        )
-    if not module.protocol.active:
-        raise ConfigError(
-            f"The protocol {module.hparams['protocol']!r} asks for no labels; leave ActiveLoop out "
-            "or choose source_target, source_free or target_only."
-        )
-    return module, data
-
-
-def _check_signals(strategy: Strategy, module: SegmentationModule) -> None:
-    unknown = strategy.requires - {"logits", "radius"}
-    if unknown or type(strategy).prepare is not Strategy.prepare:
-        needed = ", ".join(sorted(unknown)) or "prepare"
-        raise ConfigError(
-            f"The strategy {type(strategy).__name__} needs {needed}, which this loop does not "
-            "offer yet; it shows logits and, from a hyperbolic head, the radius."
-        )
-    if "radius" in strategy.requires and module.hparams["head"] != "hyperbolic":
-        raise ConfigError(
-            f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
-            f"{module.hparams['head']} head does not have; give the module head='hyperbolic'."
-        )
-
-
-def _share_buffers(trainer: L.Trainer, module: SegmentationModule) -> None:
-    """Give every rank the batch-norm statistics of the first: only its own are in a checkpoint."""
-    if trainer.world_size > 1:
-        for buffer in module.segmenter.buffers():
-            distributed.broadcast(buffer, src=0)

@@ -17,13 +17,11 @@ class PoolImage:
         id: Its name, unique and safe as a relative path; it may contain ``/``.
         height: Height in pixels.
         width: Width in pixels.
-        unavailable: How many of its pixels may never be asked for.
     """
 
     id: str
     height: int
     width: int
-    unavailable: int = 0
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.id)
@@ -36,8 +34,8 @@ class PoolImage:
 
     @property
     def area(self) -> int:
-        """Pixels that may be asked for."""
-        return self.height * self.width - self.unavailable
+        """Pixels in it."""
+        return self.height * self.width
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class ImageRecord:
         regions: Regions asked for.
         asked: Pixels asked for that were not asked for before.
         void: How many of these are void.
+        clicks: Answers that they took: one a region, and more for those that were split.
         digests: SHA-256 of each file, by the folder it lies in.
     """
 
@@ -56,6 +55,7 @@ class ImageRecord:
     regions: int
     asked: int
     void: int
+    clicks: int
     digests: dict[str, str]
 
 
@@ -74,9 +74,8 @@ def check_pool(known: Sequence[PoolImage], given: Sequence[PoolImage], remedy: s
         other = by_id[image.id]
         if image != other:
             raise LabelStoreError(
-                f"The image {image.id} was {image.height}x{image.width} with {image.unavailable} "
-                f"unavailable pixels when the label store was created; now it is "
-                f"{other.height}x{other.width} with {other.unavailable}. {remedy}"
+                f"The image {image.id} was {image.height}x{image.width} when the label store was "
+                f"created; now it is {other.height}x{other.width}. {remedy}"
             )
     extra = set(by_id) - {image.id for image in known}
     if extra:

@@ -1,10 +1,18 @@
-"""What a strategy may return: strategies come from other people, too."""
+"""The score maps of the pool, and what a strategy may return: some come from other people."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+import torch
+from torch import Tensor, distributed
+from tqdm import tqdm
+
+from alseg.data.module import SegmentationDataModule
 from alseg.errors import ScoreError
+from alseg.module import SegmentationModule
+from alseg_strategies import Strategy
 
 
 def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]) -> Tensor:
@@ -34,3 +42,46 @@ def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]
         f"floating-point tensor B,H,W with no NaN, of this image {shape}. Correct the strategy, "
         "or use another."
     )
+
+
+@torch.no_grad()
+def score_pool(
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    strategy: Strategy,
+    name: str,
+    entropy: Sequence[int],
+    title: str | None = None,
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield pool index, score map H×W and logits C×H×W of every pool image of this rank.
+
+    Args:
+        module: The network.
+        data: What loads the pool.
+        strategy: What scores.
+        name: The name of the strategy.
+        entropy: What the strategy's random numbers follow from, besides the image.
+        title: What a progress bar says; None shows none.
+
+    Raises:
+        ScoreError: The strategy returned something that pixels cannot be ranked by.
+    """
+    was_training = module.training
+    module.eval()
+    bar = tqdm(data.pool_loader(), desc=title, unit="image", leave=False, disable=title is None)
+    for batch in bar:
+        for index, image, size in zip(batch["index"], batch["image"], batch["size"], strict=True):
+            image_id = data.pool.ids[index]
+            signals = module.signals(image[None].to(module.device), size, [image_id])
+            drawn = np.random.SeedSequence([*entropy, index]).generate_state(1)
+            generator = torch.Generator().manual_seed(int(drawn[0]))
+            score = score_map(strategy.score(signals, generator), name, image_id, size)
+            yield index, score, signals.logits[0]
+    module.train(was_training)
+
+
+def share_buffers(module: SegmentationModule) -> None:
+    """Give every rank the batch-norm statistics of the first: only its own are in a checkpoint."""
+    if distributed.is_available() and distributed.is_initialized():
+        for buffer in module.segmenter.buffers():
+            distributed.broadcast(buffer, src=0)

@@ -49,6 +49,7 @@ class StagedRound:
         queries: Queries,
         label: NDArray[np.uint8],
         round_map: NDArray[np.uint8],
+        clicks: int,
     ) -> ImageRecord:
         """Write what is known about an image after this round.
 
@@ -80,6 +81,7 @@ class StagedRound:
             regions=len(queries),
             asked=int(queries.asked.sum()),
             void=int(queries.void.sum()),
+            clicks=clicks,
             digests={kind: digest(data) for kind, data in files.items()},
         )
 
@@ -111,7 +113,7 @@ class StagedRound:
             "settings": settings,
             "totals": {
                 name: sum(getattr(record, name) for record in records)
-                for name in ("regions", "asked", "void")
+                for name in ("regions", "asked", "void", "clicks")
             },
             "images": [asdict(record) for record in records],
         }

@@ -207,17 +207,17 @@ class LabelStore:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each image that may be asked for, in pool order."""
+        """Pixels of each image, in pool order."""
         return np.array([image.area for image in self.images], dtype=np.int64)
 
     def spent(self, unit: str, up_to_round: int | None = None) -> NDArray[np.int64]:
         """Return what each image has been asked for, in pool order.
 
         Args:
-            unit: ``pixels``, ``regions`` or ``void`` (pixels that turned out void).
+            unit: ``pixels``, ``regions``, ``clicks`` or ``void`` (pixels that turned out void).
             up_to_round: The last round that counts; None takes all.
         """
-        field = {"pixels": "asked", "regions": "regions", "void": "void"}[unit]
+        field = "asked" if unit == "pixels" else unit
         total = np.zeros(len(self.images), dtype=np.int64)
         for number in range(1, self._resolve(up_to_round) + 1):
             for record in self.records(number):
@@ -241,7 +241,7 @@ class LabelStore:
 
     @property
     def labelled_fraction(self) -> float:
-        """Share of the pixels that may be asked for that has been asked for."""
+        """Share of the pool's pixels that has been asked for."""
         return self.asked_pixels / max(int(self.areas.sum()), 1)
 
     def stage(self, round_number: int) -> None:
@@ -286,6 +286,7 @@ class LabelStore:
         queries: Queries,
         label: NDArray[np.uint8],
         round_map: NDArray[np.uint8],
+        clicks: int | None = None,
     ) -> ImageRecord:
         """Write one image of the staged round; called by the process that asked about it.
 
@@ -295,13 +296,15 @@ class LabelStore:
             queries: The regions of this round.
             label: All labels known, H×W, of this and earlier rounds; 255 is void or not asked for.
             round_map: The round in which each pixel was asked for, H×W; 0 is not asked for.
+            clicks: Answers that the regions took; None is one a region.
 
         Raises:
             LabelStoreError: The maps do not fit the image, or cannot be written.
         """
         shape = self._shape(image_id)
         staged = self._staged(round_number)
-        return staged.write(image_id, shape, len(self.classes), queries, label, round_map)
+        clicks = len(queries) if clicks is None else clicks
+        return staged.write(image_id, shape, len(self.classes), queries, label, round_map, clicks)
 
     def commit(
         self, round_number: int, settings: Mapping[str, Any], records: Sequence[ImageRecord]

@@ -9,7 +9,8 @@ from pathlib import Path
 from alseg.active.answers import NAME, REVIEW, people
 from alseg.active.asked import AskedRound
 from alseg.active.committed import FORMAT, load_json
-from alseg.active.files import encode_json, sync_folder, write_durably
+from alseg.active.files import encode_json, write_durably
+from alseg.durable import sync_folder
 from alseg.errors import ConfigError, LabelStoreError
 
 FILE = "shares.json"

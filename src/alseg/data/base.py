@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ class SegmentationDataset(ABC):
         Raises:
             DatasetError: The file cannot be read as an image.
         """
+
+    def file(self, index: int) -> Path | None:
+        """Return the file of the image; None where it is no file that other programs can open."""
+        return None
 
     @abstractmethod
     def label(self, index: int) -> NDArray[np.uint8]:
@@ -92,6 +97,10 @@ class RelabelledDataset(SegmentationDataset):
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return the RGB image, H×W×3."""
         return self._dataset.image(index)
+
+    def file(self, index: int) -> Path | None:
+        """Return the file of the image, if there is one."""
+        return self._dataset.file(index)
 
     def label(self, index: int) -> NDArray[np.uint8]:
         """Return the train ids of the new label space, H×W; 255 is void."""

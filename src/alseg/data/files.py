@@ -67,6 +67,10 @@ class FileDataset(SegmentationDataset):
         """Decode the image as RGB, H×W×3."""
         return read_image(self._pairs[index].image)
 
+    def file(self, index: int) -> Path:
+        """Return the absolute path of the image file."""
+        return self._pairs[index].image.absolute()
+
     def label(self, index: int) -> NDArray[np.uint8]:
         """Decode the label file and return its train ids, H×W; 255 is void.
 

@@ -1,0 +1,122 @@
+"""What must be true before a round can be held, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from alseg.active.records import PoolImage
+from alseg.active.store import LabelStore
+from alseg.data.base import SegmentationDataset
+from alseg.data.module import SegmentationDataModule
+from alseg.errors import ConfigError, LabelStoreError
+from alseg.module import SegmentationModule
+from alseg_strategies import Strategy
+
+LEVELS = ("pixel", "region")
+
+
+def pool_images(pool: SegmentationDataset) -> list[PoolImage]:
+    """Return what a label store keeps of the images of a data set."""
+    return [PoolImage(image_id, *pool.size(index)) for index, image_id in enumerate(pool.ids)]
+
+
+def parts_of(
+    trainer: L.Trainer, module: L.LightningModule
+) -> tuple[SegmentationModule, SegmentationDataModule]:
+    """Return the module and the data module of a trainer that labels can be asked for in.
+
+    Raises:
+        ConfigError: They are of another kind, or their protocol asks for no labels.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(module, SegmentationModule) or not isinstance(data, SegmentationDataModule):
+        raise ConfigError(
+            "ActiveLoop works with a SegmentationModule and a SegmentationDataModule; it got "
+            f"{type(module).__name__} and {type(data).__name__}."
+        )
+    if not module.protocol.active:
+        raise ConfigError(
+            f"The protocol {module.hparams['protocol']!r} asks for no labels; leave ActiveLoop out "
+            "or choose source_target, source_free or target_only."
+        )
+    return module, data
+
+
+def check_level(strategy: Strategy, name: str) -> None:
+    """Check that a strategy ranks what the loop asks for.
+
+    Raises:
+        ConfigError: It ranks something else.
+    """
+    if strategy.level not in LEVELS:
+        raise ConfigError(
+            f"The strategy {name} ranks by {strategy.level}; this loop asks for regions and takes "
+            f"strategies that rank by {' or '.join(LEVELS)}."
+        )
+
+
+def check_signals(strategy: Strategy, module: SegmentationModule) -> None:
+    """Check that a network shows what a strategy looks at.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    unknown = strategy.requires - {"logits", "radius"}
+    if unknown or type(strategy).prepare is not Strategy.prepare:
+        needed = ", ".join(sorted(unknown)) or "prepare"
+        raise ConfigError(
+            f"The strategy {type(strategy).__name__} needs {needed}, which this loop does not "
+            "offer yet; it shows logits and, from a hyperbolic head, the radius."
+        )
+    if "radius" in strategy.requires and module.hparams["head"] != "hyperbolic":
+        raise ConfigError(
+            f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
+            f"{module.hparams['head']} head does not have; give the module head='hyperbolic'."
+        )
+
+
+def check_same_run(store: LabelStore, settings: Callable[[int], Mapping[str, Any]]) -> None:
+    """Check that the rounds of a store were asked for by a run with these settings.
+
+    Args:
+        store: The store.
+        settings: Returns what this run would write down about a round; nothing if it has no such.
+
+    Raises:
+        LabelStoreError: A round was asked for otherwise; the message names what differs.
+    """
+    for number in range(1, store.rounds + 1):
+        then, now = store.settings(number), settings(number)
+        differing = sorted(name for name in then if then[name] != now.get(name))
+        if differing:
+            raise LabelStoreError(
+                f"Round {number} of the label store {store.folder} was asked for by another "
+                f"run: {', '.join(f'{n} was {then[n]}, is {now.get(n)}' for n in differing)}. "
+                "Give this run a store of its own, or resume with the settings of that one."
+            )
+
+
+def check_none_missing(folder: Path | None, held: int, steps: Sequence[int], step: int) -> None:
+    """Check that no round from before a step is missing.
+
+    Args:
+        folder: The label store.
+        held: Rounds in it.
+        steps: The steps before which the rounds take place.
+        step: The step that training goes on from.
+
+    Raises:
+        LabelStoreError: One is missing, and its turn is over.
+    """
+    for number, scheduled in enumerate(steps[held:], start=held + 1):
+        if scheduled < step:
+            raise LabelStoreError(
+                f"Round {number} is missing in {folder}, and training goes on from step {step}, "
+                f"though the round belongs before step {scheduled}. Restore the round from a copy, "
+                "or remove the run's checkpoints/last.ckpt and resume: training begins again, with "
+                "the rounds that are there."
+            )
