@@ -96,6 +96,17 @@ def test_a_correction_of_ones_own_answer_is_added(run, asked, format_name):
     assert import_answers(run, again, person="bob").disputed == 1
 
 
+def test_a_correction_in_review_settles_a_dispute(run, asked):
+    say(asked, "anna", {name_of(1): 0})
+    say(asked, "bob", {name_of(1): 1})
+    file = answer(export(run, "cvat").folder, "cvat", {name_of(1): "sky"})
+    assert import_answers(run, file, person="carl").disputed == 0
+    assert import_answers(run, file, person="review").known == 1
+    say(asked, "dora", {name_of(1): 0})
+    done = import_answers(run, file, person="review")
+    assert (done.new, done.disputed) == ({"sky": 1}, 0)
+
+
 @every_format
 def test_a_closed_round_takes_no_answers(run, asked, format_name):
     file = answer(export(run, format_name).folder, format_name, {name_of(1): "road"})
@@ -188,7 +199,7 @@ def test_the_commands_say_what_they_did(run, asked, capsys):
     assert main(["import", str(run), str(file), "--as", "anna"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("round 1: 3 new answers (1 mixed, 2 road)")
-    assert "queries still without an answer: 3" in said
+    assert "queries still without an answer: 3\n1 of these are mixed" in said
     assert len(journal(asked, "anna")) == 3
 
 

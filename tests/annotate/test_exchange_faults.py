@@ -67,6 +67,7 @@ def refused(run, file, words, format_name=None):
         ("a.json", '[{"data": {}, "annotations": {"a": 1}}]', "a list was expected"),
         ("a.csv", "image,label\n1,2\n", "one 'query' and one 'answer' are needed"),
         ("a.csv", "query,answer\nr001-q000001\n", "line 2: 1 values for 2 columns"),
+        ("a.csv", f"query,answer\nr{'9' * 5000}-q000001,road\n", "has no query 'r999"),
         ("a.csv", "query,answer\n,road\n", "line 2: the column 'query' is empty"),
         ("a.csv", "query,answer\nr001-q000001,1\n", "no class is called '1'"),
         ("a.csv", 'query,answer\n"r001-q000001,' + "x" * 200_000, "Save the table as CSV again"),
@@ -142,6 +143,12 @@ def test_a_folder_without_masks_and_a_folder_for_a_file_are_refused(run):
     (run.parent / "empty").mkdir()
     refused(run, run.parent / "empty", "holds neither queries.csv nor PNGs of masks")
     refused(run, run.parent / "empty", "Is a directory", "cvat")
+
+
+@pytest.mark.parametrize("format_name", ["cvat", "coco", "label-studio"])
+def test_a_folder_of_another_format_is_answered_with_its_file(run, format_name):
+    folder = export_queries(run, run.parent / "out", format_name).folder
+    refused(run, folder, r"but .*\.(xml|json)\. Name the file that the tool exported")
 
 
 @pytest.mark.parametrize(

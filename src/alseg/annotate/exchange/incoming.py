@@ -34,6 +34,7 @@ class Imported:
         unanswered: Windows in the file that have no answer there.
         idle: Answers to parts of windows that are not mixed, which were left out.
         missing: Queries of the round that have no answer yet.
+        split: How many of these are mixed, and only some of their parts have no answer.
         disputed: Queries that as many people answered one way as another.
     """
 
@@ -45,6 +46,7 @@ class Imported:
     unanswered: int
     idle: int
     missing: int
+    split: int
     disputed: int
 
 
@@ -102,6 +104,7 @@ def import_answers(
         unanswered=len(collector.unanswered - collector.answers.keys()),
         idle=len(collector.answers) - len(given),
         missing=len(settled.missing),
+        split=sum(given.get(name, stands.get(name)) == MIXED for name in settled.missing),
         disputed=len(settled.disputed),
     )
 
