@@ -3,11 +3,11 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
 from tests.exchanged import FORMATS, answer, journal, name_of, say, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
+from alseg.annotate.exchange.source import Source
 from alseg.cli.main import main
 from alseg.errors import AlsegError, ConfigError, ExchangeError, LabelStoreError
 
@@ -130,9 +130,9 @@ def test_answers_for_an_earlier_round_are_refused(run, asked, format_name):
 @every_format
 def test_the_images_go_along_under_their_names(run, asked, format_name):
     folder = export(run, format_name).folder
-    for name in asked.images:
-        with Image.open(folder / f"images/{name}.png") as image:
-            assert (image.height, image.width) == (asked.images[name].height, image.width)
+    originals = digests(asked.folder / "images")
+    assert len(originals) == 2
+    assert digests(folder / "images") == originals
     bare = export_queries(run, run.parent / "bare", format_name, images=False)
     assert not (bare.folder / "images").exists()
 
@@ -140,6 +140,32 @@ def test_the_images_go_along_under_their_names(run, asked, format_name):
 @every_format
 def test_exporting_twice_gives_the_same_bytes(run, asked, format_name):
     assert digests(export(run, format_name).folder) == digests(export(run, format_name).folder)
+
+
+def test_a_round_that_closes_while_the_file_is_read_takes_no_answers(run, asked, monkeypatch):
+    file = answer(export(run, "coco").folder, "coco", {name_of(1): "road"})
+    read = Source.json.func
+
+    def close_and_read(source):
+        (run / "labels/round-001").mkdir(parents=True)
+        return read(source)
+
+    monkeypatch.setattr(Source, "json", property(close_and_read))
+    before = digests(run)
+    with pytest.raises(ExchangeError, match="Round 1 is closed"):
+        import_answers(run, file)
+    assert digests(run) == before
+
+
+def test_where_the_disk_has_no_links_the_images_are_copied(run, asked, monkeypatch):
+    def refuse(source, target):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    copied = export(run, "cvat").folder / "images"
+    assert digests(copied) == digests(asked.folder / "images")
+    (copied / "b.1.png").write_bytes(b"")
+    assert (asked.folder / "images/b.1.png").stat().st_size > 0
 
 
 def test_a_missing_image_leaves_no_folder_behind(run, asked):

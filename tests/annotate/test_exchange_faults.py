@@ -56,7 +56,7 @@ def refused(run, file, words, format_name=None):
         ("a.json", '{"annotations": [', "it is no JSON, or was cut short"),
         ("a.json", "[" * 100_000, "it is nested too deep"),
         ("a.json", '{"a":' * 100_000, "it is nested too deep"),
-        ("a.json", '{"a": ' + "9" * 10_000 + "}", "it is no JSON"),
+        ("a.json", '{"a": ' + "9" * 10_000 + "}", "cannot be used"),
         ("a.json", '{"shapes": []}', "COCO has a list 'images', which is missing here"),
         ("a.json", '{"images": {}, "annotations": [], "categories": []}', "a list 'images'"),
         ("a.json", '{"images": [3], "annotations": [], "categories": []}', "image 1 is a number"),
@@ -121,6 +121,10 @@ def test_a_hundred_megabytes_of_nonsense_are_not_read(run, format_name):
         out.write(b'{"images": [')
         os.truncate(file, 100_000_000)
     refused(run, file, "has more than .* MB", format_name)
+
+
+def test_a_name_that_no_file_can_have_is_refused(run):
+    refused(run, run.parent / ("x" * 5000), "cannot be read: File name too long")
 
 
 def test_an_archive_that_unpacks_to_very_much_is_not_unpacked(run):
