@@ -45,11 +45,12 @@ def _from_runs(node: Node, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if not isinstance(counts, str | list):
         raise node.wrong("has no run lengths as 'counts'")
     runs = _unpack(node, counts) if isinstance(counts, str) else node.numbers("counts", len(counts))
+    lengths = np.array(runs, dtype=np.float64)
+    whole = (lengths >= 0) & (lengths == np.floor(lengths))
     total = shape[0] * shape[1]
-    if any(not 0 <= run <= total or run != int(run) for run in runs) or sum(runs) != total:
+    if not whole.all() or lengths.sum() != total:
         raise node.wrong(f"has run lengths that do not add up to the {total} pixels of its image")
-    lengths = np.array(runs, dtype=np.int64)
-    held = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    held = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths.astype(np.int64))
     mask: NDArray[np.bool_] = held.reshape(shape[::-1]).T
     return mask
 
