@@ -3,11 +3,11 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
 from tests.exchanged import FORMATS, answer, journal, name_of, say, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
+from alseg.annotate.exchange.source import Source
 from alseg.cli.main import main
 from alseg.errors import AlsegError, ConfigError, ExchangeError, LabelStoreError
 
@@ -96,6 +96,17 @@ def test_a_correction_of_ones_own_answer_is_added(run, asked, format_name):
     assert import_answers(run, again, person="bob").disputed == 1
 
 
+def test_a_correction_in_review_settles_a_dispute(run, asked):
+    say(asked, "anna", {name_of(1): 0})
+    say(asked, "bob", {name_of(1): 1})
+    file = answer(export(run, "cvat").folder, "cvat", {name_of(1): "sky"})
+    assert import_answers(run, file, person="carl").disputed == 0
+    assert import_answers(run, file, person="review").known == 1
+    say(asked, "dora", {name_of(1): 0})
+    done = import_answers(run, file, person="review")
+    assert (done.new, done.disputed) == ({"sky": 1}, 0)
+
+
 @every_format
 def test_a_closed_round_takes_no_answers(run, asked, format_name):
     file = answer(export(run, format_name).folder, format_name, {name_of(1): "road"})
@@ -119,9 +130,9 @@ def test_answers_for_an_earlier_round_are_refused(run, asked, format_name):
 @every_format
 def test_the_images_go_along_under_their_names(run, asked, format_name):
     folder = export(run, format_name).folder
-    for name in asked.images:
-        with Image.open(folder / f"images/{name}.png") as image:
-            assert (image.height, image.width) == (asked.images[name].height, image.width)
+    originals = digests(asked.folder / "images")
+    assert len(originals) == 2
+    assert digests(folder / "images") == originals
     bare = export_queries(run, run.parent / "bare", format_name, images=False)
     assert not (bare.folder / "images").exists()
 
@@ -129,6 +140,32 @@ def test_the_images_go_along_under_their_names(run, asked, format_name):
 @every_format
 def test_exporting_twice_gives_the_same_bytes(run, asked, format_name):
     assert digests(export(run, format_name).folder) == digests(export(run, format_name).folder)
+
+
+def test_a_round_that_closes_while_the_file_is_read_takes_no_answers(run, asked, monkeypatch):
+    file = answer(export(run, "coco").folder, "coco", {name_of(1): "road"})
+    read = Source.json.func
+
+    def close_and_read(source):
+        (run / "labels/round-001").mkdir(parents=True)
+        return read(source)
+
+    monkeypatch.setattr(Source, "json", property(close_and_read))
+    before = digests(run)
+    with pytest.raises(ExchangeError, match="Round 1 is closed"):
+        import_answers(run, file)
+    assert digests(run) == before
+
+
+def test_where_the_disk_has_no_links_the_images_are_copied(run, asked, monkeypatch):
+    def refuse(source, target):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    copied = export(run, "cvat").folder / "images"
+    assert digests(copied) == digests(asked.folder / "images")
+    (copied / "b.1.png").write_bytes(b"")
+    assert (asked.folder / "images/b.1.png").stat().st_size > 0
 
 
 def test_a_missing_image_leaves_no_folder_behind(run, asked):
@@ -188,7 +225,7 @@ def test_the_commands_say_what_they_did(run, asked, capsys):
     assert main(["import", str(run), str(file), "--as", "anna"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("round 1: 3 new answers (1 mixed, 2 road)")
-    assert "queries still without an answer: 3" in said
+    assert "queries still without an answer: 3\n1 of these are mixed" in said
     assert len(journal(asked, "anna")) == 3
 
 

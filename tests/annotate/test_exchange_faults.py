@@ -56,7 +56,7 @@ def refused(run, file, words, format_name=None):
         ("a.json", '{"annotations": [', "it is no JSON, or was cut short"),
         ("a.json", "[" * 100_000, "it is nested too deep"),
         ("a.json", '{"a":' * 100_000, "it is nested too deep"),
-        ("a.json", '{"a": ' + "9" * 10_000 + "}", "it is no JSON"),
+        ("a.json", '{"a": ' + "9" * 10_000 + "}", "cannot be used"),
         ("a.json", '{"shapes": []}', "COCO has a list 'images', which is missing here"),
         ("a.json", '{"images": {}, "annotations": [], "categories": []}', "a list 'images'"),
         ("a.json", '{"images": [3], "annotations": [], "categories": []}', "image 1 is a number"),
@@ -67,6 +67,7 @@ def refused(run, file, words, format_name=None):
         ("a.json", '[{"data": {}, "annotations": {"a": 1}}]', "a list was expected"),
         ("a.csv", "image,label\n1,2\n", "one 'query' and one 'answer' are needed"),
         ("a.csv", "query,answer\nr001-q000001\n", "line 2: 1 values for 2 columns"),
+        ("a.csv", f"query,answer\nr{'9' * 5000}-q000001,road\n", "has no query 'r999"),
         ("a.csv", "query,answer\n,road\n", "line 2: the column 'query' is empty"),
         ("a.csv", "query,answer\nr001-q000001,1\n", "no class is called '1'"),
         ("a.csv", 'query,answer\n"r001-q000001,' + "x" * 200_000, "Save the table as CSV again"),
@@ -122,6 +123,10 @@ def test_a_hundred_megabytes_of_nonsense_are_not_read(run, format_name):
     refused(run, file, "has more than .* MB", format_name)
 
 
+def test_a_name_that_no_file_can_have_is_refused(run):
+    refused(run, run.parent / ("x" * 5000), "cannot be read: File name too long")
+
+
 def test_an_archive_that_unpacks_to_very_much_is_not_unpacked(run):
     file = run.parent / "bomb.zip"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -142,6 +147,12 @@ def test_a_folder_without_masks_and_a_folder_for_a_file_are_refused(run):
     (run.parent / "empty").mkdir()
     refused(run, run.parent / "empty", "holds neither queries.csv nor PNGs of masks")
     refused(run, run.parent / "empty", "Is a directory", "cvat")
+
+
+@pytest.mark.parametrize("format_name", ["cvat", "coco", "label-studio"])
+def test_a_folder_of_another_format_is_answered_with_its_file(run, format_name):
+    folder = export_queries(run, run.parent / "out", format_name).folder
+    refused(run, folder, r"but .*\.(xml|json)\. Name the file that the tool exported")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from tests.exchanged import CENTRES, SIZES, answer, journal, name_of, say, window, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
+from alseg.annotate.exchange.segmentations import pixels_of
+from alseg.annotate.exchange.shapes import Node
 from alseg.errors import ExchangeError
 
 
@@ -208,6 +212,20 @@ def test_a_polygon_holds_the_pixels_whose_centres_are_inside(run, asked):
         (name_of(3, 3), 2),
         (name_of(3, 4), "mixed"),
     ]
+
+
+@given(st.lists(st.tuples(st.integers(-8, 90), st.integers(-8, 60)), min_size=3, max_size=9))
+def test_the_pixels_of_any_polygon_are_those_that_counting_edges_gives(points):
+    points = [(x / 4 + 0.03, y / 4 + 0.03) for x, y in points]
+    flat = [number for point in points for number in point]
+    edges = list(zip(points, [*points[1:], points[0]], strict=True))
+    expected = np.zeros((12, 20), bool)
+    for row, column in np.ndindex(12, 20):
+        for (x1, y1), (x2, y2) in edges:
+            if (y1 > row + 0.5) != (y2 > row + 0.5):
+                share = (row + 0.5 - y1) / (y2 - y1)
+                expected[row, column] ^= x1 + share * (x2 - x1) > column + 0.5
+    assert np.array_equal(pixels_of(Node({"segmentation": [flat]}, ""), (12, 20)), expected)
 
 
 def test_a_mask_that_is_still_a_query_says_nothing(run, asked):

@@ -43,6 +43,8 @@ def run(argv: Sequence[str]) -> int:
     count = sum(done.new.values())
     words = ", ".join(f"{number:,} {word}" for word, number in sorted(done.new.items()))
     print(f"round {done.round_number}: {count:,} new answers{f' ({words})' if words else ''}")
+    if not count + done.known + done.unanswered + done.idle:
+        print("no window of the round is in the file; export what people submitted in the tool")
     if done.known:
         print(f"answers that change nothing: {done.known:,}")
     if done.unanswered:
@@ -52,6 +54,11 @@ def run(argv: Sequence[str]) -> int:
     if done.disputed:
         print(f"queries that are answered in two ways: {done.disputed:,}")
     print(f"queries still without an answer: {done.missing:,}")
+    if done.split:
+        print(
+            f"{done.split:,} of these are mixed; `alseg export` now writes their parts, to be "
+            "answered too"
+        )
     if count:
         print(f"answers   {done.path}")
     return 0

@@ -17,7 +17,7 @@ from alseg.annotate.exchange.masks import answers_in_mask
 from alseg.annotate.exchange.words import Words
 from alseg.errors import ExchangeError, did_you_mean
 
-_ID = re.compile(r"r(\d{3,})-q\d{6,}(\.\d+)?")
+_ID = re.compile(r"r(\d{3,9})-q\d{6,9}(\.\d{1,9})?")
 
 SNAP = 0.05
 """How far, in pixels, a number that a tool wrote may be from the edge of a window that it means."""

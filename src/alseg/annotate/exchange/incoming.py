@@ -34,6 +34,7 @@ class Imported:
         unanswered: Windows in the file that have no answer there.
         idle: Answers to parts of windows that are not mixed, which were left out.
         missing: Queries of the round that have no answer yet.
+        split: How many of these are mixed, and only some of their parts have no answer.
         disputed: Queries that as many people answered one way as another.
     """
 
@@ -45,6 +46,7 @@ class Imported:
     unanswered: int
     idle: int
     missing: int
+    split: int
     disputed: int
 
 
@@ -68,28 +70,22 @@ def import_answers(
         LabelStoreError: There are no queries, they or the answers are damaged, the name cannot be
             used, or the answers cannot be written.
     """
-    reader = module_of(format_name) if format_name is not None else None
+    if format_name is not None:
+        module_of(format_name)
     asked = newest_round(Path(run))
-    closed = Path(run) / LABELS / round_name(asked.number)
-    if closed.exists():
-        raise ExchangeError(
-            f"Round {asked.number} is closed and takes no more answers: its labels are in {closed}."
-        )
+    _check_open(Path(run), asked)
     journal = Journal(asked, person)
     said = latest(asked)
     stands = standing(asked, said)
-    source = Source(Path(file), size_limit(asked))
-    if not source.path.exists():
-        raise ExchangeError(f"{file} does not exist. Name the file that the tool exported.")
-    found = format_name or format_of(source)
-    collector = Collector(asked, Words(asked.classes))
-    (reader or module_of(found)).read(source, collector)
+    found, collector = _read(Path(file), format_name, asked)
     given = dict(_that_count(asked, collector.answers, stands))
     own = said.get(person, {})
     new = {
         name: answer for name, answer in given.items() if answer != own.get(name, stands.get(name))
     }
     if new:
+        # Reading takes a while, and the run may have gone on meanwhile.
+        _check_open(Path(run), asked)
         journal.append([Entry(name, answer) for name, answer in new.items()])
         said[person] = {**own, **new}
     settled = settle(asked, said)
@@ -102,8 +98,34 @@ def import_answers(
         unanswered=len(collector.unanswered - collector.answers.keys()),
         idle=len(collector.answers) - len(given),
         missing=len(settled.missing),
+        split=sum(given.get(name, stands.get(name)) == MIXED for name in settled.missing),
         disputed=len(settled.disputed),
     )
+
+
+def _check_open(run: Path, asked: AskedRound) -> None:
+    closed = run / LABELS / round_name(asked.number)
+    if closed.exists():
+        raise ExchangeError(
+            f"Round {asked.number} is closed and takes no more answers: its labels are in {closed}."
+        )
+
+
+def _read(path: Path, format_name: str | None, asked: AskedRound) -> tuple[str, Collector]:
+    """Return the format of a file, and what it answers."""
+    source = Source(path, size_limit(asked))
+    collector = Collector(asked, Words(asked.classes))
+    try:
+        if not path.exists():
+            raise ExchangeError(f"{path} does not exist. Name the file that the tool exported.")
+        found = format_name or format_of(source)
+        module_of(found).read(source, collector)
+    except OSError as error:
+        raise ExchangeError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}. Allow reading "
+            "it, or name another file."
+        ) from error
+    return found, collector
 
 
 def _that_count(

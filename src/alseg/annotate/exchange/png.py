@@ -64,6 +64,8 @@ def read(source: Source, collector: Collector) -> None:
         masks = source.path / MASKS if (source.path / MASKS).is_dir() else source.path
     else:
         table, masks = source.path, source.path.parent / MASKS
+    if not table.is_file() and masks == source.path:
+        _refuse_other_exports(source.path)
     pictures = _pictures(masks) if masks.is_dir() else []
     if not table.is_file() and not pictures:
         raise ExchangeError(
@@ -86,6 +88,15 @@ def read(source: Source, collector: Collector) -> None:
     for name, path in seen.items():
         image = collector.asked.images[name]
         collector.add_mask(image, _read_mask(path, image, len(collector.asked.classes)))
+
+
+def _refuse_other_exports(folder: Path) -> None:
+    found = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".xml"))
+    if found:
+        raise ExchangeError(
+            f"{folder} holds neither {TABLE} nor a folder {MASKS}, but {found[0]}. Name the file "
+            "that the tool exported."
+        )
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -45,11 +45,12 @@ def _from_runs(node: Node, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if not isinstance(counts, str | list):
         raise node.wrong("has no run lengths as 'counts'")
     runs = _unpack(node, counts) if isinstance(counts, str) else node.numbers("counts", len(counts))
+    lengths = np.array(runs, dtype=np.float64)
+    whole = (lengths >= 0) & (lengths == np.floor(lengths))
     total = shape[0] * shape[1]
-    if any(not 0 <= run <= total or run != int(run) for run in runs) or sum(runs) != total:
+    if not whole.all() or lengths.sum() != total:
         raise node.wrong(f"has run lengths that do not add up to the {total} pixels of its image")
-    lengths = np.array(runs, dtype=np.int64)
-    held = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    held = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths.astype(np.int64))
     mask: NDArray[np.bool_] = held.reshape(shape[::-1]).T
     return mask
 
@@ -84,19 +85,22 @@ def _add_polygon(annotation: Node, polygon: object, mask: NDArray[np.bool_]) -> 
     """Add the pixels whose centres lie in a polygon x, y, x, y, ..., by the even-odd rule."""
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
         raise annotation.wrong("has a polygon that is no list of three or more points")
-    height, width = mask.shape
     flat = Node({"polygon": polygon}, annotation.where).numbers("polygon", len(polygon))
     if not all(isfinite(value) and abs(value) < 1e6 for value in flat):
         raise annotation.wrong("has a polygon with a point that is no place in an image")
     points = np.array(flat).reshape(-1, 2)
-    first = np.clip(np.floor(points.min(axis=0)), 0, (width, height)).astype(int)
-    last = np.clip(np.ceil(points.max(axis=0)), 0, (width, height)).astype(int)
-    columns = np.arange(first[0], last[0]) + 0.5
+    end = mask.shape[::-1]
+    first = np.clip(np.floor(points.min(axis=0)), 0, end).astype(int)
+    last = np.clip(np.ceil(points.max(axis=0)), 0, end).astype(int)
     rows = np.arange(first[1], last[1]) + 0.5
-    inside = np.zeros((len(rows), len(columns)), dtype=np.bool_)
+    width = last[0] - first[0]
+    # How many edges cross a row between the centres of two columns; even a polygon of very many
+    # points then costs a sum over the image, and one step a row that an edge crosses.
+    crossings = np.zeros((len(rows), width + 1), dtype=np.int32)
     for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, axis=0), strict=True):
         crossed = np.flatnonzero((y1 <= rows) != (y2 <= rows))
-        if len(crossed):
-            at = x1 + (rows[crossed] - y1) * (x2 - x1) / (y2 - y1)
-            inside[crossed] ^= columns < at[:, None]
-    mask[first[1] : last[1], first[0] : last[0]] |= inside
+        at = x1 + (rows[crossed] - y1) * ((x2 - x1) / (y2 - y1) if len(crossed) else 0.0)
+        before = np.clip(np.ceil(at - first[0] - 0.5), 0, width).astype(int)
+        crossings[crossed, before] += 1
+    right_of = np.cumsum(crossings[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    mask[first[1] : last[1], first[0] : last[0]] |= right_of % 2 == 1
