@@ -94,7 +94,7 @@ def test_totals_come_from_the_manifests(two_rounds):
     assert store.asked_pixels == 6 + 3 + 6 + 6
     assert store.void_pixels == 3
     assert store.regions == 4
-    assert store.labelled_fraction == pytest.approx(21 / 61)
+    assert store.labelled_fraction == pytest.approx(21 / 63)
     assert store.spent("pixels").tolist() == [12, 6, 3]
     assert store.spent("regions", 1).tolist() == [1, 0, 1]
     assert [record.id for record in store.records(2)] == ["a/1", "a/2"]

@@ -263,7 +263,7 @@ def outside_of_all_regions(values, rounds):
         ("rounds", asked_again, "1 pixels are asked for that an earlier round asked for"),
         ("rounds", of_another_round, "1 pixels are of another round than in"),
         ("rounds", of_a_later_round, "has pixels of round 4"),
-        ("rounds", forgotten, "1 pixels of the regions are not asked for; at most 0"),
+        ("rounds", forgotten, "1 pixels of the regions are not asked for"),
         ("rounds", outside_of_all_regions, "1 pixels of round 3 lie in no region"),
     ],
 )
