@@ -97,6 +97,13 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
                 "Choose the whole path with out."
             )
 
+    @property
+    def window_radius(self) -> int:
+        """The window radius of a region: people see little in a window of 3x3 pixels."""
+        if self.radius is not None:
+            return self.radius
+        return 3 if self.annotator == "manual" else 1
+
     def head_for(self, requires: Collection[str]) -> Literal["linear", "hyperbolic"]:
         """Return the kind of head of the run's network.
 

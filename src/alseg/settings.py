@@ -132,9 +132,19 @@ class ActiveSettings:
     ] = field(default_factory=dict)
     budget: Annotated[
         str | float,
-        "labels to ask for in the whole run: a share of the target's pixels (0.01 or 1%) "
-        'or a number for each image ("40 regions")',
+        "labels to ask for in the whole run: a share of the target's pixels (0.01 or 1%), "
+        'a number for each image ("40 regions") or answers in all ("500 clicks")',
     ] = "0.01"
+    annotator: Annotated[
+        Literal["oracle", "manual"],
+        "who answers: oracle, the labels that the target has already; manual, people, for whom "
+        "every round ends the run with its queries written",
+    ] = "oracle"
+    mixed: Annotated[
+        Literal["quadrants", "pixels", "drop"],
+        "what becomes of a window that people answer as mixed: its quadrants or pixels are asked "
+        "for once, or it becomes void",
+    ] = "quadrants"
     scope: Annotated[
         Literal["image", "pool"],
         "image: the same share of every image; pool: the best regions wherever they are",
@@ -144,7 +154,10 @@ class ActiveSettings:
         list[int] | None,
         "steps before which the rounds take place, instead of rounds; null: evenly spaced from 0",
     ] = None
-    radius: Annotated[int, "window radius k: a region is (2k+1) x (2k+1) pixels"] = 1
+    radius: Annotated[
+        int | None,
+        "window radius k: a region is (2k+1) x (2k+1) pixels; null: 1, or 3 where people answer",
+    ] = None
     exclusion_radius: Annotated[
         int | None, "window radius around a pick in which none is made again; null: 2k"
     ] = None

@@ -58,14 +58,14 @@ class StopTogether(L.Callback):
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, AnswersNeeded | None) and self._watch is not None:
+        if error is None and self._watch is not None:
             try:
                 gather(None)
                 self._end()
             except RankError as broken:
                 error = broken
         self._within = False
-        if isinstance(error, AnswersNeeded | None):
+        if error is None:
             return
         if self._watch is not None:
             self._tell(error)

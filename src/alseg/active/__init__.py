@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from alseg.active.budget import Budget
     from alseg.active.export import export_labels
     from alseg.active.loop import ActiveLoop
+    from alseg.active.people import People
     from alseg.active.records import ImageRecord, PoolImage
     from alseg.active.store import LabelStore
     from alseg.active.verification import Verification, verify
@@ -24,6 +25,7 @@ __all__ = [
     "ImageRecord",
     "LabelStore",
     "OracleAnnotator",
+    "People",
     "PoolImage",
     "RoundResult",
     "Verification",
@@ -39,6 +41,7 @@ _HOMES = {
     "ImageRecord": "records",
     "LabelStore": "store",
     "OracleAnnotator": "annotators",
+    "People": "people",
     "PoolImage": "records",
     "RoundResult": "acquisition",
     "Verification": "verification",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import Settled, paint, settle
+from alseg.active.answers import Journal, Settled, paint, people, settle
 from alseg.active.asked import (
     SPLITS,
     AskedImage,
@@ -165,6 +165,19 @@ class People:
     def clicks(self, image_id: str) -> int:
         """Return how many answers the regions of an image took."""
         return self._settled.clicks[image_id]
+
+    def effort(self) -> dict[str, float]:
+        """Return the answers that people have given in all rounds, and the seconds they took."""
+        entries = [
+            entry
+            for number in asked_rounds(self.run)
+            for asked in [open_round(self.run, number)]
+            for person in people(asked)
+            for entry in Journal(asked, person).entries()
+            if entry.answer is not None
+        ]
+        seconds = sum(entry.seconds for entry in entries)
+        return {"clicks": len(entries), "seconds_of_people": round(seconds, 1)}
 
     def answer(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the labels that people gave an image, H×W; 255 is void or not asked for."""

@@ -23,13 +23,14 @@ class Domains:
     Attributes:
         source: Labelled training images; None where the protocol needs none.
         target: Training images of the target, the pool.
-        reported: The images that the final figures are measured on.
+        reported: The images that the final figures are measured on; None where people answer and
+            the target has no label at all.
         chosen: Other labelled images to choose the best checkpoint on; None where there are none.
     """
 
     source: SegmentationDataset | None
     target: SegmentationDataset
-    reported: SegmentationDataset
+    reported: SegmentationDataset | None
     chosen: SegmentationDataset | None
 
 
@@ -73,6 +74,9 @@ def _open(config: RunConfig) -> Domains:
         reported: SegmentationDataset | None = target(config.report_split)
     else:
         reported = usable["test"] or usable["val"]
+    by_people = protocol.active and config.annotator == "manual" and config.report_split is None
+    if reported is None and by_people:
+        return Domains(source, pool, None, None)
     if reported is None or not reported.has_labels:
         raise DatasetError(
             f"{config.target} has no labelled images to report on in its "

@@ -41,6 +41,12 @@ def run(argv: Sequence[str]) -> int:
     parser.add(
         "--print-config", action="store_true", help="print the settings as YAML, and run nothing"
     )
+    parser.add(
+        "--partial",
+        action="store_true",
+        help="with --resume: go on although people have not answered all; what is missing goes "
+        "back to the pool and is not charged",
+    )
     settings, arguments = parser.parse(argv)
     if settings.get("resume") is not None:
         settings = _resumed(parser, settings)
@@ -48,6 +54,11 @@ def run(argv: Sequence[str]) -> int:
     if no_data_named:
         settings = {**parser.read(DEMO), **settings}
     config = checked_config(settings)
+    if arguments["partial"] and (config.resume is None or config.annotator != "manual"):
+        raise ConfigError(
+            "--partial goes on without the answers that people have not given: it goes with "
+            "--resume, for a run with --annotator manual."
+        )
     if arguments["print_config"]:
         print(dump_config(config), end="")
         return 0
@@ -65,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
     from alseg.cli.training import fit_run, quiet_lightning
 
     with quiet_lightning():
-        summary = fit_run(config)
+        summary = fit_run(config, arguments["partial"])
     if summary:
         print(summary)
     return 0
@@ -124,7 +135,7 @@ def _checked_strategy(config: RunConfig) -> RunConfig:
     if not PROTOCOLS[config.protocol].active:
         return replace(config, head=config.head_for(()))
     try:
-        chosen = options_for(config.strategy, config.strategy_options, config.radius)
+        chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
         strategy = create(config.strategy, **chosen)
     except ValueError as error:
         raise ConfigError(f"strategy_options: {error}") from error

@@ -15,7 +15,7 @@ from typing import Any
 
 from alseg.config import RunConfig, dump_config
 from alseg.durable import draft_of, replace_durably
-from alseg.errors import ConfigError
+from alseg.errors import AnswersNeeded, ConfigError
 from alseg.folder_lock import LOCK, lock_folder
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
@@ -203,7 +203,7 @@ class RunFolder:
         started = time.perf_counter()
         try:
             yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, AnswersNeeded):
             self.add_seconds(name, time.perf_counter() - started)
             raise
         self.add_seconds(name, time.perf_counter() - started)

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset
+from alseg.errors import AnswersNeeded
 
 
-def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset) -> str:
+def queries_text(folder: RunFolder, needed: AnswersNeeded) -> str:
+    """Return what people have to do before a run goes on."""
+    run = shlex.quote(str(folder.path))
+    return "\n".join(
+        [
+            "",
+            str(needed),
+            "",
+            "answer them in the browser",
+            f"  alseg annotate {run}",
+            "or in another tool",
+            f"  alseg export {run} --format cvat -o queries-cvat",
+            f"  alseg import {run} annotations.xml",
+            "then go on",
+            f"  alseg fit --resume {run}",
+        ]
+    )
+
+
+def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset | None) -> str:
     """Return the figures before and after, what the labels cost, and what to do next."""
     known = folder.summary
-    before, after = known["before"], known["after"]
-    lines = [
-        "",
-        f"mIoU on {reported.name} {reported.split} ({len(reported)} images), "
-        f"{len(reported.label_space)} classes",
-        f"  before   {_percent(before['mIoU'])}  ({_start_words(config)})",
-        f"  after    {_percent(after['mIoU'])}  (last checkpoint)",
-    ]
-    if "mIoU*" in after:
-        lines.append(f"  after    {_percent(after['mIoU*'])}  (mIoU* over 13 classes)")
-    if "best" in known:
-        lines.append(f"  best     {_percent(known['best']['mIoU'])}  (chosen on the val split)")
-    lines += ["", f"  {'IoU':14}  before   after"]
-    lines += [
-        f"  {name:14}  {_percent(before[f'IoU/{name}'])}  {_percent(after[f'IoU/{name}'])}"
-        for name in reported.label_space.classes
-    ]
+    if reported is None:
+        lines = ["", "no mIoU: the target has no labelled images to measure on"]
+    else:
+        lines = _figure_lines(known, config, reported)
     if "labels" in known:
         lines += ["", *_label_lines(known["labels"])]
     lines += ["", "seconds"]
@@ -49,12 +57,41 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
     return "\n".join(lines)
 
 
+def _figure_lines(
+    known: Mapping[str, Any], config: RunConfig, reported: SegmentationDataset
+) -> list[str]:
+    before, after = known["before"], known["after"]
+    lines = [
+        "",
+        f"mIoU on {reported.name} {reported.split} ({len(reported)} images), "
+        f"{len(reported.label_space)} classes",
+        f"  before   {_percent(before['mIoU'])}  ({_start_words(config)})",
+        f"  after    {_percent(after['mIoU'])}  (last checkpoint)",
+    ]
+    if "mIoU*" in after:
+        lines.append(f"  after    {_percent(after['mIoU*'])}  (mIoU* over 13 classes)")
+    if "best" in known:
+        lines.append(f"  best     {_percent(known['best']['mIoU'])}  (chosen on the val split)")
+    lines += ["", f"  {'IoU':14}  before   after"]
+    lines += [
+        f"  {name:14}  {_percent(before[f'IoU/{name}'])}  {_percent(after[f'IoU/{name}'])}"
+        for name in reported.label_space.classes
+    ]
+    return lines
+
+
 def _label_lines(labels: Mapping[str, Any]) -> list[str]:
     lines = [
         f"labels asked for: {labels['regions']:,} regions, {labels['asked_pixels']:,} pixels "
         f"({_percent(labels['labelled_fraction'], 3)} of the pool), "
         f"{labels['void_pixels']:,} of them void"
     ]
+    if "clicks" in labels:
+        clicks, seconds = labels["clicks"], labels["seconds_of_people"]
+        lines.append(
+            f"answered by people: {clicks:,} clicks in {seconds / 60:.1f} minutes "
+            f"({seconds / max(clicks, 1):.1f} s per click)"
+        )
     if labels["shortfall"]:
         lines.append(
             f"the pool was exhausted: {labels['shortfall']} of the budget were not spent; "

@@ -1,0 +1,203 @@
+"""A run whose queries people answer, from the first round to the last."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from tests.folders import digests
+from tests.processes import alseg, run_ranks
+from tests.toys import TINY
+
+from alseg.active import LabelStore
+from alseg.active.answers import Entry, Journal
+from alseg.active.asked import asked_rounds, open_round
+from alseg.cli.main import main
+from alseg.data import open_dataset
+
+SETTINGS = ["--strategy", "ripu", "--steps", "4", "--rounds", "2", "--pictures", "0"]
+PIXELS = [*SETTINGS, "--radius", "0", "--exclusion-radius", "4", "--budget", "4 regions"]
+WINDOWS = [*SETTINGS, "--budget", "2 regions"]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def fit(*arguments):
+    return main(["fit", *map(str, arguments)])
+
+
+def truth():
+    pool = open_dataset("scenes:dusk", "train", size=[48, 64], count=5)
+    return {image_id: pool.label(index) for index, image_id in enumerate(pool.ids)}
+
+
+def answer(run, choose, person="anna"):
+    """Answer the newest round; a query for which nothing is chosen stays as it is."""
+    asked = open_round(run, asked_rounds(run)[-1])
+    chosen = [(query.id, choose(query)) for query in asked.queries]
+    Journal(asked, person).append(
+        Entry(name, said, seconds=2.5) for name, said in chosen if said is not None
+    )
+    return asked
+
+
+def label_files(run):
+    return {
+        name: data
+        for name, data in digests(run / "labels").items()
+        if name.endswith((".png", ".csv"))
+    }
+
+
+def test_people_who_know_the_truth_give_the_labels_that_the_oracle_gives(
+    settings, tmp_path, capsys
+):
+    labels = truth()
+
+    def know(query):
+        value = int(labels[query.image][query.row, query.column])
+        return "void" if value == 255 else value
+
+    by_oracle, by_people = tmp_path / "oracle", tmp_path / "people"
+    assert fit("-c", settings, "--out", by_oracle, *PIXELS) == 0
+    assert fit("-c", settings, "--out", by_people, *PIXELS, "--annotator", "manual") == 0
+    for number in (1, 2):
+        said = capsys.readouterr().out
+        assert f"Round {number} asks 10 queries in 5 images." in said
+        assert f"alseg annotate {by_people}" in said
+        assert f"alseg fit --resume {by_people}" in said
+        assert asked_rounds(by_people)[-1] == number
+        answer(by_people, know)
+        assert fit("--resume", by_people) == 0
+    assert label_files(by_people) == label_files(by_oracle)
+    said = capsys.readouterr().out
+    assert "answered by people: 20 clicks in 0.8 minutes (2.5 s per click)" in said
+
+
+def test_two_processes_ask_what_one_asks(settings, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    more = ["--annotator", "manual", "--warm-start-steps", "0", *WINDOWS]
+    assert fit("-c", settings, "--out", one, *more) == 0
+    command = ["fit", "-c", settings, "--out", two, *more, "--devices", 2]
+    run_ranks(alseg, *command, ranks=2, folder=tmp_path)
+    assert digests(one / "queries") == digests(two / "queries")
+    for run in (one, two):
+        answer(run, lambda query: query.guess)
+    run_ranks(alseg, "fit", "--resume", two, ranks=2, folder=tmp_path)
+    assert fit("--resume", one) == 0
+    assert digests(one / "labels/round-001") == digests(two / "labels/round-001")
+
+
+@pytest.fixture
+def waiting(settings, tmp_path):
+    """A run that waits for the answers to ten windows of 7x7 pixels."""
+    run = tmp_path / "run"
+    more = ["--annotator", "manual", "--budget", "4 regions"]
+    assert fit("-c", settings, "--out", run, *SETTINGS, *more) == 0
+    asked = open_round(run, 1)
+    assert len(asked.queries) == 10
+    assert all(query.bottom - query.top <= 7 for query in asked.queries)
+    return run
+
+
+def test_a_run_does_not_go_on_without_answers_and_says_how_many_are_missing(waiting, capsys):
+    names = [query.id for query in open_round(waiting, 1).queries]
+    answer(waiting, lambda query: {names[0]: None, names[1]: 3}.get(query.id, 2))
+    answer(waiting, lambda query: 4 if query.id == names[1] else None, "ben")
+    before = digests(waiting)
+    assert fit("--resume", waiting) == 2
+    said = capsys.readouterr().err
+    assert "1 of 10 queries are not answered, and 1 are answered differently" in said
+    assert f"alseg annotate {waiting}" in said
+    assert digests(waiting) == before
+
+
+def test_what_is_missing_or_skipped_goes_back_to_the_pool_and_is_not_charged(waiting):
+    asked = open_round(waiting, 1)
+    first, second = asked.queries[:2]
+    answer(waiting, lambda query: {first: None, second: "skip"}.get(query, 1))
+    assert fit("--resume", waiting, "--partial") == 0
+    store = LabelStore.open(waiting / "labels")
+    assert store.rounds == 1
+    assert store.regions == 8
+    assert store.spent("clicks").sum() == 8
+    assert (store.label(first.image) == 255).all() or first.image != second.image
+    # Round 2 asks for what is left of the budget: 20 regions in all.
+    assert len(open_round(waiting, 2).queries) == 12
+
+
+def test_a_mixed_window_is_answered_by_its_quadrants_and_costs_five_clicks(waiting):
+    asked = open_round(waiting, 1)
+    mixed = asked.queries[0]
+    answer(waiting, lambda query: "mixed" if query is mixed else "void")
+    assert fit("--resume", waiting) == 2
+    parts = asked.parts(mixed)
+    said = [1, "void", 2, 3]
+    Journal(asked, "anna").append(
+        Entry(part.id, one) for part, one in zip(parts, said, strict=True)
+    )
+    assert fit("--resume", waiting) == 0
+    store = LabelStore.open(waiting / "labels")
+    assert store.spent("clicks").sum() == 9 + 5
+    label = store.label(mixed.image)
+    expected = np.full(label.shape, 255)
+    expected[mixed.top : mixed.row, mixed.left : mixed.column] = 1
+    expected[mixed.row : mixed.bottom, mixed.left : mixed.column] = 2
+    expected[mixed.row : mixed.bottom, mixed.column : mixed.right] = 3
+    assert np.array_equal(label, expected)
+
+
+def test_a_budget_of_clicks_is_spent_over_images_and_rounds(settings, tmp_path):
+    run = tmp_path / "run"
+    more = ["--annotator", "manual", "--budget", "7 clicks", *SETTINGS]
+    assert fit("-c", settings, "--out", run, *more) == 0
+    asked = answer(run, lambda query: 0)
+    assert len(asked.queries) == 3
+    assert fit("--resume", run) == 0
+    assert len(answer(run, lambda query: 0).queries) == 4
+    assert fit("--resume", run) == 0
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["labels"]["clicks"] == summary["labels"]["regions"] == 7
+
+
+def test_the_target_needs_no_label_at_all(settings, tmp_path, capsys):
+    source = tmp_path / "images"
+    pool = open_dataset("scenes:dusk", "train", size=[48, 64], count=5)
+    from PIL import Image
+
+    (source / "train").mkdir(parents=True)
+    for index in range(5):
+        Image.fromarray(pool.image(index)).save(source / "train" / f"{index}.png")
+    classes = ", ".join(pool.label_space.classes)
+    (tmp_path / "mine.yaml").write_text(f"images: images\nclasses: [{classes}]\n")
+    run = tmp_path / "run"
+    target = ["--target", f"folder:{tmp_path / 'mine.yaml'}", "--target-options", "{}"]
+    more = ["--annotator", "manual", *WINDOWS]
+    assert fit("-c", settings, "--out", run, *target, *more) == 0, capsys.readouterr().err
+    entry = next(iter(open_round(run, 1).images.values()))
+    assert entry.file == str(source / "train" / "0.png")
+    for _ in range(2):
+        answer(run, lambda query: query.guess)
+        assert fit("--resume", run) == 0
+    assert "no mIoU: the target has no labelled images" in capsys.readouterr().out
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_round_that_was_written_by_half_is_asked_again(waiting):
+    whole = digests(waiting / "queries")
+    staged = waiting / "queries" / ".staging-queries"
+    shutil.move(waiting / "queries" / "round-001", staged)
+    (staged / "round.json").unlink()
+    assert fit("--resume", waiting) == 0
+    assert digests(waiting / "queries") == whole
+
+
+def test_partial_goes_with_a_run_that_waits(settings, tmp_path, capsys):
+    assert fit("-c", settings, "--out", tmp_path / "run", "--partial") == 2
+    assert re.search("partial .* goes with resume", capsys.readouterr().err)
