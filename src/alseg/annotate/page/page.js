@@ -2,7 +2,7 @@
 
 import {
   answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons,
-  picture, prefetch, tell, windowInWords, withToken, zoomed,
+  picture, prefetch, share, tell, windowInWords, withToken, zoomed,
 } from "./shared.js";
 
 const RETRY = 1000;
@@ -153,6 +153,7 @@ function unchoose() {
 
 function draw() {
   if (!shown || element("stage").hidden) return;
+  share(element("stage"), shown.query);
   drawWhole(element("whole"), shown.whole, shown.query, light);
   drawZoom(element("zoom"), shown.crop, shown.query, zoomed(shown.query, steps), light);
 }
