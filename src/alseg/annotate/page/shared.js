@@ -180,8 +180,9 @@ export function drawZoom(canvas, bitmap, query, side, light = 1) {
 /** Give a wide image more of the stage's width, and the zoom the rest. */
 export function share(stage, query) {
   const [rows, columns] = query.size;
-  const whole = (stage.clientHeight * columns) / rows / Math.max(1, stage.clientWidth);
-  const part = Math.min(0.68, Math.max(0.5, whole));
+  const width = Math.max(1, stage.clientWidth);
+  const whole = (stage.clientHeight * columns) / rows / width;
+  const part = Math.max(0.5, Math.min(0.68, 1 - 300 / width, whole));
   stage.style.gridTemplateColumns = `${part}fr ${1 - part}fr`;
 }
 
