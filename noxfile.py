@@ -60,6 +60,13 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Drive the labelling page in headless Chromium, which has to be installed."""
+    session.install(*PACKAGES, *group("test"), *group("browser"))
+    session.run("python", "-m", "pytest", "-m", "browser", *session.posargs, env=QUIET)
+
+
+@nox.session
 def crash(session: nox.Session) -> None:
     """Kill runs at points drawn at random; `-- --crash-seed N` draws those of an earlier run."""
     session.install(*PACKAGES, *group("test"))

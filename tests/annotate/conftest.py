@@ -18,8 +18,9 @@ def chromium():
     if path is None:
         pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
     with api.sync_playwright() as playwright:
-        # Chromium's own sandbox does not start as root, as which continuous integration runs.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        # In a container as root, Chromium's own sandbox does not start and /dev/shm is small.
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
 

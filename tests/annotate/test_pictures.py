@@ -74,7 +74,7 @@ def test_a_crop_lies_in_its_image_and_holds_the_window(height, width, radius, da
     top, left, bottom, right = crop_box(query, AskedImage("a", height, width, ""))
     assert 0 <= top <= box[0] < end[0] <= bottom <= height
     assert 0 <= left <= box[1] < end[1] <= right <= width
-    side = max(256, 5 * max(end[0] - box[0], end[1] - box[1]))
+    side = max(256, 8 * max(end[0] - box[0], end[1] - box[1]))
     assert (bottom - top, right - left) == (min(side, height), min(side, width))
 
 

@@ -135,13 +135,11 @@ def test_what_is_missing_or_skipped_goes_back_to_the_pool_and_is_not_charged(wai
 def test_a_mixed_window_is_answered_by_its_quadrants_and_costs_five_clicks(waiting):
     asked = open_round(waiting, 1)
     mixed = asked.queries[0]
-    answer(waiting, lambda query: "mixed" if query is mixed else "void")
+    answer(waiting, lambda query: "mixed" if query == mixed else "void")
     assert fit("--resume", waiting) == 2
     parts = asked.parts(mixed)
-    said = [1, "void", 2, 3]
-    Journal(asked, "anna").append(
-        Entry(part.id, one) for part, one in zip(parts, said, strict=True)
-    )
+    said = zip(parts, [1, "void", 2, 3], strict=True)
+    Journal(asked, "anna").append(Entry(part.id, answer) for part, answer in said)
     assert fit("--resume", waiting) == 0
     store = LabelStore.open(waiting / "labels")
     assert store.spent("clicks").sum() == 9 + 5
@@ -200,4 +198,4 @@ def test_a_round_that_was_written_by_half_is_asked_again(waiting):
 
 def test_partial_goes_with_a_run_that_waits(settings, tmp_path, capsys):
     assert fit("-c", settings, "--out", tmp_path / "run", "--partial") == 2
-    assert re.search("partial .* goes with resume", capsys.readouterr().err)
+    assert re.search("--partial .* goes with --resume", capsys.readouterr().err)

@@ -19,7 +19,7 @@ LONGEST_SIDE = 1600
 """Pixels of the longer side of a whole image as it is sent."""
 
 CROP = 256
-"""Pixels of a crop's sides, or five windows where that is more."""
+"""Pixels of a crop's sides, or eight windows where that is more."""
 
 T = TypeVar("T")
 
@@ -125,7 +125,7 @@ class Pictures:
 
 def crop_box(query: Query, image: AskedImage) -> tuple[int, int, int, int]:
     """Return top, left, bottom and right of what is shown around a query, inside its image."""
-    side = max(CROP, 5 * max(query.bottom - query.top, query.right - query.left))
+    side = max(CROP, 8 * max(query.bottom - query.top, query.right - query.left))
     top, bottom = _around(query.row, side, image.height)
     left, right = _around(query.column, side, image.width)
     return top, left, bottom, right

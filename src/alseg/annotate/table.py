@@ -95,6 +95,7 @@ class Table:
         with desk.lock:
             ahead = [self.describe(query, desk) for query in desk.ahead(AHEAD)]
             last = desk.last
+            others = 0 if ahead else self.open_queries()
             return {
                 "person": person,
                 "ahead": ahead,
@@ -104,7 +105,8 @@ class Table:
                 "last": None
                 if last is None
                 else {"id": last, "revision": desk.revision(last), "answer": desk.said[last]},
-                "others": 0 if ahead else self.open_queries(),
+                "others": others,
+                "disputed": 0 if ahead or others else len(self.settle().disputed),
             }
 
     def answer(self, person: str, name: str, revision: int, answer: object, seconds: float) -> None:

@@ -90,10 +90,13 @@ def new_data(config: RunConfig, domains: Domains) -> SegmentationDataModule:
     )
 
 
-def new_loop(config: RunConfig, folder: RunFolder, pictures: RoundPictures) -> ActiveLoop | None:
+def new_loop(
+    config: RunConfig, folder: RunFolder, pictures: RoundPictures, partial: bool
+) -> ActiveLoop | None:
     """Return what asks for labels; None where the protocol asks for none."""
     if not PROTOCOLS[config.protocol].active:
         return None
+    people = People(folder.path, config.mixed, partial)
     return ActiveLoop(
         config.strategy,
         config.budget,
@@ -103,7 +106,7 @@ def new_loop(config: RunConfig, folder: RunFolder, pictures: RoundPictures) -> A
         radius=config.window_radius,
         exclusion_radius=config.exclusion_radius,
         scope=config.scope,
-        annotator=None if config.annotator == "oracle" else _people(config, folder),
+        annotator=people if config.annotator == "manual" else None,
         store=folder.labels,
         seed=config.seed,
         checkpoint=folder.checkpoints / "last.ckpt",
@@ -111,10 +114,6 @@ def new_loop(config: RunConfig, folder: RunFolder, pictures: RoundPictures) -> A
         keep_scores=config.pictures,
         progress=config.progress,
     )
-
-
-def _people(config: RunConfig, folder: RunFolder) -> People:
-    return People(folder.path, config.mixed, config.partial)
 
 
 def new_callbacks(

@@ -2,7 +2,7 @@
 
 import {
   answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons,
-  picture, prefetch, tell, windowInWords, withToken, zoomed,
+  picture, prefetch, share, tell, windowInWords, withToken, zoomed,
 } from "./shared.js";
 
 const RETRY = 1000;
@@ -11,6 +11,7 @@ let round; // What stays as it is for everybody.
 let state; // What the server said last of this person's queries.
 let keys; // The buttons, and what each key does.
 let query = null; // The one on the screen; null while none can be answered.
+let unseen = null; // The query whose pictures the server does not have.
 let shown = null; // The query whose pictures are drawn, and the pictures.
 let steps = 0; // How far the zoom was moved in.
 let light = 1; // How much brighter than they are the pictures are drawn.
@@ -54,7 +55,8 @@ async function begin() {
 }
 
 async function signIn() {
-  query = null;
+  if (sending) return;
+  query = unseen = null;
   element("who").hidden = true;
   element("said").textContent = "";
   const reply = await callUntilHeard("api/round");
@@ -101,7 +103,7 @@ async function take(content) {
   state = content;
   showProgress();
   const next = state.ahead[0] ?? null;
-  query = null;
+  query = unseen = null;
   if (!next) return showDone();
   reveal("stage");
   for (;;) {
@@ -117,10 +119,20 @@ async function take(content) {
       return;
     } catch (error) {
       if (state !== content) return;
-      tell(error.isRefusal ? error.message : "No answer from the server. Trying again.");
+      unseen = error.isRefusal ? next : null;
+      if (unseen) blank(`${error.message} Trying again; → skips the query.`);
+      else tell("No answer from the server. Trying again.");
       await wait(RETRY);
     }
   }
+}
+
+/** Show no picture rather than that of another query. */
+function blank(message) {
+  shown = null;
+  for (const name of ["whole", "zoom"]) element(name).width = 1;
+  element("place").textContent = element("window").textContent = "";
+  tell(message);
 }
 
 function present(next, whole, crop) {
@@ -153,6 +165,7 @@ function unchoose() {
 
 function draw() {
   if (!shown || element("stage").hidden) return;
+  share(element("stage"), shown.query);
   drawWhole(element("whole"), shown.whole, shown.query, light);
   drawZoom(element("zoom"), shown.crop, shown.query, zoomed(shown.query, steps), light);
 }
@@ -177,15 +190,20 @@ function pace(seconds, left) {
   return `${rate} · ${(minutes / 60).toFixed(1)} h left`;
 }
 
+function disputes(count) {
+  if (!count) return "";
+  return `People disagree on ${count} ${count === 1 ? "query" : "queries"}: settle them in the `
+    + "review first. ";
+}
+
 function showDone() {
   shown = null;
   const all = state.others === 0;
   element("done-title").textContent = all ? "All queries are answered" : "Your share is answered";
   element("done-text").textContent = all
-    ? "Stop the server with Ctrl-C and go on with"
+    ? `${disputes(state.disputed)}Stop the server with Ctrl-C and go on with`
     : `Other people still have ${state.others} queries to answer. Thank you.`;
   element("next").hidden = !all;
-  element("said").textContent ||= "";
   reveal("done");
   document.body.dataset.query = "done";
 }
@@ -193,8 +211,9 @@ function showDone() {
 /** Do what a key or button stands for. */
 function act(what) {
   element("stage").focus({ preventScroll: true });
+  if (sending) return undefined;
   if (what === "undo") return undo();
-  if (!query) return undefined;
+  if (!query) return what === "skip" ? skipUnseen() : undefined;
   if (what === "guess") return guess();
   if (what === "brighter") return brighten();
   if (what === "closer" || what === "farther") return zoom(what === "closer" ? 1 : -1);
@@ -229,6 +248,10 @@ async function answer(what) {
   await send({ query: query.id, revision: query.revision, answer: what, seconds });
 }
 
+async function skipUnseen() {
+  if (unseen) await send({ query: unseen.id, revision: unseen.revision, answer: "skip", seconds: 0 });
+}
+
 async function undo() {
   if (!state?.last) return;
   await send({ query: state.last.id, revision: state.last.revision, answer: null, seconds: 0 });
@@ -253,7 +276,8 @@ async function send(body) {
       unchoose();
       return;
     }
-    await take(reply.content);
+    // Not awaited: while its pictures are missing, the query can still be skipped.
+    take(reply.content);
   } finally {
     sending = false;
   }

@@ -2,7 +2,7 @@
 
 import {
   answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons, picture,
-  prefetch, swatch, tell, windowInWords, withToken, zoomed,
+  prefetch, share, swatch, tell, windowInWords, withToken, zoomed,
 } from "./shared.js";
 
 const WORDS = {
@@ -155,6 +155,7 @@ function draw() {
   const item = list.items[at];
   if (!item || !pictures) return;
   const side = zoomed(item, steps);
+  share(element("stage"), item);
   drawWhole(element("whole"), pictures[0], item);
   drawZoom(element("zoom"), pictures[1], item, side);
 }

@@ -121,7 +121,7 @@ export function drawWhole(canvas, bitmap, query, light = 1) {
   const [rows, columns] = query.size;
   const scale = Math.min(width / columns, height / rows);
   const [x, y] = [(width - columns * scale) / 2, (height - rows * scale) / 2];
-  context.imageSmoothingQuality = "high";
+  context.imageSmoothingQuality = "medium";
   drawLit(context, bitmap, [x, y, columns * scale, rows * scale], light);
   const [top, left, bottom, right] = query.box;
   const spare = (length) => Math.max(2.5, 9 - (length * scale) / 2);
@@ -151,7 +151,7 @@ export function drawZoom(canvas, bitmap, query, side, light = 1) {
   const y = place(top, bottom, cropTop, cropBottom, height);
   // Shapes are easier to know when smooth; single pixels easier to tell when sharp.
   context.imageSmoothingEnabled = scale < 8;
-  context.imageSmoothingQuality = "high";
+  context.imageSmoothingQuality = "medium";
   drawLit(context, bitmap, [x, y, bitmap.width * scale, bitmap.height * scale], light);
   if (query.part) {
     const [wholeTop, wholeLeft, wholeBottom, wholeRight] = query.whole;
@@ -177,11 +177,20 @@ export function drawZoom(canvas, bitmap, query, side, light = 1) {
   );
 }
 
-/** The image pixels that a zoom shows at first: the window with five times as much around it. */
+/** Give a wide image more of the stage's width, and the zoom the rest. */
+export function share(stage, query) {
+  const [rows, columns] = query.size;
+  const width = Math.max(1, stage.clientWidth);
+  const whole = (stage.clientHeight * columns) / rows / width;
+  const part = Math.max(0.5, Math.min(0.68, 1 - 300 / width, whole));
+  stage.style.gridTemplateColumns = `${part}fr ${1 - part}fr`;
+}
+
+/** The image pixels that a zoom shows at first: the window and its surroundings. */
 export function firstSide(query) {
   const [top, left, bottom, right] = query.box;
   const long = Math.max(bottom - top, right - left);
-  return query.part ? Math.max(8 * long, 24) : Math.max(5 * long, 80);
+  return query.part ? Math.max(8 * long, 24) : Math.max(7 * long, 80);
 }
 
 /** Return the side after some steps in or out, within what the crop holds. */
