@@ -16,13 +16,13 @@ from alseg.errors import AlsegError
 
 COMMANDS = {
     "fit": ("alseg.cli.fit", "train, asking for the labels that help most"),
+    "annotate": ("alseg.cli.annotate", "answer a round's queries in the browser"),
+    "export": ("alseg.cli.export_queries", "write what people are asked for a labelling tool"),
+    "import": ("alseg.cli.import_answers", "take the answers from a labelling tool"),
+    "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
-    "annotate": ("alseg.cli.annotate", "answer a round's queries in the browser"),
-    "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
-    "export": ("alseg.cli.export_queries", "write what people are asked for a labelling tool"),
-    "import": ("alseg.cli.import_answers", "take the answers from a labelling tool"),
     "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
 }
 
