@@ -108,6 +108,7 @@ class AskedRound:
             (its parts are asked for once) or ``drop`` (it becomes void).
         images: The images with queries, by name, in pool order.
         queries: The queries in the order in which they are asked.
+        settings: What the round was asked for with.
     """
 
     folder: Path
@@ -117,6 +118,7 @@ class AskedRound:
     split: str
     images: Mapping[str, AskedImage]
     queries: tuple[Query, ...] = field(repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def by_id(self) -> dict[str, Query]:
@@ -293,6 +295,7 @@ def open_round(run: Path, number: int) -> AskedRound:
         split=content["split"],
         images={image.id: image for image in images},
         queries=queries,
+        settings=content["settings"],
     )
 
 

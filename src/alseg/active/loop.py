@@ -313,7 +313,8 @@ class ActiveLoop(L.Callback):
         shown = self.progress and trainer.is_global_zero
         title = f"round {number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
-        return score_pool(module, data, self.strategy, self.name, (self.seed, number), title)
+        loader, ids, entropy = data.pool_loader(), data.pool.ids, (self.seed, number)
+        return score_pool(module, loader, ids, self.strategy, self.name, entropy, title)
 
     def _settings_of(self, number: int) -> dict[str, Any]:
         return self._settings(self._steps[number - 1]) if number <= self.rounds else {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from alseg.data.module import SegmentationDataModule
 from alseg.errors import ScoreError
 from alseg.module import SegmentationModule
 from alseg_strategies import Strategy
@@ -47,7 +48,8 @@ def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]
 @torch.no_grad()
 def score_pool(
     module: SegmentationModule,
-    data: SegmentationDataModule,
+    loader: DataLoader[dict[str, Any]],
+    ids: Sequence[str],
     strategy: Strategy,
     name: str,
     entropy: Sequence[int],
@@ -57,7 +59,8 @@ def score_pool(
 
     Args:
         module: The network.
-        data: What loads the pool.
+        loader: What loads the pool images of this rank.
+        ids: The names of all pool images.
         strategy: What scores.
         name: The name of the strategy.
         entropy: What the strategy's random numbers follow from, besides the image.
@@ -68,10 +71,10 @@ def score_pool(
     """
     was_training = module.training
     module.eval()
-    bar = tqdm(data.pool_loader(), desc=title, unit="image", leave=False, disable=title is None)
+    bar = tqdm(loader, desc=title, unit="image", leave=False, disable=title is None)
     for batch in bar:
         for index, image, size in zip(batch["index"], batch["image"], batch["size"], strict=True):
-            image_id = data.pool.ids[index]
+            image_id = ids[index]
             signals = module.signals(image[None].to(module.device), size, [image_id])
             drawn = np.random.SeedSequence([*entropy, index]).generate_state(1)
             generator = torch.Generator().manual_seed(int(drawn[0]))

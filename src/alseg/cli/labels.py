@@ -97,11 +97,17 @@ def _export(argv: Sequence[str]) -> int:
         metavar="N",
         help="write the labels known after round N (default: the newest)",
     )
+    parser.add(
+        "--partial",
+        action="store_true",
+        help="write the labels although people have not answered all queries of the newest round",
+    )
     arguments = parser.parse(argv).arguments
 
     from alseg.active import LabelStore, export_labels
 
     store = LabelStore.open(_store_folder(arguments["run"]))
+    _take_in(store, arguments["partial"])
     palette = _palette(store)
     with _bar("writing") as advance:
         done = export_labels(store, arguments["out"], arguments["round"], palette, advance)
@@ -116,6 +122,25 @@ def _export(argv: Sequence[str]) -> int:
     numbers = ", ".join(f"{number} {name}" for number, name in enumerate(store.classes))
     print(f"labels    {done.folder} ({numbers}, 255 void or not asked for)")
     return 0
+
+
+def _take_in(store: LabelStore, partial: bool) -> None:
+    """Take in the answers to `alseg query`; the round of a training is taken in as it goes on."""
+    from alseg.active.asked import asked_rounds
+
+    run = store.folder.parent
+    if (run / "config.yaml").is_file() or store.rounds >= max(asked_rounds(run), default=0):
+        return
+
+    from alseg.active.people import People
+    from alseg.active.taking import take_answers
+    from alseg.folder_lock import lock_folder
+
+    lock = lock_folder(store.folder)
+    try:
+        take_answers(store, People(run, partial=partial))
+    finally:
+        lock.release()
 
 
 def _store_folder(path: str) -> Path:

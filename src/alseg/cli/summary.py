@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset
-from alseg.errors import AnswersNeeded
-
-
-def queries_text(folder: RunFolder, needed: AnswersNeeded) -> str:
-    """Return what people have to do before a run goes on."""
-    run = shlex.quote(str(folder.path))
-    return "\n".join(
-        [
-            "",
-            str(needed),
-            "",
-            "answer them in the browser",
-            f"  alseg annotate {run}",
-            "or in another tool",
-            f"  alseg export {run} --format cvat -o queries-cvat",
-            f"  alseg import {run} annotations.xml",
-            "then go on",
-            f"  alseg fit --resume {run}",
-        ]
-    )
 
 
 def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset | None) -> str:

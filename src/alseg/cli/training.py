@@ -14,13 +14,14 @@ from typing import Any
 import lightning as L
 
 from alseg.active import ActiveLoop, People
+from alseg.annotate.next_step import how_to_answer
 from alseg.cli.checkpoint import check_resumable, read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.launch import meet
 from alseg.cli.parts import new_callbacks, new_data, new_loop, new_module, run_trainer, saving
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
-from alseg.cli.summary import queries_text, summary_text
+from alseg.cli.summary import summary_text
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import AnswersNeeded, WeightsError
@@ -91,7 +92,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
                     _fit(trainer, module, data, last, folder)
                     trainer.save_checkpoint(last)
             except AnswersNeeded as needed:
-                return queries_text(folder, needed) if trainer.is_global_zero else ""
+                return how_to_answer(folder.path, str(needed)) if trainer.is_global_zero else ""
             if loop is not None:
                 folder.add_seconds("training", -loop.seconds)
                 folder.add_seconds("asking for labels", loop.seconds)

@@ -1,0 +1,175 @@
+"""``alseg query``: ask people about images with a network that was trained elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alseg.cli.image_files import find_images
+from alseg.cli.parser import CommandParser
+from alseg.config import RunConfig, config_from
+from alseg.errors import AnswersNeeded, ConfigError
+from alseg.strategy_options import options_for
+from alseg_strategies import create
+
+if TYPE_CHECKING:
+    from alseg.active import LabelStore
+    from alseg.data import SegmentationDataset
+    from alseg.module import SegmentationModule
+
+SETTINGS = (
+    "strategy",
+    "strategy_options",
+    "budget",
+    "scope",
+    "radius",
+    "exclusion_radius",
+    "mixed",
+    "workers",
+    "seed",
+    "progress",
+)
+
+ABOUT = """Choose regions of images by the network of a checkpoint, and write them to the folder RUN
+as queries for people. Given the same RUN again, it takes in the answers first and asks the next
+round; the budget is that of all rounds together."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write the queries of a round.
+
+    Raises:
+        AlsegError: The checkpoint, the images or the folder cannot be used.
+    """
+    parser = CommandParser("query", "CKPT IMAGES [IMAGES ...] -o RUN", ABOUT, SETTINGS)
+    parser.add("checkpoint", metavar="CKPT", help="checkpoint of a run")
+    parser.add("images", nargs="+", metavar="IMAGES", help="image files, or folders of them")
+    parser.add("-o", "--out", required=True, metavar="RUN", help="folder to write to")
+    parser.add(
+        "--partial",
+        action="store_true",
+        help="take in the round before although people have not answered all of it",
+    )
+    parser.add(
+        "--device", default="auto", help="torch device, such as cpu or cuda:1 (default: auto)"
+    )
+    settings, arguments = parser.parse(argv)
+    out = Path(arguments["out"])
+    if (out / "config.yaml").is_file():
+        raise ConfigError(
+            f"{out} is the folder of a training run, which asks its own queries. Go on with it by "
+            f"`alseg fit --resume {out}`, or name another folder with -o."
+        )
+    config = config_from({**settings, "annotator": "manual"})
+    images = find_images(arguments["images"], leave_out=out)
+
+    # The training stack takes seconds to import; a misspelt path is answered before that.
+    from alseg.annotate.next_step import how_to_answer
+    from alseg.cli.checkpoint import load_module
+    from alseg.data.files import FileDataset, Pair
+    from alseg.data.mapping import LabelMapping
+
+    module = load_module(arguments["checkpoint"], arguments["device"])
+    pairs = [Pair(name, path) for name, path in images.items()]
+    pool = FileDataset("images", "train", pairs, LabelMapping.identity(module.label_space))
+    with _store(out, pool) as store:
+        try:
+            _ask(store, out, pool, module, config, arguments["partial"])
+        except AnswersNeeded as needed:
+            print(how_to_answer(out, str(needed)))
+            return 0
+    print(
+        f"The budget is spent: {store.regions:,} regions are asked for in {store.rounds} rounds. "
+        "Give a larger --budget to ask for more."
+    )
+    return 0
+
+
+@contextmanager
+def _store(out: Path, pool: SegmentationDataset) -> Iterator[LabelStore]:
+    """Open or begin the label store of a folder, and keep other processes away from it."""
+    from alseg.active import LabelStore
+    from alseg.active.requirements import pool_images
+    from alseg.folder_lock import lock_folder
+
+    folder = out / "labels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be made: {error.strerror or error}. Name another folder with -o."
+        ) from error
+    lock = lock_folder(folder)
+    try:
+        images, classes = pool_images(pool), pool.label_space.classes
+        if LabelStore.exists(folder):
+            store = LabelStore.open(folder)
+            store.check_pool(images, classes)
+        else:
+            store = LabelStore.create(folder, images, classes)
+        yield store
+    finally:
+        lock.release()
+
+
+def _ask(
+    store: LabelStore,
+    out: Path,
+    pool: SegmentationDataset,
+    module: SegmentationModule,
+    config: RunConfig,
+    partial: bool,
+) -> None:
+    from alseg.active.budget import Budget
+    from alseg.active.people import People
+    from alseg.active.requirements import check_level, check_signals
+    from alseg.active.round import Round
+    from alseg.active.scores import score_pool
+    from alseg.active.taking import take_answers
+    from alseg.data.module import evaluation_loader
+
+    radius = config.window_radius
+    chosen = options_for(config.strategy, config.strategy_options, radius)
+    try:
+        strategy = create(config.strategy, **chosen)
+    except ValueError as error:
+        raise ConfigError(f"strategy_options: {error}") from error
+    check_level(strategy, config.strategy)
+    check_signals(strategy, module)
+    budget = Budget.parse(config.budget)
+    exclusion = 2 * radius if config.exclusion_radius is None else config.exclusion_radius
+    people = People(out, config.mixed, partial)
+    taken = take_answers(store, people)
+    if taken is not None:
+        print(
+            f"Round {taken.number} is taken in: {taken.regions:,} regions, "
+            f"{taken.asked_pixels:,} pixels, {taken.void_pixels:,} of them void."
+        )
+    number = store.rounds + 1
+    this = Round(
+        number=number,
+        rounds=number,
+        store=store,
+        budget=budget,
+        radius=radius,
+        exclusion_radius=exclusion,
+        scope=config.scope,
+        settings={
+            "seed": config.seed,
+            "strategy": config.strategy,
+            "strategy_options": chosen,
+            "annotator": "People",
+            "budget": budget.plain,
+            "scope": config.scope,
+            "radius": radius,
+            "exclusion_radius": exclusion,
+        },
+    )
+    size = module.hparams["eval_size"]
+    loader = evaluation_loader(pool, size, workers=config.workers, with_labels=False)
+    entropy = (config.seed, number)
+    title = "scoring the images" if config.progress else None
+    scored = score_pool(module, loader, pool.ids, strategy, config.strategy, entropy, title)
+    this.ask(people, pool, this.choose(scored, {}, 0))

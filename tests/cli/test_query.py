@@ -1,0 +1,100 @@
+"""Queries about images, chosen by the network of a checkpoint."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.cli.test_manual import answer
+from tests.folders import digests
+from tests.toys import TINY
+
+from alseg.active import LabelStore
+from alseg.active.asked import open_round
+from alseg.cli.main import main
+from alseg.data import open_dataset
+
+STRATEGY = ["--strategy", "ripu"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of five images, and a run that asks people about them."""
+    root = tmp_path_factory.mktemp("trained")
+    pool = open_dataset("scenes:dusk", "train", size=[48, 64], count=5)
+    (root / "images/train").mkdir(parents=True)
+    for index in range(5):
+        Image.fromarray(pool.image(index)).save(root / "images/train" / f"{index}.png")
+    classes = ", ".join(pool.label_space.classes)
+    (root / "mine.yaml").write_text(f"images: images\nclasses: [{classes}]\n")
+    (root / "tiny.yaml").write_text(TINY)
+    command = ["fit", "-c", root / "tiny.yaml", "--target", f"folder:{root / 'mine.yaml'}"]
+    command += ["--target-options", "{}", "--annotator", "manual", *STRATEGY, "--out", root / "run"]
+    assert main([str(word) for word in [*command, "--budget", "4 regions"]]) == 0
+    return root
+
+
+def ask(trained, out, budget, *more):
+    command = ["query", trained / "run/checkpoints/source.ckpt", trained / "images", *STRATEGY]
+    command += ["--budget", budget, "-o", out, "--progress", "false", *more]
+    return main([str(word) for word in command])
+
+
+@pytest.fixture
+def out(trained, tmp_path, capsys):
+    assert ask(trained, tmp_path / "out", "2 regions") == 0
+    assert "Round 1 asks 10 queries in 5 images." in capsys.readouterr().out
+    return tmp_path / "out"
+
+
+def places(asked):
+    return [(query.image, query.row, query.column, query.guess) for query in asked.queries]
+
+
+def test_a_checkpoint_asks_what_the_run_asks_that_it_comes_from(trained, out):
+    by_run = places(open_round(trained / "run", 1))
+    by_query = places(open_round(out, 1))
+    assert by_query == [(f"train/{image}", *place) for image, *place in by_run]
+
+
+def test_answers_become_labels_and_the_next_round_asks_for_the_rest(trained, out, capsys):
+    asked = answer(out, lambda query: query.guess)
+    labels = out.parent / "labels"
+    assert main(["labels", "export", str(out), "-o", str(labels)]) == 0
+    for image in asked.images.values():
+        expected = np.full((image.height, image.width), 255)
+        for query in asked.queries:
+            if query.image == image.id:
+                expected[query.top : query.bottom, query.left : query.right] = query.guess
+        file = next(labels.rglob(f"{image.id}.png"))
+        assert np.array_equal(np.array(Image.open(file)), expected)
+    assert ask(trained, out, "2 regions") == 0
+    assert "The budget is spent: 10 regions are asked for in 1 rounds." in capsys.readouterr().out
+    assert ask(trained, out, "3 regions") == 0
+    later = open_round(out, 2)
+    assert len(later.queries) == 5
+    for query in later.queries:
+        for earlier in asked.queries:
+            if earlier.image == query.image:
+                apart = max(abs(earlier.row - query.row), abs(earlier.column - query.column))
+                assert apart > 6
+
+
+def test_an_unanswered_round_is_refused_or_taken_in_by_part(trained, out, capsys):
+    before = digests(out)
+    assert ask(trained, out, "3 regions") == 2
+    assert "10 of 10 queries are not answered" in capsys.readouterr().err
+    assert main(["labels", "export", str(out), "-o", str(out.parent / "labels")]) == 2
+    assert digests(out) == before
+    first = open_round(out, 1).queries[0]
+    answer(out, lambda query: 1 if query == first else None)
+    assert ask(trained, out, "3 regions", "--partial") == 0
+    assert LabelStore.open(out / "labels").regions == 1
+    assert len(open_round(out, 2).queries) == 14
+
+
+def test_other_images_or_a_training_run_are_refused(trained, out, capsys):
+    assert ask(trained, trained / "run", "3 regions") == 2
+    assert "is the folder of a training run" in capsys.readouterr().err
+    answer(out, lambda query: 1)
+    checkpoint, image = trained / "run/checkpoints/source.ckpt", trained / "images/train/0.png"
+    assert main(["query", str(checkpoint), str(image), *STRATEGY, "-o", str(out)]) == 2
+    assert "The pool lacks the image" in capsys.readouterr().err
