@@ -7,8 +7,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from tqdm import tqdm
 
 from alseg.data.base import SegmentationDataset
+from alseg.data.evaluation import evaluation_loader
 from alseg.data.label_space import IGNORE
-from alseg.data.module import evaluation_loader
 from alseg.metrics import SegmentationScores
 from alseg.module import SegmentationModule
 

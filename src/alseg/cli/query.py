@@ -128,7 +128,7 @@ def _ask(
     from alseg.active.round import Round
     from alseg.active.scores import score_pool
     from alseg.active.taking import take_answers
-    from alseg.data.module import evaluation_loader
+    from alseg.data.evaluation import evaluation_loader
 
     radius = config.window_radius
     chosen = options_for(config.strategy, config.strategy_options, radius)

@@ -5,13 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.toys import Toy
 
-from alseg.data.module import (
-    EvaluationSamples,
-    ShardSampler,
-    StepSampler,
-    TrainingSamples,
-    TrainingStream,
-)
+from alseg.data.evaluation import EvaluationSamples, ShardSampler
+from alseg.data.stream import StepSampler, TrainingSamples, TrainingStream
 from alseg.data.transforms import TrainTransform
 
 
