@@ -184,3 +184,5 @@ def test_wandb_keeps_figures_and_masked_pictures_offline(tiny, tmp_path, monkeyp
     assert len(masks) == 2
     classes = np.unique(np.asarray(Image.open(masks[0])))
     assert set(classes) <= {*range(11), 255}
+    assert main(["fit", "--resume", str(out)]) == 0
+    assert json.loads((out / "summary.json").read_text())["wandb_id"] == identity
