@@ -113,7 +113,7 @@ def test_a_run_does_not_go_on_without_answers_and_says_how_many_are_missing(wait
     before = digests(waiting)
     assert fit("--resume", waiting) == 2
     said = capsys.readouterr().err
-    assert "1 of 10 queries are not answered, and 1 are answered differently" in said
+    assert "1 of 10 are not answered and 1 are answered differently" in said
     assert f"alseg annotate {waiting}" in said
     assert digests(waiting) == before
 

@@ -81,7 +81,7 @@ def test_answers_become_labels_and_the_next_round_asks_for_the_rest(trained, out
 def test_an_unanswered_round_is_refused_or_taken_in_by_part(trained, out, capsys):
     before = digests(out)
     assert ask(trained, out, "3 regions") == 2
-    assert "10 of 10 queries are not answered" in capsys.readouterr().err
+    assert "10 of 10 are not answered" in capsys.readouterr().err
     assert main(["labels", "export", str(out), "-o", str(out.parent / "labels")]) == 2
     assert digests(out) == before
     first = open_round(out, 1).queries[0]

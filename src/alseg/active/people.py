@@ -130,18 +130,21 @@ class People:
         """
         asked = open_round(self.run, number)
         settled = settle(asked)
-        missing, disputed = len(settled.missing), len(settled.disputed)
-        if (missing or disputed) and not self.partial:
-            words = [f"{missing:,} of {len(asked.queries):,} queries are not answered"] * (
-                missing > 0
-            ) + [f"{disputed:,} are answered differently by as many people"] * (disputed > 0)
-            review = f", correct them with `alseg annotate {self.run} --review`" if disputed else ""
-            raise AnswersMissing(
-                f"Round {number}: {', and '.join(words)}. Answer them with `alseg annotate "
-                f"{self.run}`{review}, or go on without them with --partial: their regions go back "
-                "to the pool and are not charged."
-            )
+        if (settled.missing or settled.disputed) and not self.partial:
+            raise AnswersMissing(self._missing(asked, settled))
         return settled
+
+    def _missing(self, asked: AskedRound, settled: Settled) -> str:
+        words, how = [], f"Answer them with `alseg annotate {self.run}`"
+        if settled.missing:
+            words.append(f"{len(settled.missing):,} of {len(asked.queries):,} are not answered")
+        if settled.disputed:
+            words.append(f"{len(settled.disputed):,} are answered differently by as many people")
+            how += f", settle those that differ with `alseg annotate {self.run} --review`"
+        return (
+            f"Of the queries of round {asked.number} {' and '.join(words)}. {how}, or go on without "
+            "them with --partial: their regions go back to the pool and are not charged."
+        )
 
     def use(self, number: int, settled: Settled) -> None:
         """Answer for a round with these answers from now on."""
