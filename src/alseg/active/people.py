@@ -142,8 +142,8 @@ class People:
             words.append(f"{len(settled.disputed):,} are answered differently by as many people")
             how += f", settle those that differ with `alseg annotate {self.run} --review`"
         return (
-            f"Of the queries of round {asked.number} {' and '.join(words)}. {how}, or go on without "
-            "them with --partial: their regions go back to the pool and are not charged."
+            f"Of the queries of round {asked.number} {' and '.join(words)}. {how}, or go on "
+            "without them with --partial: their regions go back to the pool and are not charged."
         )
 
     def use(self, number: int, settled: Settled) -> None:
