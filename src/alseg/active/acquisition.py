@@ -155,7 +155,7 @@ class Choice:
 
     Attributes:
         regions: The regions of this process, by pool index; none for images that get none.
-        left: How much of the round's target stays unspent over all processes, in the budget's unit.
+        left: How much of the round's target stays unspent over all processes, in pixels or regions.
     """
 
     regions: dict[int, Candidates]
@@ -173,6 +173,7 @@ def choose_regions(
     exclusion_radius: int | None = None,
     scope: str = "image",
     gather: Gather = alone,
+    clicks_per_region: float = 1.0,
     on_candidates: Callable[[int, Candidates], None] | None = None,
 ) -> Choice:
     """Choose the regions of a round; the first half of ``acquire_round``.
@@ -187,6 +188,7 @@ def choose_regions(
         exclusion_radius: Window radius around a centre in which no further centre may lie.
         scope: ``image`` or ``pool``.
         gather: Returns what each process passes to it.
+        clicks_per_region: Answers that a region will take, for a budget of clicks.
         on_candidates: Called with pool index and candidates of an image as soon as it is scored;
             what is chosen of them later are the first few.
 
@@ -198,6 +200,8 @@ def choose_regions(
     check_request(scope, radius, exclusion)
     targets = budget.targets(store.areas, round_number, rounds)
     deficits = targets - store.spent(budget.unit, round_number - 1)
+    if budget.clicks is not None:
+        deficits = deficits / clicks_per_region
     total = float(deficits.sum())
     shortlist = Shortlist(total if scope == "pool" else np.inf)
     for index, score in scored:

@@ -266,7 +266,12 @@ class ActiveLoop(L.Callback):
 
     @property
     def shortfall(self) -> int:
-        """What the rounds held so far could not spend, in the unit of the budget."""
+        """What the rounds held so far could not spend, in the unit of the budget.
+
+        0 where people answer a budget of clicks: how many a region takes is known afterwards only.
+        """
+        if isinstance(self._answers, People) and self.budget.clicks is not None:
+            return 0
         held = self._store.rounds
         target = self.budget.targets(self._store.areas, held, self.rounds).sum()
         left = float(target - self._store.spent(self.budget.unit).sum())
@@ -296,7 +301,7 @@ class ActiveLoop(L.Callback):
                 regions = this.read_answers(answers)
             else:
                 scored = self._scores(number, trainer, module, data)
-                regions = this.choose(scored, kept, self.keep_scores)
+                regions = this.choose(scored, answers, kept, self.keep_scores)
                 if isinstance(answers, People):
                     this.ask(answers, data.pool, regions)
         result = this.label(answers, regions)

@@ -165,6 +165,16 @@ class People:
                 )
         return found
 
+    def clicks_expected(self, radius: int) -> float:
+        """Return how many answers a region takes if every other one is mixed.
+
+        Args:
+            radius: Window radius of the region.
+        """
+        side = 2 * radius + 1
+        parts = {"quadrants": 4, "pixels": side**2, "drop": 0}[self.split]
+        return 1 + parts / 2 if radius else 1.0
+
     def clicks(self, image_id: str) -> int:
         """Return how many answers the regions of an image took."""
         return self._settled.clicks[image_id]

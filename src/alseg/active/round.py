@@ -49,12 +49,17 @@ class Round:
     _guesses: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
     def choose(
-        self, scored: Iterable[tuple[int, Tensor, Tensor]], kept: dict[int, Tensor], keep: int
+        self,
+        scored: Iterable[tuple[int, Tensor, Tensor]],
+        annotator: Annotator,
+        kept: dict[int, Tensor],
+        keep: int = 0,
     ) -> dict[int, Candidates]:
         """Return the regions to ask for in the images of this rank, by pool index.
 
         Args:
             scored: Pool index, score map H×W and logits C×H×W of the images of this rank.
+            annotator: Who will answer.
             kept: Takes up the score maps of the first images.
             keep: Of how many.
         """
@@ -83,8 +88,15 @@ class Round:
             exclusion_radius=self.exclusion_radius,
             scope=self.scope,
             gather=ranks.gather,
+            clicks_per_region=self._clicks_per_region(annotator),
             on_candidates=guess,
         ).regions
+
+    def _clicks_per_region(self, annotator: Annotator) -> float:
+        """Return how many answers a region will take: as many as those so far."""
+        if self.store.regions:
+            return float(self.store.spent("clicks").sum() / self.store.regions)
+        return annotator.clicks_expected(self.radius) if isinstance(annotator, People) else 1.0
 
     def ask(
         self, people: People, pool: SegmentationDataset, regions: Mapping[int, Candidates]

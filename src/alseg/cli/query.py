@@ -172,4 +172,4 @@ def _ask(
     entropy = (config.seed, number)
     title = "scoring the images" if config.progress else None
     scored = score_pool(module, loader, pool.ids, strategy, config.strategy, entropy, title)
-    this.ask(people, pool, this.choose(scored, {}, 0))
+    this.ask(people, pool, this.choose(scored, people, {}))
