@@ -6,15 +6,17 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.folders import digests
 from tests.processes import alseg, run_ranks
 from tests.toys import TINY
 
-from alseg.active import LabelStore
+from alseg.active import LabelStore, People
 from alseg.active.answers import Entry, Journal
 from alseg.active.asked import asked_rounds, open_round
 from alseg.cli.main import main
 from alseg.data import open_dataset
+from alseg.folder_lock import lock_folder
 
 SETTINGS = ["--strategy", "ripu", "--steps", "4", "--rounds", "2", "--pictures", "0"]
 PIXELS = [*SETTINGS, "--radius", "0", "--exclusion-radius", "4", "--budget", "4 regions"]
@@ -69,7 +71,7 @@ def test_people_who_know_the_truth_give_the_labels_that_the_oracle_gives(
     assert fit("-c", settings, "--out", by_people, *PIXELS, "--annotator", "manual") == 0
     for number in (1, 2):
         said = capsys.readouterr().out
-        assert f"Round {number} asks 10 queries in 5 images." in said
+        assert f"Queries of round {number}: 10, in 5 images." in said
         assert f"alseg annotate {by_people}" in said
         assert f"alseg fit --resume {by_people}" in said
         assert asked_rounds(by_people)[-1] == number
@@ -77,7 +79,8 @@ def test_people_who_know_the_truth_give_the_labels_that_the_oracle_gives(
         assert fit("--resume", by_people) == 0
     assert label_files(by_people) == label_files(by_oracle)
     said = capsys.readouterr().out
-    assert "answered by people: 20 clicks in 0.8 minutes (2.5 s per click)" in said
+    assert "answered by people: 20 clicks charged; 20 answers on the page in 0.8 minutes" in said
+    assert "(2.5 s per click)" in said
 
 
 def test_two_processes_ask_what_one_asks(settings, tmp_path):
@@ -118,18 +121,55 @@ def test_a_run_does_not_go_on_without_answers_and_says_how_many_are_missing(wait
     assert digests(waiting) == before
 
 
-def test_what_is_missing_or_skipped_goes_back_to_the_pool_and_is_not_charged(waiting):
+def test_what_is_missing_goes_back_to_the_pool_and_is_not_charged(waiting):
     asked = open_round(waiting, 1)
-    first, second = asked.queries[:2]
-    answer(waiting, lambda query: {first: None, second: "skip"}.get(query, 1))
+    missing, skipped = asked.queries[0], asked.queries[2]
+    assert missing.image != skipped.image
+    answer(waiting, lambda query: {missing: None, skipped: "skip"}.get(query, 1))
     assert fit("--resume", waiting, "--partial") == 0
     store = LabelStore.open(waiting / "labels")
     assert store.rounds == 1
-    assert store.regions == 8
-    assert store.spent("clicks").sum() == 8
-    assert (store.label(first.image) == 255).all() or first.image != second.image
-    # Round 2 asks for what is left of the budget: 20 regions in all.
+    assert store.regions == store.spent("clicks").sum() == 8
+    for query in (missing, skipped):
+        assert store.label(query.image)[query.row, query.column] == 255
+        assert not store.asked(query.image)[query.row, query.column]
+    # Round 2 asks for what is left of the budget, 20 regions in all.
     assert len(open_round(waiting, 2).queries) == 12
+
+
+def test_what_nobody_can_tell_is_not_asked_again(waiting):
+    first = answer(waiting, lambda query: "skip").queries
+    assert fit("--resume", waiting) == 0
+    assert LabelStore.open(waiting / "labels").regions == 0
+    second = open_round(waiting, 2).queries
+    assert len(second) == 20
+    for query in second:
+        for skipped in first:
+            if query.image == skipped.image:
+                apart = max(abs(query.row - skipped.row), abs(query.column - skipped.column))
+                assert apart > 2 * 3
+
+
+def test_a_round_is_not_taken_in_while_people_may_answer(waiting, capsys):
+    answer(waiting, lambda query: 1)
+    before = digests(waiting)
+    lock = lock_folder(waiting / "queries" / "round-001" / "answers")
+    assert fit("--resume", waiting) == 2
+    assert "Stop `alseg annotate`, which keeps every answer" in capsys.readouterr().err
+    lock.release()
+    after = digests(waiting)
+    assert {name for name in after if after[name] != before.get(name)} <= {
+        "queries/round-001/answers/.lock"
+    }
+
+
+def test_the_minutes_of_people_leave_breaks_and_other_tools_out(waiting):
+    names = [query.id for query in open_round(waiting, 1).queries]
+    journal = Journal(open_round(waiting, 1), "anna")
+    journal.append(
+        Entry(name, 1, seconds) for name, seconds in zip(names, [2, 4, 9000, 0], strict=False)
+    )
+    assert People(waiting).effort() == {"answers": 4, "timed": 3, "seconds": 2 + 4 + 60}
 
 
 def test_a_mixed_window_is_answered_by_its_quadrants_and_costs_five_clicks(waiting):
@@ -169,8 +209,6 @@ def test_a_budget_of_clicks_is_spent_over_images_and_rounds(settings, tmp_path):
 def test_the_target_needs_no_label_at_all(settings, tmp_path, capsys):
     source = tmp_path / "images"
     pool = open_dataset("scenes:dusk", "train", size=[48, 64], count=5)
-    from PIL import Image
-
     (source / "train").mkdir(parents=True)
     for index in range(5):
         Image.fromarray(pool.image(index)).save(source / "train" / f"{index}.png")

@@ -41,7 +41,7 @@ def ask(trained, out, budget, *more):
 @pytest.fixture
 def out(trained, tmp_path, capsys):
     assert ask(trained, tmp_path / "out", "2 regions") == 0
-    assert "Round 1 asks 10 queries in 5 images." in capsys.readouterr().out
+    assert "Queries of round 1: 10, in 5 images." in capsys.readouterr().out
     return tmp_path / "out"
 
 
@@ -67,7 +67,7 @@ def test_answers_become_labels_and_the_next_round_asks_for_the_rest(trained, out
         file = next(labels.rglob(f"{image.id}.png"))
         assert np.array_equal(np.array(Image.open(file)), expected)
     assert ask(trained, out, "2 regions") == 0
-    assert "The budget is spent: 10 regions are asked for in 1 rounds." in capsys.readouterr().out
+    assert "The budget is spent: 10 regions were asked for in 1 rounds." in capsys.readouterr().out
     assert ask(trained, out, "3 regions") == 0
     later = open_round(out, 2)
     assert len(later.queries) == 5
@@ -76,6 +76,23 @@ def test_answers_become_labels_and_the_next_round_asks_for_the_rest(trained, out
             if earlier.image == query.image:
                 apart = max(abs(earlier.row - query.row), abs(earlier.column - query.column))
                 assert apart > 6
+
+
+def test_an_exhausted_pool_is_told(trained, tmp_path, capsys):
+    wide = ["--exclusion-radius", "63"]
+    for said in ("Queries of round 1: 5, in 5 images. The pool is exhausted: 5 regions", ""):
+        assert ask(trained, tmp_path / "out", "2 regions", *wide) == 0
+        assert said in (told := capsys.readouterr().out)
+        answer(tmp_path / "out", lambda query: 1)
+    assert "The pool is exhausted: 5 regions were asked for in 1 rounds." in told
+
+
+def test_labels_of_an_earlier_round_are_written_while_a_later_one_waits(trained, out):
+    answer(out, lambda query: 1)
+    assert ask(trained, out, "3 regions") == 0
+    command = ["labels", "export", str(out), "-o", str(out.parent / "labels")]
+    assert main([*command, "--round", "1"]) == 0
+    assert LabelStore.open(out / "labels").rounds == 1
 
 
 def test_an_unanswered_round_is_refused_or_taken_in_by_part(trained, out, capsys):

@@ -174,6 +174,7 @@ def choose_regions(
     scope: str = "image",
     gather: Gather = alone,
     clicks_per_region: float = 1.0,
+    also_excluded: Callable[[str], Sequence[tuple[int, int]]] | None = None,
     on_candidates: Callable[[int, Candidates], None] | None = None,
 ) -> Choice:
     """Choose the regions of a round; the first half of ``acquire_round``.
@@ -189,6 +190,8 @@ def choose_regions(
         scope: ``image`` or ``pool``.
         gather: Returns what each process passes to it.
         clicks_per_region: Answers that a region will take, for a budget of clicks.
+        also_excluded: Returns row and column of further centres in a named image around which no
+            pick is made, besides those of earlier rounds.
         on_candidates: Called with pool index and candidates of an image as soon as it is scored;
             what is chosen of them later are the first few.
 
@@ -213,7 +216,7 @@ def choose_regions(
             radius=radius,
             exclusion_radius=exclusion,
             asked=store.asked(store.images[index].id, round_number - 1),
-            barred=_excluded(store, index, round_number - 1, exclusion),
+            barred=_excluded(store, index, round_number - 1, exclusion, also_excluded),
             threshold=shortlist.threshold,
         )
         if on_candidates is not None:
@@ -231,7 +234,7 @@ def label_regions(
     *,
     round_number: int,
     radius: int,
-    annotator: Annotator,
+    annotator: Annotator | None,
     gather: Gather = alone,
     clicks: Callable[[str], int] | None = None,
 ) -> list[ImageRecord]:
@@ -243,7 +246,7 @@ def label_regions(
         store: The label store, in which the round is staged.
         round_number: The round, from 1.
         radius: Window radius of the regions.
-        annotator: Who answers.
+        annotator: Who answers; None where there are no regions.
         gather: As for ``acquire_round``.
         clicks: Returns how many answers a named image took; None: one a region.
 
@@ -255,6 +258,7 @@ def label_regions(
     """
     records = []
     for index, chosen in sorted(regions.items()):
+        assert annotator is not None
         image = store.images[index].id
         count = len(chosen) if clicks is None else clicks(image)
         records.append(_ask(store, round_number, index, chosen, radius, annotator, count))
@@ -285,13 +289,20 @@ def _share_out(
     return counts, total - float(costs[chosen].sum())
 
 
-def _excluded(store: LabelStore, index: int, earlier: int, exclusion: int) -> NDArray[np.bool_]:
+def _excluded(
+    store: LabelStore,
+    index: int,
+    earlier: int,
+    exclusion: int,
+    also: Callable[[str], Sequence[tuple[int, int]]] | None,
+) -> NDArray[np.bool_]:
     """Return the pixels of an image that the picks of earlier rounds exclude."""
     image = store.images[index]
+    further = np.array(also(image.id) if also is not None else [], dtype=np.int64).reshape(-1, 2)
     rounds = (store.queries(image.id, number) for number in range(1, earlier + 1))
     asked = [queries for queries in rounds if queries is not None]
-    rows = np.concatenate([np.zeros(0, dtype=np.int64), *(part.rows for part in asked)])
-    columns = np.concatenate([np.zeros(0, dtype=np.int64), *(part.columns for part in asked)])
+    rows = np.concatenate([further[:, 0], *(part.rows for part in asked)])
+    columns = np.concatenate([further[:, 1], *(part.columns for part in asked)])
     return windows((image.height, image.width), rows, columns, exclusion)
 
 

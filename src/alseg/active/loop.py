@@ -26,7 +26,7 @@ from alseg.active.requirements import (
     parts_of,
     pool_images,
 )
-from alseg.active.round import Round
+from alseg.active.round import Round, described
 from alseg.active.scores import score_pool, share_buffers
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
@@ -37,8 +37,6 @@ from alseg.module import SegmentationModule
 from alseg.schedule import check_counted_in_steps, round_schedule
 from alseg.strategy_options import options_for
 from alseg_strategies import Strategy, create
-
-NOT_OPTIONS = ("level", "requires")
 
 
 class ActiveLoop(L.Callback):
@@ -88,7 +86,7 @@ class ActiveLoop(L.Callback):
         radius: int = 1,
         exclusion_radius: int | None = None,
         scope: str = "image",
-        annotator: Annotator | None = None,
+        annotator: Annotator | People | None = None,
         store: str | Path | None = None,
         seed: int = 0,
         checkpoint: str | Path | None = None,
@@ -202,7 +200,8 @@ class ActiveLoop(L.Callback):
             self._checked = True
         check_none_missing(self.folder, held, self._steps, step)
         if isinstance(self._answers, People) and self._answers.has_asked(held + 1):
-            self._answers.read(held + 1)
+            with self._answers.closed(held + 1):
+                self._answers.read(held + 1)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hold the rounds that are due at the step that training starts from."""
@@ -245,8 +244,10 @@ class ActiveLoop(L.Callback):
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
             started = time.perf_counter()
-            self._hold(number, trainer, module, data)
-            self.seconds += time.perf_counter() - started
+            try:
+                self._hold(number, trainer, module, data)
+            finally:
+                self.seconds += time.perf_counter() - started
         data.use_labels(self._store, due)
         for logger in trainer.loggers:
             logger.log_metrics(
@@ -268,9 +269,10 @@ class ActiveLoop(L.Callback):
     def shortfall(self) -> int:
         """What the rounds held so far could not spend, in the unit of the budget.
 
-        0 where people answer a budget of clicks: how many a region takes is known afterwards only.
+        0 where people answer: they may skip a region, and an exhausted pool is told when they are
+        asked.
         """
-        if isinstance(self._answers, People) and self.budget.clicks is not None:
+        if isinstance(self._answers, People):
             return 0
         held = self._store.rounds
         target = self.budget.targets(self._store.areas, held, self.rounds).sum()
@@ -285,6 +287,7 @@ class ActiveLoop(L.Callback):
         data: SegmentationDataModule,
     ) -> None:
         answers = self._answers
+        people, annotator = (answers, None) if isinstance(answers, People) else (None, answers)
         this = Round(
             number=number,
             rounds=self.rounds,
@@ -296,15 +299,15 @@ class ActiveLoop(L.Callback):
             settings=self._settings(trainer.global_step),
         )
         kept: dict[int, Tensor] = {}
-        with ranks.together():
-            if isinstance(answers, People) and this.is_asked(answers):
-                regions = this.read_answers(answers)
-            else:
+        if people is not None and this.is_asked(people):
+            result = this.take(people)
+        else:
+            with ranks.together():
                 scored = self._scores(number, trainer, module, data)
-                regions = this.choose(scored, answers, kept, self.keep_scores)
-                if isinstance(answers, People):
-                    this.ask(answers, data.pool, regions)
-        result = this.label(answers, regions)
+                regions = this.choose(scored, kept, self.keep_scores, people)
+                if people is not None:
+                    this.ask(people, data.pool, regions)
+            result = this.label(annotator, regions)
         if trainer.is_global_zero and self.on_round is not None:
             self.on_round(number, result, kept)
 
@@ -329,12 +332,7 @@ class ActiveLoop(L.Callback):
             "step": step,
             "rounds": self.rounds,
             "seed": self.seed,
-            "strategy": self.name,
-            "strategy_options": {
-                name: value
-                for name, value in vars(self.strategy).items()
-                if isinstance(value, (str, int, float, bool)) and name not in NOT_OPTIONS
-            },
+            **described(self.strategy, self.name),
             "annotator": type(self._answers).__name__,
             "budget": self.budget.plain,
             "scope": self.scope,

@@ -6,7 +6,9 @@ run that is resumed reads the answers and goes on from the same step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,15 @@ from alseg.active.asked import (
 )
 from alseg.active.candidates import Candidates
 from alseg.data.base import SegmentationDataset
-from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError
+from alseg.errors import AnswersMissing, ConfigError, FolderInUse
+from alseg.folder_lock import lock_folder
+
+LONGEST_LOOK = 60.0
+"""Seconds that a look at a query counts for at most."""
 
 
 class People:
-    """The annotator that asks people.
+    """Stands for the people who answer, and says what they are asked and have answered.
 
     Attributes:
         run: The folder of the run, in which queries and answers lie.
@@ -45,8 +51,6 @@ class People:
         self.run = Path(run)
         self.split = split
         self.partial = partial
-        self._asked: AskedRound | None = None
-        self._settled = Settled()
 
     def has_asked(self, number: int) -> bool:
         """Return whether the queries of a round are written."""
@@ -59,8 +63,8 @@ class People:
         regions: Mapping[int, tuple[Candidates, NDArray[np.int64]]],
         radius: int,
         settings: Mapping[str, Any],
-    ) -> None:
-        """Write the queries of a round.
+    ) -> str:
+        """Write the queries of a round, and return a sentence about them.
 
         Args:
             number: The round, from 1.
@@ -114,48 +118,115 @@ class People:
             pixels=lambda image_id: pool.image(index_of[image_id]),
         )
 
-    def needed(self, number: int) -> AnswersNeeded:
-        """Return what ends a run whose queries of a round are to be answered."""
-        asked = open_round(self.run, number)
-        return AnswersNeeded(
-            f"Round {number} asks {len(asked.queries):,} queries in {len(asked.images):,} images."
-        )
+        return f"Queries of round {number}: {len(queries):,}, in {len(images):,} images."
 
     def read(self, number: int) -> Settled:
         """Return what the answers to a round come to.
 
         Raises:
-            AnswersMissing: Queries are not answered, and ``partial`` is not set.
+            AnswersMissing: Queries are not answered, and ``partial`` is not set; or none is.
             LabelStoreError: Queries or answers are damaged.
         """
         asked = open_round(self.run, number)
         settled = settle(asked)
-        if (settled.missing or settled.disputed) and not self.partial:
-            raise AnswersMissing(self._missing(asked, settled))
+        nothing = not (settled.answers or settled.skipped)
+        if nothing or ((settled.missing or settled.disputed) and not self.partial):
+            raise AnswersMissing(self._missing(asked, settled, nothing))
         return settled
 
-    def _missing(self, asked: AskedRound, settled: Settled) -> str:
-        words, how = [], f"Answer them with `alseg annotate {self.run}`"
+    def _missing(self, asked: AskedRound, settled: Settled, nothing: bool) -> str:
+        run = shlex.quote(str(self.run))
+        words, how = [], f"Answer them with `alseg annotate {run}`"
         if settled.missing:
             words.append(f"{len(settled.missing):,} of {len(asked.queries):,} are not answered")
         if settled.disputed:
             words.append(f"{len(settled.disputed):,} are answered differently by as many people")
-            how += f", settle those that differ with `alseg annotate {self.run} --review`"
-        return (
-            f"Of the queries of round {asked.number} {' and '.join(words)}. {how}, or go on "
-            "without them with --partial: their regions go back to the pool and are not charged."
-        )
+            how += f", settle those that differ with `alseg annotate {run} --review`"
+        if not nothing:
+            how += (
+                ", or go on without them with --partial: their regions go back to the pool and are "
+                "not charged"
+            )
+        return f"Of the queries of round {asked.number} {' and '.join(words)}. {how}."
 
-    def use(self, number: int, settled: Settled) -> None:
-        """Answer for a round with these answers from now on."""
-        self._asked, self._settled = open_round(self.run, number), settled
+    @contextmanager
+    def closed(self, number: int) -> Iterator[None]:
+        """Keep people from answering a round while the body takes its answers in.
+
+        Raises:
+            FolderInUse: The labelling page is open.
+        """
+        answers = open_round(self.run, number).folder / "answers"
+        answers.mkdir(exist_ok=True)
+        try:
+            lock = lock_folder(answers)
+        except FolderInUse as error:
+            raise FolderInUse(
+                f"Somebody may be answering round {number} just now: {answers} is in use. Stop "
+                "`alseg annotate`, which keeps every answer, and start this again."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def skipped(self, before: int) -> dict[str, list[Query]]:
+        """Return the queries of the rounds before one that nobody could answer, by image."""
+        found: dict[str, list[Query]] = {}
+        for number in asked_rounds(self.run):
+            if number < before:
+                asked = open_round(self.run, number)
+                for name in settle(asked).skipped:
+                    found.setdefault(asked.find(name).image, []).append(asked.find(name))
+        return found
+
+    def clicks_expected(self, radius: int) -> float:
+        """Return how many answers a region takes if every other one is mixed.
+
+        Args:
+            radius: Window radius of the region.
+        """
+        parts = {"quadrants": 4, "pixels": (2 * radius + 1) ** 2, "drop": 0}[self.split]
+        return 1 + parts / 2 if radius else 1.0
+
+    def effort(self) -> dict[str, float]:
+        """Return how many answers people gave in all rounds, and the seconds of those measured.
+
+        Answers from other tools have no time. A look at a query counts for a minute at most:
+        whoever takes longer is not at the desk.
+        """
+        looks = [
+            min(entry.seconds, LONGEST_LOOK)
+            for number in asked_rounds(self.run)
+            for asked in [open_round(self.run, number)]
+            for person in people(asked)
+            for entry in Journal(asked, person).entries()
+            if entry.answer is not None
+        ]
+        timed = [seconds for seconds in looks if seconds > 0]
+        return {"answers": len(looks), "timed": len(timed), "seconds": round(sum(timed), 1)}
+
+
+class Answers:
+    """The annotator of a round that people have answered.
+
+    Attributes:
+        settled: What their answers come to.
+    """
+
+    def __init__(self, asked: AskedRound, settled: Settled) -> None:
+        self._asked = asked
+        self.settled = settled
 
     def regions(self, index_of: Mapping[str, int]) -> dict[int, Candidates]:
-        """Return the regions that are answered, by pool index, in the order they were asked in."""
-        assert self._asked is not None
+        """Return the regions that are answered, in the order they were asked in.
+
+        Args:
+            index_of: The pool index of every image by its name, by which the regions are returned.
+        """
         found = {}
         for image_id, queries in self._asked.by_image.items():
-            answered = [query for query in queries if query.id in self._settled.answers]
+            answered = [query for query in queries if query.id in self.settled.answers]
             if answered:
                 found[index_of[image_id]] = Candidates(
                     np.array([query.row for query in answered], dtype=np.int64),
@@ -165,34 +236,10 @@ class People:
                 )
         return found
 
-    def clicks_expected(self, radius: int) -> float:
-        """Return how many answers a region takes if every other one is mixed.
-
-        Args:
-            radius: Window radius of the region.
-        """
-        side = 2 * radius + 1
-        parts = {"quadrants": 4, "pixels": side**2, "drop": 0}[self.split]
-        return 1 + parts / 2 if radius else 1.0
-
     def clicks(self, image_id: str) -> int:
         """Return how many answers the regions of an image took."""
-        return self._settled.clicks[image_id]
-
-    def effort(self) -> dict[str, float]:
-        """Return the answers that people have given in all rounds, and the seconds they took."""
-        entries = [
-            entry
-            for number in asked_rounds(self.run)
-            for asked in [open_round(self.run, number)]
-            for person in people(asked)
-            for entry in Journal(asked, person).entries()
-            if entry.answer is not None
-        ]
-        seconds = sum(entry.seconds for entry in entries)
-        return {"clicks": len(entries), "seconds_of_people": round(seconds, 1)}
+        return self.settled.clicks[image_id]
 
     def answer(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the labels that people gave an image, H×W; 255 is void or not asked for."""
-        assert self._asked is not None
-        return paint(self._asked, self._settled.answers, image_id, asked.shape)
+        return paint(self._asked, self.settled.answers, image_id, asked.shape)

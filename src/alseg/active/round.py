@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,14 @@ from torch import Tensor
 from alseg import ranks
 from alseg.active.acquisition import RoundResult, choose_regions, label_regions
 from alseg.active.annotators import Annotator
+from alseg.active.asked import open_round
 from alseg.active.budget import Budget
 from alseg.active.candidates import Candidates
-from alseg.active.people import People
+from alseg.active.people import Answers, People
 from alseg.active.store import LabelStore
 from alseg.data.base import SegmentationDataset
-from alseg.errors import LabelStoreError
+from alseg.errors import AnswersNeeded, LabelStoreError
+from alseg_strategies import Strategy
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Round:
         exclusion_radius: Window radius around a pick in which no further pick is made.
         scope: ``image`` or ``pool``.
         settings: What is written down about the round.
+        left: What was due and could not be chosen, because no region was left.
     """
 
     number: int
@@ -46,24 +49,30 @@ class Round:
     exclusion_radius: int
     scope: str
     settings: Mapping[str, Any]
+    left: int = field(default=0, init=False)
     _guesses: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
     def choose(
         self,
         scored: Iterable[tuple[int, Tensor, Tensor]],
-        annotator: Annotator,
         kept: dict[int, Tensor],
         keep: int = 0,
+        people: People | None = None,
     ) -> dict[int, Candidates]:
         """Return the regions to ask for in the images of this rank, by pool index.
 
         Args:
             scored: Pool index, score map H×W and logits C×H×W of the images of this rank.
-            annotator: Who will answer.
             kept: Takes up the score maps of the first images.
             keep: Of how many.
+            people: Who will answer, if people do; what they have skipped is not chosen again.
+
+        Raises:
+            LabelStoreError: The images scored are not those of the pool, or the store is damaged.
+            ScoreError: The strategy returned something that pixels cannot be ranked by.
         """
         logits = torch.empty(0)
+        skipped = people.skipped(self.number) if people is not None else {}
 
         def maps() -> Iterator[tuple[int, Tensor]]:
             nonlocal logits
@@ -78,7 +87,7 @@ class Round:
             rows, columns = torch.from_numpy(at).to(logits.device)
             self._guesses[index] = logits[:, rows, columns].argmax(0).cpu().numpy()
 
-        return choose_regions(
+        choice = choose_regions(
             maps(),
             self.store,
             budget=self.budget,
@@ -88,20 +97,24 @@ class Round:
             exclusion_radius=self.exclusion_radius,
             scope=self.scope,
             gather=ranks.gather,
-            clicks_per_region=self._clicks_per_region(annotator),
-            on_candidates=guess,
-        ).regions
+            clicks_per_region=self._clicks_per_region(people),
+            also_excluded=lambda image: [(q.row, q.column) for q in skipped.get(image, [])],
+            on_candidates=guess if people is not None else None,
+        )
+        if choice.left > self.budget.region_cost(self.radius) / 2:
+            self.left = round(choice.left)
+        return choice.regions
 
-    def _clicks_per_region(self, annotator: Annotator) -> float:
+    def _clicks_per_region(self, people: People | None) -> float:
         """Return how many answers a region will take: as many as those so far."""
         if self.store.regions:
             return float(self.store.spent("clicks").sum() / self.store.regions)
-        return annotator.clicks_expected(self.radius) if isinstance(annotator, People) else 1.0
+        return people.clicks_expected(self.radius) if people is not None else 1.0
 
     def ask(
         self, people: People, pool: SegmentationDataset, regions: Mapping[int, Candidates]
     ) -> None:
-        """Write the chosen regions of all ranks out as queries.
+        """Write the chosen regions of all ranks out as queries; without any it does nothing.
 
         Raises:
             AnswersNeeded: They are written; nothing else can be done before they are answered.
@@ -111,35 +124,50 @@ class Round:
         everyone = {index: part for rank in ranks.gather(mine) for index, part in rank.items()}
         if not everyone:
             return
+        said = ""
         if ranks.is_first():
-            people.ask(self.number, pool, everyone, self.radius, self.settings)
-        ranks.gather("the queries are written")
-        raise people.needed(self.number)
+            said = people.ask(self.number, pool, everyone, self.radius, self.settings)
+            if self.left:
+                unit = "pixels" if self.budget.unit == "pixels" else "regions"
+                said += (
+                    f" The pool is exhausted: {self.left:,} {unit} of what is due could not be "
+                    "found. A smaller --exclusion-radius leaves more."
+                )
+        raise AnswersNeeded(ranks.gather(said)[0])
 
     def is_asked(self, people: People) -> bool:
         """Return whether the queries of the round are written, as the first rank sees it."""
         asked: bool = ranks.gather(people.has_asked(self.number))[0]
         return asked
 
-    def read_answers(self, people: People) -> dict[int, Candidates]:
-        """Return the regions of this rank that people have answered.
+    def take(self, people: People) -> RoundResult:
+        """Take in what people have answered, and commit the round.
 
         Raises:
             AnswersMissing: Queries are not answered.
+            FolderInUse: The labelling page is open.
+            LabelStoreError: Queries or answers are damaged, or the store cannot be written.
         """
-        # As the first rank reads them: somebody may still be answering.
-        settled = ranks.gather(people.read(self.number) if ranks.is_first() else None)[0]
-        people.use(self.number, settled)
-        order = {image.id: index for index, image in enumerate(self.store.images)}
-        return ranks.share_of(people.regions(order))
+        with ExitStack() as stack:
+            with ranks.together():
+                settled = None
+                if ranks.is_first():
+                    stack.enter_context(people.closed(self.number))
+                    settled = people.read(self.number)
+                answers = Answers(open_round(people.run, self.number), ranks.gather(settled)[0])
+            order = {image.id: index for index, image in enumerate(self.store.images)}
+            return self.label(answers, ranks.share_of(answers.regions(order)))
 
-    def label(self, annotator: Annotator, regions: Mapping[int, Candidates]) -> RoundResult:
+    def label(self, annotator: Annotator | None, regions: Mapping[int, Candidates]) -> RoundResult:
         """Have the regions of this rank labelled, and commit the round.
+
+        Args:
+            annotator: Who answers; None where no rank has a region.
+            regions: The regions of this rank, by pool index.
 
         Raises:
             LabelStoreError: It cannot be written; the store is as before.
         """
-        clicks = annotator.clicks if isinstance(annotator, People) else None
         try:
             with ranks.together():
                 if ranks.is_first():
@@ -152,7 +180,7 @@ class Round:
                     radius=self.radius,
                     annotator=annotator,
                     gather=ranks.gather,
-                    clicks=clicks,
+                    clicks=annotator.clicks if isinstance(annotator, Answers) else None,
                 )
                 if ranks.is_first():
                     self.store.commit(self.number, self.settings, records)
@@ -164,4 +192,43 @@ class Round:
                 with suppress(LabelStoreError):
                     self.store.tidy()
             raise
-        return RoundResult.of(self.number, records)
+        return RoundResult.of(self.number, records, self.left, self.budget.unit)
+
+
+def take_answers(store: LabelStore, people: People) -> RoundResult | None:
+    """Commit the round that people have answered outside of a training, if one is open.
+
+    Args:
+        store: The label store.
+        people: Who was asked.
+
+    Returns:
+        What the round came to; None if no round is open.
+
+    Raises:
+        AlsegError: As ``Round.take`` does.
+    """
+    number = store.rounds + 1
+    if not people.has_asked(number):
+        return None
+    settings = open_round(people.run, number).settings
+    return Round(
+        number=number,
+        rounds=number,
+        store=store,
+        budget=Budget.parse(settings["budget"]),
+        radius=settings["radius"],
+        exclusion_radius=settings["exclusion_radius"],
+        scope=settings["scope"],
+        settings=settings,
+    ).take(people)
+
+
+def described(strategy: Strategy, name: str) -> dict[str, Any]:
+    """Return what is written down about a strategy: its name and its options."""
+    options = {
+        option: value
+        for option, value in vars(strategy).items()
+        if isinstance(value, str | int | float | bool) and option not in ("level", "requires")
+    }
+    return {"strategy": name, "strategy_options": options}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alseg.active import LabelStore
 
 USAGE = """usage: alseg labels verify RUN
-       alseg labels export RUN -o DIR [--round N]
+       alseg labels export RUN -o DIR [--round N] [--partial]
 
 Check the labels that a run asked for, or hand them on.
 
@@ -33,7 +33,8 @@ The exit status is 0 if all is sound, 1 if something is wrong and 2 if there are
 ABOUT_EXPORT = """Write the labels of a run as DIR/NAME.png: 8 bits that hold the class number, or
 255 for void and for pixels that nobody asked for, shown in the colours of the classes where the
 run's data tell them. DIR/classes.yaml has the names in the order of the numbers. An image that was
-never asked for gets no file."""
+never asked for gets no file. In a folder of `alseg query` the answers of the newest round are taken
+in first, which closes the round."""
 
 LISTED = 20
 
@@ -87,7 +88,7 @@ def _verify(argv: Sequence[str]) -> int:
 
 
 def _export(argv: Sequence[str]) -> int:
-    parser = CommandParser("labels export", "RUN -o DIR [--round N]", ABOUT_EXPORT)
+    parser = CommandParser("labels export", "RUN -o DIR [--round N] [--partial]", ABOUT_EXPORT)
     parser.add("run", metavar="RUN", help=RUN)
     parser.add("-o", "--out", required=True, metavar="DIR", help="folder to write to")
     parser.add(
@@ -107,7 +108,8 @@ def _export(argv: Sequence[str]) -> int:
     from alseg.active import LabelStore, export_labels
 
     store = LabelStore.open(_store_folder(arguments["run"]))
-    _take_in(store, arguments["partial"])
+    if arguments["round"] is None or arguments["round"] > store.rounds:
+        _take_in(store, arguments["partial"])
     palette = _palette(store)
     with _bar("writing") as advance:
         done = export_labels(store, arguments["out"], arguments["round"], palette, advance)
@@ -133,7 +135,7 @@ def _take_in(store: LabelStore, partial: bool) -> None:
         return
 
     from alseg.active.people import People
-    from alseg.active.taking import take_answers
+    from alseg.active.round import take_answers
     from alseg.folder_lock import lock_folder
 
     lock = lock_folder(store.folder)

@@ -76,14 +76,15 @@ def run(argv: Sequence[str]) -> int:
     pool = FileDataset("images", "train", pairs, LabelMapping.identity(module.label_space))
     with _store(out, pool) as store:
         try:
-            _ask(store, out, pool, module, config, arguments["partial"])
+            left = _ask(store, out, pool, module, config, arguments["partial"])
         except AnswersNeeded as needed:
             print(how_to_answer(out, str(needed)))
             return 0
-    print(
-        f"The budget is spent: {store.regions:,} regions are asked for in {store.rounds} rounds. "
-        "Give a larger --budget to ask for more."
-    )
+    asked = f"{store.regions:,} regions were asked for in {store.rounds} rounds"
+    if left:
+        print(f"The pool is exhausted: {asked}. A smaller --exclusion-radius leaves more.")
+    else:
+        print(f"The budget is spent: {asked}. Give a larger --budget to ask for more.")
     return 0
 
 
@@ -121,13 +122,13 @@ def _ask(
     module: SegmentationModule,
     config: RunConfig,
     partial: bool,
-) -> None:
+) -> int:
+    """Write the queries of the next round; return what was due and is not in the pool."""
     from alseg.active.budget import Budget
     from alseg.active.people import People
     from alseg.active.requirements import check_level, check_signals
-    from alseg.active.round import Round
+    from alseg.active.round import Round, described, take_answers
     from alseg.active.scores import score_pool
-    from alseg.active.taking import take_answers
     from alseg.data.evaluation import evaluation_loader
 
     radius = config.window_radius
@@ -158,8 +159,7 @@ def _ask(
         scope=config.scope,
         settings={
             "seed": config.seed,
-            "strategy": config.strategy,
-            "strategy_options": chosen,
+            **described(strategy, config.strategy),
             "annotator": "People",
             "budget": budget.plain,
             "scope": config.scope,
@@ -172,4 +172,5 @@ def _ask(
     entropy = (config.seed, number)
     title = "scoring the images" if config.progress else None
     scored = score_pool(module, loader, pool.ids, strategy, config.strategy, entropy, title)
-    this.ask(people, pool, this.choose(scored, people, {}))
+    this.ask(people, pool, this.choose(scored, {}, people=people))
+    return this.left

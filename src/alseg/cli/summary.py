@@ -27,7 +27,9 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
         f"checkpoint   {folder.checkpoints / 'last.ckpt'}",
     ]
     if "labels" in known:
-        lines += [f"labels       {folder.labels}", f"pictures     {folder.pictures}"]
+        lines.append(f"labels       {folder.labels}")
+    if folder.pictures.is_dir():
+        lines.append(f"pictures     {folder.pictures}")
     lines += [
         "",
         "next: use the network on images of yours",
@@ -59,18 +61,24 @@ def _figure_lines(
     return lines
 
 
+def _pace(labels: Mapping[str, Any]) -> str:
+    if not labels["timed"]:
+        return ""
+    seconds, timed = labels["seconds"], labels["timed"]
+    return (
+        f"; {timed:,} answers on the page in {seconds / 60:.1f} minutes "
+        f"({seconds / timed:.1f} s per click)"
+    )
+
+
 def _label_lines(labels: Mapping[str, Any]) -> list[str]:
     lines = [
         f"labels asked for: {labels['regions']:,} regions, {labels['asked_pixels']:,} pixels "
         f"({_percent(labels['labelled_fraction'], 3)} of the pool), "
         f"{labels['void_pixels']:,} of them void"
     ]
-    if "clicks" in labels:
-        clicks, seconds = labels["clicks"], labels["seconds_of_people"]
-        lines.append(
-            f"answered by people: {clicks:,} clicks in {seconds / 60:.1f} minutes "
-            f"({seconds / max(clicks, 1):.1f} s per click)"
-        )
+    if "answers" in labels:
+        lines.append(f"answered by people: {labels['clicks']:,} clicks charged{_pace(labels)}")
     if labels["shortfall"]:
         lines.append(
             f"the pool was exhausted: {labels['shortfall']} of the budget were not spent; "

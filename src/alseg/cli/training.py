@@ -92,10 +92,10 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
                     _fit(trainer, module, data, last, folder)
                     trainer.save_checkpoint(last)
             except AnswersNeeded as needed:
+                _book(folder, loop)
                 return how_to_answer(folder.path, str(needed)) if trainer.is_global_zero else ""
+            _book(folder, loop)
             if loop is not None:
-                folder.add_seconds("training", -loop.seconds)
-                folder.add_seconds("asking for labels", loop.seconds)
                 folder.record(labels=_spent(loop))
             with folder.phase("evaluation"):
                 figures = {"after": _test(trainer, module, data)}
@@ -225,12 +225,20 @@ def _fit(
         raise KeyboardInterrupt from stop
 
 
+def _book(folder: RunFolder, loop: ActiveLoop | None) -> None:
+    """Tell the seconds of the rounds from those of the training around them."""
+    if loop is not None:
+        folder.add_seconds("training", -loop.seconds)
+        folder.add_seconds("asking for labels", loop.seconds)
+
+
 def _spent(loop: ActiveLoop) -> dict[str, Any]:
     store = loop.store
     people = loop.annotator
     return {
         **(people.effort() if isinstance(people, People) else {}),
         "regions": store.regions,
+        "clicks": int(store.spent("clicks").sum()),
         "asked_pixels": store.asked_pixels,
         "void_pixels": store.void_pixels,
         "labelled_fraction": store.labelled_fraction,
