@@ -103,7 +103,11 @@ def test_an_unanswered_round_is_refused_or_taken_in_by_part(trained, out, capsys
     assert digests(out) == before
     first = open_round(out, 1).queries[0]
     answer(out, lambda query: 1 if query == first else None)
+    capsys.readouterr()
     assert ask(trained, out, "3 regions", "--partial") == 0
+    said = capsys.readouterr().out
+    assert "Round 1 is closed: 1 regions with" in said
+    assert "9 queries were skipped or not answered" in said
     assert LabelStore.open(out / "labels").regions == 1
     assert len(open_round(out, 2).queries) == 14
 

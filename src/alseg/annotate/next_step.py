@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alseg.active.asked import open_round
+
+if TYPE_CHECKING:
+    from alseg.active import RoundResult
 
 
 def how_to_answer(run: Path, asked: str) -> str:
@@ -28,6 +34,18 @@ def how_to_answer(run: Path, asked: str) -> str:
             f"  {next_command(run)}",
         ]
     )
+
+
+def taken_in(run: Path, taken: RoundResult) -> str:
+    """Return what became of a round that was closed."""
+    asked = len(open_round(run, taken.number).queries)
+    words = (
+        f"Round {taken.number} is closed: {taken.regions:,} regions with {taken.asked_pixels:,} "
+        f"pixels taken in, {taken.void_pixels:,} of them void"
+    )
+    if asked > taken.regions:
+        words += f"; {asked - taken.regions:,} queries were skipped or not answered"
+    return f"{words}."
 
 
 def next_command(run: Path) -> str:

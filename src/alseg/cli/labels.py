@@ -136,13 +136,16 @@ def _take_in(store: LabelStore, partial: bool) -> None:
 
     from alseg.active.people import People
     from alseg.active.round import take_answers
+    from alseg.annotate.next_step import taken_in
     from alseg.folder_lock import lock_folder
 
     lock = lock_folder(store.folder)
     try:
-        take_answers(store, People(run, partial=partial))
+        taken = take_answers(store, People(run, partial=partial))
     finally:
         lock.release()
+    if taken is not None:
+        print(taken_in(run, taken))
 
 
 def _store_folder(path: str) -> Path:
@@ -154,8 +157,14 @@ def _store_folder(path: str) -> Path:
 
 def _palette(store: LabelStore) -> NDArray[np.uint8] | None:
     """Return the colours of the classes; None where the data of the run are not at hand."""
+    from alseg.active.asked import asked_rounds, open_round
     from alseg.cli.parser import checked_config
-    from alseg.data import open_dataset
+    from alseg.data import LabelSpace, open_dataset
+
+    asked = asked_rounds(store.folder.parent)
+    if asked:
+        colors = open_round(store.folder.parent, asked[-1]).colors
+        return LabelSpace("asked", store.classes, colors).palette
 
     settings = store.folder.parent / "config.yaml"
     try:

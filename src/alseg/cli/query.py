@@ -129,6 +129,7 @@ def _ask(
     from alseg.active.requirements import check_level, check_signals
     from alseg.active.round import Round, described, take_answers
     from alseg.active.scores import score_pool
+    from alseg.annotate.next_step import taken_in
     from alseg.data.evaluation import evaluation_loader
 
     radius = config.window_radius
@@ -144,10 +145,7 @@ def _ask(
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
     if taken is not None:
-        print(
-            f"Round {taken.number} is taken in: {taken.regions:,} regions, "
-            f"{taken.asked_pixels:,} pixels, {taken.void_pixels:,} of them void."
-        )
+        print(taken_in(out, taken))
     number = store.rounds + 1
     this = Round(
         number=number,
