@@ -256,3 +256,18 @@ def test_a_shape_that_is_none_is_refused(run, asked, name, segmentation, words):
     with pytest.raises(ExchangeError, match=words):
         import_answers(run, file)
     assert digests(run) == before
+
+
+@pytest.mark.parametrize("column", ["image", "row", "right"])
+def test_the_table_of_another_round_is_refused(run, masks, column):
+    table = masks / "queries.csv"
+    header, *lines = table.read_text().splitlines()
+    place = header.split(",").index(column)
+    values = lines[1].split(",")
+    values[place] = "c/9" if column == "image" else str(int(values[place]) + 1)
+    values[-1] = "car"
+    table.write_text("\n".join([header, lines[0], ",".join(values), *lines[2:]]) + "\n")
+    before = digests(run)
+    with pytest.raises(ExchangeError, match=rf"line 3: .* has the {column} .* another run"):
+        import_answers(run, masks)
+    assert digests(run) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alseg.active.answers import paint
-from alseg.active.asked import COLUMNS, AskedImage
+from alseg.active.asked import COLUMNS, AskedImage, Query
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.outgoing import Outgoing
@@ -25,6 +25,7 @@ from alseg.yaml_file import write_mapping
 
 TABLE, MASKS, CLASSES = "queries.csv", "masks", "classes.yaml"
 ANSWER = "answer"
+PLACE = ("image", "row", "column", "top", "left", "bottom", "right")
 
 
 def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
@@ -109,7 +110,21 @@ def _read_table(source: Source, collector: Collector) -> None:
         where = f"{source.path}, line {number}"
         if not row["query"].strip():
             raise ExchangeError(f"{where}: the column 'query' is empty. Fill it or drop the line.")
-        collector.add(row["query"].strip(), row[ANSWER].strip() or QUERY, where)
+        name = row["query"].strip()
+        _check_place(collector.find(name, where), row, where)
+        collector.add(name, row[ANSWER].strip() or QUERY, where)
+
+
+def _check_place(query: Query, row: Mapping[str, str], where: str) -> None:
+    """Check that a line was written for this round: another one has queries of the same names."""
+    for column in PLACE:
+        expected = str(getattr(query, column))
+        if row.get(column, expected).strip() != expected:
+            raise ExchangeError(
+                f"{where}: {query.id} has the {column} {row[column]!r}; the run's own is "
+                f"{expected!r}. Is this the table of another run, or was one column sorted without "
+                "the others? Export again, and change the answers alone."
+            )
 
 
 def _rows(source: Source) -> Iterator[tuple[int, dict[str, str]]]:
