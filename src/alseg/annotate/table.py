@@ -95,8 +95,7 @@ class Table:
         with desk.lock:
             ahead = [self.describe(query, desk) for query in desk.ahead(AHEAD)]
             last = desk.last
-            others = 0 if ahead else self.open_queries()
-            return {
+            state: dict[str, Any] = {
                 "person": person,
                 "ahead": ahead,
                 "done": desk.done,
@@ -105,9 +104,11 @@ class Table:
                 "last": None
                 if last is None
                 else {"id": last, "revision": desk.revision(last), "answer": desk.said[last]},
-                "others": others,
-                "disputed": 0 if ahead or others else len(self.settle().disputed),
             }
+        # Without the lock: settling takes those of all desks, and so may another person's page now.
+        state["others"] = 0 if ahead else self.open_queries()
+        state["disputed"] = 0 if ahead or state["others"] else len(self.settle().disputed)
+        return state
 
     def answer(self, person: str, name: str, revision: int, answer: object, seconds: float) -> None:
         """Take an answer, or None that takes one back; it is on disk when the call returns.
