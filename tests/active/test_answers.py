@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,6 +79,38 @@ def test_an_answer_that_cannot_be_written_leaves_the_file_as_it_was(asked, monke
     with pytest.raises(LabelStoreError, match="cannot be written.*No space left"):
         journal.append([Entry(TWO, 1)])
     assert journal.path.read_bytes() == before
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from alseg.active.answers import Entry, Journal
+from alseg.active.asked import open_round
+from alseg.errors import LabelStoreError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = Journal(open_round(Path(sys.argv[1]), 1), "anna")
+journal.append([Entry("r001-q000001", 1)])
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + int(sys.argv[2]), hard))
+try:
+    journal.append([Entry("r001-q000002", number % 5) for number in range(int(sys.argv[3]))])
+except LabelStoreError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    print(error)
+"""
+"""A process that writes answers until its files may not grow any more."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (40, 20), (500, 20), (9_000, 200)])
+def test_answers_that_a_full_disk_takes_in_part_leave_no_line(asked, tmp_path, room, count):
+    program = [sys.executable, "-c", FULL, str(tmp_path), str(room), str(count)]
+    run = subprocess.run(program, capture_output=True, text=True)
+    assert "File too large. Free some space" in run.stdout, run.stderr
+    assert [entry.query for entry in Journal(asked, "anna").entries()] == [ONE]
+    assert Journal(asked, "anna").path.read_bytes().count(b"\n") == 1
+    assert Journal(asked, "anna").path.read_bytes().endswith(b"\n")
 
 
 @pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "a" * 41, "anna.jsonl", "a\n"])

@@ -103,19 +103,21 @@ class Journal:
             LabelStoreError: They cannot be written; the file is as before.
         """
         lines = "".join(_to_line(entry) for entry in entries).encode()
-        whole = 0
         try:
             new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
+            # Without a buffer, as what is left in one is written when the file is closed, also
+            # after the disk was full.
+            with self.path.open("ab", buffering=0) as file:
                 whole = _whole_lines(self.path)
                 file.truncate(whole)
                 try:
-                    file.write(lines)
-                    file.flush()
+                    left = memoryview(lines)
+                    while left:
+                        left = left[file.write(left) :]
                     os.fsync(file.fileno())
                 except OSError:
-                    os.truncate(self.path, whole)
+                    file.truncate(whole)
                     raise
             if new:
                 sync_folder(self.path.parent)
