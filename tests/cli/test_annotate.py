@@ -83,8 +83,22 @@ def test_two_servers_on_one_round_are_refused(tmp_path, start, capsys):
     start(tmp_path).client()
     assert main(["annotate", str(tmp_path), "--no-browser"]) == 2
     refusal = capsys.readouterr().err
-    assert refusal.startswith("alseg annotate: Another process is writing to")
-    assert "round-001/answers" in refusal
+    assert refusal.startswith("alseg annotate: Round 1 is being answered: stop `alseg annotate`")
+    assert f"remove {tmp_path}/queries/round-001/answers/.lock" in refusal
+
+
+def test_nothing_is_imported_while_a_server_runs(tmp_path, start, capsys):
+    asked = make_round(tmp_path)
+    (tmp_path / "answers.csv").write_text(f"query,answer\n{ONE},road\n")
+    do_import = ["import", str(tmp_path), str(tmp_path / "answers.csv")]
+    command = start(tmp_path)
+    command.client()
+    assert main(do_import) == 2
+    assert "being answered: stop `alseg annotate` first" in capsys.readouterr().err
+    assert latest(asked) == {}
+    assert command.stop() == 0
+    assert main(do_import) == 0
+    assert latest(asked) == {"import": {ONE: 0}}
 
 
 def test_the_newest_round_is_asked(tmp_path, start):

@@ -15,6 +15,7 @@ from alseg.annotate.exchange.formats import format_of, module_of
 from alseg.annotate.exchange.outgoing import newest_round, standing
 from alseg.annotate.exchange.source import Source, size_limit
 from alseg.annotate.exchange.words import Words
+from alseg.annotate.rounds import lock_answers
 from alseg.errors import ExchangeError
 
 PERSON = "import"
@@ -67,6 +68,7 @@ def import_answers(
     Raises:
         ExchangeError: The file cannot be read, or answers what was not asked.
         ConfigError: There is no such format.
+        FolderInUse: A server takes answers to the round at the same time.
         LabelStoreError: There are no queries, they or the answers are damaged, the name cannot be
             used, or the answers cannot be written.
     """
@@ -75,19 +77,22 @@ def import_answers(
     asked = newest_round(Path(run))
     _check_open(Path(run), asked)
     journal = Journal(asked, person)
-    said = latest(asked)
-    stands = standing(asked, said)
     found, collector = _read(Path(file), format_name, asked)
-    given = dict(_that_count(asked, collector.answers, stands))
-    own = said.get(person, {})
-    new = {
-        name: answer for name, answer in given.items() if answer != own.get(name, stands.get(name))
-    }
-    if new:
+    with lock_answers(asked):
         # Reading takes a while, and the run may have gone on meanwhile.
         _check_open(Path(run), asked)
-        journal.append([Entry(name, answer) for name, answer in new.items()])
-        said[person] = {**own, **new}
+        said = latest(asked)
+        stands = standing(asked, said)
+        given = dict(_that_count(asked, collector.answers, stands))
+        own = said.get(person, {})
+        new = {
+            name: answer
+            for name, answer in given.items()
+            if answer != own.get(name, stands.get(name))
+        }
+        if new:
+            journal.append([Entry(name, answer) for name, answer in new.items()])
+            said[person] = {**own, **new}
     settled = settle(asked, said)
     return Imported(
         format_name=found,
