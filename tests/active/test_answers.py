@@ -177,6 +177,16 @@ def test_a_mixed_window_is_answered_with_all_of_its_parts(asked):
     assert settled.clicks == {"city/a": 5}
 
 
+def test_parts_without_an_answer_are_named(asked):
+    said = {"anna": {ONE: "mixed", TWO: "mixed"}, REVIEW: {f"{ONE}.1": 0, f"{ONE}.3": 0}}
+    said["ben"] = {f"{TWO}.{number}": number % 3 for number in (1, 2, 3, 4)}
+    said["cleo"] = {f"{TWO}.{number}": 2 for number in (1, 2, 3, 4)}
+    settled = settle(asked, said)
+    assert settled.open_parts == [f"{ONE}.2", f"{ONE}.4"]
+    # The parts of the second are all answered, some of them in two ways.
+    assert (settled.missing, settled.disputed) == ([ONE, THREE], [TWO])
+
+
 def test_parts_of_a_window_that_is_not_mixed_do_not_count(asked):
     said = {"anna": {TWO: "mixed", f"{TWO}.1": 1}, REVIEW: {TWO: 3}}
     assert settle(asked, said).answers == {TWO: 3}

@@ -78,6 +78,19 @@ def test_a_round_of_many_queries_is_answered_to_its_end(tmp_path, start):
     assert len(latest(asked)["annotator-1"]) == 10_000
 
 
+def test_parts_that_an_import_left_open_are_told_and_asked(tmp_path, start):
+    asked = make_round(tmp_path, 2)
+    Journal(asked, "annotator-1").append([Entry(ONE, 1), Entry(TWO, 1)])
+    Journal(asked, "review").append([Entry(TWO, "mixed")])
+    command = start(tmp_path)
+    client = command.client()
+    assert command.until("parts").startswith("1 mixed query has parts without an answer")
+    for number in (1, 2, 3, 4):
+        assert client.state()["ahead"][0]["id"] == f"{TWO}.{number}"
+        assert client.answer(f"{TWO}.{number}", 0)[0] == 200
+    command.until("All queries are answered")
+
+
 def test_two_servers_on_one_round_are_refused(tmp_path, start, capsys):
     make_round(tmp_path)
     start(tmp_path).client()

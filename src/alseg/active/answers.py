@@ -215,6 +215,7 @@ class Settled:
         answers: The answer to each query that is answered, and to the parts of mixed ones.
         skipped: Queries that nobody could tell; they go back to the pool.
         missing: Queries without an answer, also for a part.
+        open_parts: Parts without an answer of windows that are mixed; these windows are missing.
         disputed: Queries that as many people answered one way as another.
         clicks: Answers given for the queries that are answered, one a query and one a part.
     """
@@ -222,6 +223,7 @@ class Settled:
     answers: dict[str, Answer] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    open_parts: list[str] = field(default_factory=list)
     disputed: list[str] = field(default_factory=list)
     clicks: Counter[str] = field(default_factory=Counter)
 
@@ -264,12 +266,19 @@ def _settle_query(
         return
     found: dict[str, Answer] = {query.id: answer}
     if answer == MIXED:
+        open_parts, is_disputed = [], False
         for part in asked.parts(query):
             mine, tied = majority(votes.get(part.id, ()))
-            if tied or mine is None:
-                (settled.disputed if tied else settled.missing).append(query.id)
-                return
-            found[part.id] = mine
+            if mine is not None:
+                found[part.id] = mine
+            elif tied:
+                is_disputed = True
+            else:
+                open_parts.append(part.id)
+        if open_parts or is_disputed:
+            settled.open_parts += open_parts
+            (settled.missing if open_parts else settled.disputed).append(query.id)
+            return
     settled.answers.update(found)
     settled.clicks[query.image] += len(found)
 

@@ -73,6 +73,10 @@ class Desk:
         """Seconds that an answer took of late; None before the first."""
         return sum(self._seconds) / len(self._seconds) if self._seconds else None
 
+    def shares(self, name: str) -> bool:
+        """Whether a query, or the one that this is a part of, is in the person's share."""
+        return name.partition(".")[0] in self._position
+
     def may_answer(self, name: str) -> bool:
         """Whether the person is asked this: a query of the share, or a part of a mixed one."""
         whole, _, part = name.partition(".")

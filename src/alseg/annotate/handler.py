@@ -148,7 +148,8 @@ class Handler(BaseHTTPRequestHandler):
         if sent.person == REVIEW:
             return _json({**review_item(table, sent.query), **error}, status)
         state = self._state(sent.person)
-        if status == HTTPStatus.OK and sent.answer is not None and not table.open_queries():
+        is_done = not state["ahead"] and not state["others"]
+        if status == HTTPStatus.OK and sent.answer is not None and is_done:
             self.server.when_done()
         return _json({**state, **error}, status)
 

@@ -132,6 +132,11 @@ def _welcome(server: LabellingServer, review: bool) -> None:
 
 def _tell_done(table: Table, next_step: str) -> None:
     settled = table.settle()
+    if settled.missing:
+        count = len(settled.missing)
+        have = "1 mixed query has" if count == 1 else f"{count:,} mixed queries have"
+        print(f"{have} parts without an answer; the page asks them, and --review lists them.")
+        return
     print("All queries are answered.")
     if settled.disputed:
         print(f"People disagree on {len(settled.disputed):,}; settle them with --review.")
