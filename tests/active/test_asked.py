@@ -126,9 +126,19 @@ def test_parts_are_found_by_name_and_have_no_parts():
     assert (third.top, third.left, third.pixels) == (1, 0, 1)
     assert asked.parts(third) == ()
     assert asked.find("r001-q000001") is query
-    for unknown in ("r001-q000002", "r001-q000001.5", "r001-q000001.1.1", ""):
+    for unknown in ("", "r001-q000002", "r001-q000001.5", "r001-q000001.1.1", "r001-q000001.", "."):
         with pytest.raises(KeyError):
             asked.find(unknown)
+
+
+def test_the_parts_of_a_window_are_made_once_however_often_one_is_looked_for(monkeypatch):
+    query, asked = one_query("pixels", 0, 0, 7, 7, 3, 3)
+    made = []
+    parts = AskedRound.parts
+    monkeypatch.setattr(AskedRound, "parts", lambda *args: made.append(args) or parts(*args))
+    for number in range(1, 50):
+        assert asked.find(f"{query.id}.{number}").pixels == 1
+    assert len(made) == 1
 
 
 def test_a_dropped_window_has_no_parts():

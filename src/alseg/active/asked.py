@@ -139,10 +139,17 @@ class AskedRound:
         Raises:
             KeyError: There is no such query.
         """
-        whole, _, part = query_id.partition(".")
-        if not part:
+        whole, dot, _ = query_id.partition(".")
+        if not dot:
             return self.by_id[whole]
-        return {query.id: query for query in self.parts(self.by_id[whole])}[query_id]
+        if whole not in self._parts_by_id:
+            self._parts_by_id[whole] = {part.id: part for part in self.parts(self.by_id[whole])}
+        return self._parts_by_id[whole][query_id]
+
+    @cached_property
+    def _parts_by_id(self) -> dict[str, dict[str, Query]]:
+        """The parts of the windows in which one was looked for."""
+        return {}
 
     def parts(self, query: Query) -> tuple[Query, ...]:
         """Return what is asked if the query is answered as mixed; nothing if that makes it void."""
