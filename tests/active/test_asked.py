@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.asked import CLASSES, COLORS, make_round, random_image
 
 from alseg.active.asked import AskedImage, AskedRound, Query, asked_rounds, open_round, write_round
+from alseg.active.files import decode_json, encode_json
 from alseg.errors import LabelStoreError
 
 
@@ -65,6 +66,36 @@ def test_a_changed_manifest_is_noticed(tmp_path):
     path.write_text(json.dumps({**content, "split": "drop"}))
     with pytest.raises(LabelStoreError, match=r"round\.json cannot be used"):
         open_round(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    "key", ["round", "classes", "colors", "split", "images", "settings", "queries"]
+)
+def test_a_manifest_that_lacks_something_is_named(tmp_path, key):
+    path = make_round(tmp_path).folder / "round.json"
+    content = decode_json(path.read_bytes())
+    del content[key]
+    path.write_bytes(encode_json(content))
+    with pytest.raises(LabelStoreError, match=rf"round\.json cannot be used: it has no '{key}'"):
+        open_round(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("images", [{"id": "a"}]), ("colors", [[1, 2]]), ("classes", None)]
+)
+def test_a_manifest_that_holds_something_else_is_named(tmp_path, key, value):
+    path = make_round(tmp_path).folder / "round.json"
+    path.write_bytes(encode_json({**decode_json(path.read_bytes()), key: value}))
+    with pytest.raises(LabelStoreError, match=r"round\.json cannot be used: .* Restore it"):
+        open_round(tmp_path, 1)
+
+
+def test_every_folder_that_a_round_brings_is_synced(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("alseg.active.asked.sync_folder", lambda folder: synced.append(folder))
+    folder = make_round(tmp_path).folder
+    # After the round has its name, the names above it; the run's has the folder of all rounds.
+    assert synced[-2:] == [folder.parent, tmp_path]
 
 
 def test_an_image_of_another_size_is_refused(tmp_path):

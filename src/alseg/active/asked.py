@@ -269,7 +269,9 @@ def write_round(
         for inside in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
             sync_folder(inside)
         staging.rename(folder)
-        sync_folder(folder.parent)
+        # Of the first round, the folder of all rounds is new, too.
+        for above in (folder.parent, run):
+            sync_folder(above)
     except OSError as error:
         raise LabelStoreError(f"Cannot write {folder}: {error.strerror or error}.") from error
     return open_round(run, number)
@@ -287,23 +289,27 @@ def open_round(run: Path, number: int) -> AskedRound:
         LabelStoreError: They are missing or damaged.
     """
     folder = run / FOLDER / round_name(number)
-    content = load_json(folder / "round.json", _RESTORE)
-    path = folder / "queries.csv"
+    path = folder / "round.json"
+    content = load_json(path, _RESTORE)
     try:
-        queries = _from_csv(read_unchanged(path, content["queries"]))
         images = [AskedImage(**image) for image in content["images"]]
-    except (KeyError, TypeError, ValueError) as error:
+        asked = AskedRound(
+            folder=folder,
+            number=content["round"],
+            classes=tuple(content["classes"]),
+            colors=tuple((red, green, blue) for red, green, blue in content["colors"]),
+            split=content["split"],
+            images={image.id: image for image in images},
+            queries=(),
+            settings=content["settings"],
+        )
+        expected = content["queries"]
+        path = folder / "queries.csv"
+        return replace(asked, queries=_from_csv(read_unchanged(path, expected)))
+    except KeyError as error:
+        raise LabelStoreError(f"{path} cannot be used: it has no {error}. {_RESTORE}") from error
+    except (TypeError, ValueError) as error:
         raise LabelStoreError(f"{path} cannot be used: {error}. {_RESTORE}") from error
-    return AskedRound(
-        folder=folder,
-        number=content["round"],
-        classes=tuple(content["classes"]),
-        colors=tuple((red, green, blue) for red, green, blue in content["colors"]),
-        split=content["split"],
-        images={image.id: image for image in images},
-        queries=queries,
-        settings=content["settings"],
-    )
 
 
 def _to_csv(queries: Iterable[Query]) -> bytes:
