@@ -119,6 +119,16 @@ def test_a_name_that_is_no_file_name_is_refused(asked, name):
         Journal(asked, name)
 
 
+def test_a_file_that_is_nobodys_is_named(asked):
+    Journal(asked, "ben").append([Entry(ONE, 1)])
+    stray = asked.folder / "answers/ben backup.jsonl"
+    stray.write_bytes(Journal(asked, "ben").path.read_bytes())
+    with pytest.raises(LabelStoreError, match=r"/answers/ben backup\.jsonl is in .*Move it out of"):
+        latest(asked)
+    stray.unlink()
+    assert latest(asked) == {"ben": {ONE: 1}}
+
+
 @pytest.mark.parametrize("answer", [-1, 5, True, 1.0, "road", None, [], "0"])
 def test_an_answer_that_is_not_allowed_is_refused(asked, answer):
     with pytest.raises(LabelStoreError, match="neither a class number from 0 to 4 nor one of"):

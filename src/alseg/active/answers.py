@@ -30,8 +30,14 @@ OTHERS = (MIXED, VOID, SKIP)
 REVIEW = "review"
 """The name under which corrections are kept; they count more than anybody's answer."""
 
+IMPORT = "import"
+"""The name under which answers from other tools are kept, where nobody is named."""
+
 Answer = int | str
 """The number of a class, or one of ``OTHERS``."""
+
+LONGEST_LOOK = 60.0
+"""Seconds that a look at a query counts for at most; whoever takes longer has been away."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -43,7 +49,7 @@ class Entry:
     Attributes:
         query: Name of the query.
         answer: What was answered; None takes the answer back.
-        seconds: How long the person looked at the query.
+        seconds: How long the query was on the person's screen; of this, ``LONGEST_LOOK`` counts.
         time: When it was answered, in seconds since 1970.
     """
 
@@ -181,8 +187,20 @@ def _whole_lines(path: Path) -> int:
 
 
 def people(asked: AskedRound) -> list[str]:
-    """Return who answered something so far, in the order of the alphabet."""
-    return sorted(path.stem for path in (asked.folder / "answers").glob("*.jsonl"))
+    """Return who answered something so far, in the order of the alphabet.
+
+    Raises:
+        LabelStoreError: A file beside the answers is called like none of them.
+    """
+    found = []
+    for path in (asked.folder / "answers").glob("*.jsonl"):
+        if not NAME.fullmatch(path.stem):
+            raise LabelStoreError(
+                f"{path} is in the way: it is called like a file of answers, but nobody can be "
+                f"called {path.stem!r}. Move it out of the folder."
+            )
+        found.append(path.stem)
+    return sorted(found)
 
 
 def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
