@@ -7,19 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import MIXED, Answer, Entry, Journal, latest, settle
+from alseg.active.answers import IMPORT, MIXED, Answer, Entry, Journal, latest, settle
 from alseg.active.asked import AskedRound
-from alseg.active.committed import round_name
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.formats import format_of, module_of
-from alseg.annotate.exchange.outgoing import newest_round, standing
+from alseg.annotate.exchange.outgoing import standing
 from alseg.annotate.exchange.source import Source, size_limit
 from alseg.annotate.exchange.words import Words
-from alseg.annotate.rounds import lock_answers
+from alseg.annotate.rounds import is_closed, lock_answers, open_newest
 from alseg.errors import ExchangeError
-
-PERSON = "import"
-LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Imported:
 
 
 def import_answers(
-    run: str | Path, file: str | Path, format_name: str | None = None, person: str = PERSON
+    run: str | Path, file: str | Path, format_name: str | None = None, person: str = IMPORT
 ) -> Imported:
     """Add the answers in a file of a labelling tool to the journal of a person.
 
@@ -74,7 +70,7 @@ def import_answers(
     """
     if format_name is not None:
         module_of(format_name)
-    asked = newest_round(Path(run))
+    asked = open_newest(Path(run))
     _check_open(Path(run), asked)
     journal = Journal(asked, person)
     found, collector = _read(Path(file), format_name, asked)
@@ -109,10 +105,9 @@ def import_answers(
 
 
 def _check_open(run: Path, asked: AskedRound) -> None:
-    closed = run / LABELS / round_name(asked.number)
-    if closed.exists():
+    if is_closed(run, asked.number):
         raise ExchangeError(
-            f"Round {asked.number} is closed and takes no more answers: its labels are in {closed}."
+            f"Round {asked.number} is closed and takes no more answers: its labels are written."
         )
 
 
