@@ -1,12 +1,11 @@
 """People's ways through a round, in a real browser."""
 
-import json
 import signal
 import socket
 import time
 
 import pytest
-from tests.asked import make_round
+from tests.asked import journal, make_round
 
 pytestmark = pytest.mark.browser
 
@@ -19,12 +18,6 @@ def port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
-
-
-def journal(asked, person="annotator-1"):
-    """The answers on disk, read without the code that wrote them."""
-    lines = (asked.folder / f"answers/{person}.jsonl").read_text().splitlines()
-    return [(line["query"], line["answer"]) for line in map(json.loads, lines)]
 
 
 def test_a_person_answers_a_whole_round(tmp_path, start, new_tab, port, say):

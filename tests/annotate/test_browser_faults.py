@@ -1,9 +1,7 @@
 """What the page does when replies are lost or are refusals, in a real browser."""
 
 import pytest
-from tests.asked import make_round
-
-from alseg.active.answers import Journal
+from tests.asked import journal, make_round
 
 pytestmark = pytest.mark.browser
 
@@ -34,9 +32,8 @@ def test_a_reply_that_is_lost_is_not_taken_for_another_window(tmp_path, start, n
     lose_a_reply(tab)
     tab.press(key)
     assert not tab.page.is_visible("#notice")
-    said = [(entry.query, entry.answer) for entry in Journal(asked, "annotator-1").entries()]
     last = {"3": (waiting, 2), "Space": (waiting, "mixed"), "Backspace": (before, None)}[key]
-    assert said == [(before, 0), last]
+    assert journal(asked) == [(before, 0), last]
     assert tab.query == {"3": "r001-q000003", "Space": f"{waiting}.1", "Backspace": before}[key]
     forgive(tab, "net::ERR_FAILED", "409")
 

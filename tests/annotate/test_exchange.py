@@ -3,7 +3,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.exchanged import FORMATS, answer, journal, name_of, say, write_small_round
+from tests.asked import journal
+from tests.exchanged import FORMATS, answer, name_of, say, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers

@@ -4,27 +4,21 @@ import signal
 import subprocess
 import sys
 
-import pytest
-from tests.annotate.commands import starting
-from tests.asked import make_round
+from tests.annotate import commands
+from tests.asked import journal, make_round
 
 from alseg.active.answers import Entry, Journal, latest
-from alseg.active.asked import open_round
-from alseg.annotate import next_command
+from alseg.annotate import next_command, open_shares
 from alseg.cli.main import main
 
 ONE, TWO, THREE = "r001-q000001", "r001-q000002", "r001-q000003"
 
 
-@pytest.fixture
-def start():
-    """Start commands that end with the test."""
-    with starting() as start:
-        yield start
+start = commands.start
 
 
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path, start):
-    make_round(tmp_path)
+    asked = make_round(tmp_path)
     command = start(tmp_path)
     client = command.client()
     assert client.answer(ONE, 1)[0] == 200
@@ -38,8 +32,7 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path, start):
     assert client.answer(f"{TWO}.1", 3)[0] == 200
     assert again.stop() == 0
     assert f"every answer is kept in {tmp_path}" in again.lines[-1]
-    said = [(e.query, e.answer) for e in Journal(open_round(tmp_path, 1), "annotator-1").entries()]
-    assert said == [(ONE, 1), (TWO, "mixed"), (f"{TWO}.1", 3)]
+    assert journal(asked) == [(ONE, 1), (TWO, "mixed"), (f"{TWO}.1", 3)]
 
 
 def test_open_pages_go_on_after_a_restart(tmp_path, start):
@@ -158,8 +151,6 @@ def test_the_report_tells_agreement_and_disagreements(tmp_path, capsys):
     asked = make_round(tmp_path)
     main(["annotate", str(tmp_path), "--report"])
     assert "Agreement needs two people" in capsys.readouterr().out
-    from alseg.annotate import open_shares
-
     open_shares(asked, "anna,ben", 1.0)
     Journal(asked, "anna").append([Entry(ONE, 1), Entry(TWO, 2), Entry(THREE, "void")])
     Journal(asked, "ben").append([Entry(ONE, 1), Entry(TWO, 3)])
