@@ -5,7 +5,8 @@ import json
 import numpy as np
 from PIL import Image
 
-from alseg.active.asked import AskedImage, Query, query_id, write_round
+from alseg.active.asked import AskedImage, Query, query_id
+from alseg.active.asked_files import write_round
 
 CLASSES = ("road", "building", "sky", "car", "tree")
 COLORS = ((128, 64, 128), (70, 70, 70), (70, 130, 180), (0, 0, 142), (107, 142, 35))

@@ -85,7 +85,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from alseg.active.answers import Entry, Journal
-from alseg.active.asked import open_round
+from alseg.active.asked_files import open_round
 from alseg.errors import LabelStoreError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

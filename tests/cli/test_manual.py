@@ -12,7 +12,7 @@ from tests.toys import TINY
 
 from alseg.active import LabelStore
 from alseg.active.answers import Entry, Journal
-from alseg.active.asked import asked_rounds, open_round
+from alseg.active.asked_files import asked_rounds, open_round
 from alseg.cli.main import main
 from alseg.data import open_dataset
 

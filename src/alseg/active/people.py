@@ -14,16 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.answers import Journal, Settled, paint, people, settle
-from alseg.active.asked import (
-    SPLITS,
-    AskedImage,
-    AskedRound,
-    Query,
-    asked_rounds,
-    open_round,
-    query_id,
-    write_round,
-)
+from alseg.active.asked import SPLITS, AskedImage, AskedRound, Query, query_id
+from alseg.active.asked_files import asked_rounds, open_round, write_round
 from alseg.active.candidates import Candidates
 from alseg.data.base import SegmentationDataset
 from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alseg.active.acquisition import RoundResult
-from alseg.active.asked import open_round
+from alseg.active.asked_files import open_round
 from alseg.active.budget import Budget
 from alseg.active.people import People
 from alseg.active.round import Round

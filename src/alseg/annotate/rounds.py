@@ -8,7 +8,8 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from alseg.active.asked import FOLDER, AskedRound, asked_rounds, open_round
+from alseg.active.asked import AskedRound
+from alseg.active.asked_files import FOLDER, asked_rounds, open_round
 from alseg.active.committed import round_name
 from alseg.errors import FolderInUse, LabelStoreError
 from alseg.folder_lock import LOCK, lock_folder

@@ -126,7 +126,7 @@ def _export(argv: Sequence[str]) -> int:
 
 def _take_in(store: LabelStore, partial: bool) -> None:
     """Take in the answers to `alseg query`; the round of a training is taken in as it goes on."""
-    from alseg.active.asked import asked_rounds
+    from alseg.active.asked_files import asked_rounds
 
     run = store.folder.parent
     if (run / "config.yaml").is_file() or store.rounds >= max(asked_rounds(run), default=0):
