@@ -193,7 +193,7 @@ def test_a_query_whose_image_is_gone_can_be_skipped_but_not_answered(tmp_path, s
     tab = new_tab().open(start(tmp_path).url())
     tab.page.keyboard.press("1")
     tab.page.wait_for_selector("#notice:visible")
-    assert "city/b.png that is asked about cannot be read" in tab.text("#notice")
+    assert "city/b.png is gone" in tab.text("#notice")
     tab.page.keyboard.press("2")
     tab.press("ArrowRight")
     assert not tab.page.is_visible("#notice")

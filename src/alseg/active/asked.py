@@ -177,7 +177,7 @@ class AskedRound:
             pixels = read_image(path)
         except DatasetError as error:
             raise LabelStoreError(
-                f"An image that is asked about cannot be read: {error} Put it back."
+                f"An image that is asked about cannot be read: {error}"
             ) from error
         if pixels.shape[:2] != (entry.height, entry.width):
             raise LabelStoreError(
