@@ -1,9 +1,12 @@
-"""A round as a run asks it of people, on small images that are drawn at random."""
+"""A round as a run asks it of people, on small images that are drawn at random; what they said."""
+
+import json
 
 import numpy as np
 from PIL import Image
 
-from alseg.active.asked import AskedImage, Query, query_id, write_round
+from alseg.active.asked import AskedImage, Query, query_id
+from alseg.active.asked_files import write_round
 
 CLASSES = ("road", "building", "sky", "car", "tree")
 COLORS = ((128, 64, 128), (70, 70, 70), (70, 130, 180), (0, 0, 142), (107, 142, 35))
@@ -18,48 +21,79 @@ def random_image(height, width, seed=0):
     return np.clip(smooth + noise, 0, 255).astype(np.uint8)
 
 
-def random_queries(images, count, number=1, radius=1, seed=0, classes=5):
+def window(size, row, column, radius=1):
+    """The window around a centre, clipped by an image of a size: top, left, bottom, right."""
+    return (
+        max(row - radius, 0),
+        max(column - radius, 0),
+        min(row + radius + 1, size[0]),
+        min(column + radius + 1, size[1]),
+    )
+
+
+def random_queries(sizes, count, number=1, radius=1, seed=0, classes=5):
     """Queries in turn on each of the images, some of them at the borders."""
     rng = np.random.default_rng(seed)
     queries = []
     for position in range(count):
-        image = images[position % len(images)]
-        row = 0 if position == 0 else int(rng.integers(image.height))
-        column = 0 if position == 0 else int(rng.integers(image.width))
-        queries.append(
-            Query(
-                query_id(number, position),
-                image.id,
-                row,
-                column,
-                max(row - radius, 0),
-                max(column - radius, 0),
-                min(row + radius + 1, image.height),
-                min(column + radius + 1, image.width),
-                float(rng.random()),
-                int(rng.integers(classes)),
-            )
-        )
+        image = list(sizes)[position % len(sizes)]
+        row = 0 if position == 0 else int(rng.integers(sizes[image][0]))
+        column = 0 if position == 0 else int(rng.integers(sizes[image][1]))
+        place = (row, column, *window(sizes[image], row, column, radius))
+        score, guess = float(rng.random()), int(rng.integers(classes))
+        queries.append(Query(query_id(number, position), image, *place, score, guess))
     return queries
 
 
+def queries_at(centres, sizes, number=1):
+    """Queries of 3 by 3 pixels around centres: image, row and column."""
+    return [
+        Query(query_id(number, position), image, *centre, *window(sizes[image], *centre), 0.5, 1)
+        for position, (image, *centre) in enumerate(centres)
+    ]
+
+
 def make_round(
-    run, count=6, *, number=1, size=(40, 60), images=2, split="quadrants", classes=None, **more
+    run,
+    count=6,
+    *,
+    number=1,
+    size=(40, 60),
+    images=2,
+    split="quadrants",
+    classes=CLASSES,
+    sizes=None,
+    centres=None,
+    **more,
 ):
-    """Write a round below a run's folder and return it."""
-    classes = CLASSES if classes is None else classes
-    names = [f"city/{letter}" for letter in "abcdefghijklmnopqrst"[:images]]
-    entries = [AskedImage(name, *size, "") for name in names]
+    """Write a round below a run's folder and return it.
+
+    Its queries lie at random on ``images`` images of one size; or around ``centres`` on images with
+    the names and ``sizes``.
+    """
+    if sizes is None:
+        sizes = {f"city/{letter}": size for letter in "abcdefghijklmnopqrst"[:images]}
+    names = list(sizes)
     rng = np.random.default_rng(5)
     colors = [*COLORS, *(tuple(map(int, rng.integers(0, 256, 3))) for _ in classes[len(COLORS) :])]
+    if centres is None:
+        queries = random_queries(sizes, count, number, classes=len(classes), **more)
+    else:
+        queries = queries_at(centres, sizes, number)
     return write_round(
         run,
         number,
         classes=classes,
         colors=colors[: len(classes)],
         split=split,
-        images=entries,
-        queries=random_queries(entries, count, number, classes=len(classes), **more),
+        images=[AskedImage(name, *sizes[name], "") for name in names],
+        queries=queries,
         settings={"strategy": "halo"},
-        pixels=lambda name: random_image(*size, seed=names.index(name)),
+        pixels=lambda name: random_image(*sizes[name], seed=names.index(name)),
     )
+
+
+def journal(asked, person="annotator-1"):
+    """What a person's file holds, read without the code that wrote it, as (query, answer)."""
+    lines = (asked.folder / f"answers/{person}.jsonl").read_text().splitlines()
+    return [(line["query"], line["answer"]) for line in map(json.loads, lines)]

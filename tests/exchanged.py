@@ -4,10 +4,8 @@ import csv
 import json
 from xml.etree import ElementTree
 
-import numpy as np
-
 from alseg.active.answers import Entry, Journal
-from alseg.active.asked import AskedImage, Query, query_id, write_round
+from tests.asked import make_round
 
 CLASSES = ("road", "sky", "car")
 SIZES = {"city/a": (24, 32), "b.1": (20, 20)}
@@ -15,49 +13,18 @@ CENTRES = (("city/a", 3, 4), ("b.1", 10, 10), ("city/a", 12, 20), ("city/a", 0, 
 FORMATS = ("png", "cvat", "coco", "label-studio")
 
 
-def window(image, row, column, radius=1):
-    """Return a window clipped by the image: top, left, bottom, right."""
-    height, width = SIZES[image]
-    return (
-        max(row - radius, 0),
-        max(column - radius, 0),
-        min(row + radius + 1, height),
-        min(column + radius + 1, width),
-    )
-
-
 def write_small_round(
     run, number=1, split="quadrants", classes=CLASSES, centres=CENTRES, sizes=SIZES
 ):
     """Write five queries in two images; number 4 is clipped by a corner to 2×2 pixels."""
-    pictures = {
-        name: np.random.default_rng(7).integers(0, 256, (*size, 3), dtype=np.uint8)
-        for name, size in sizes.items()
-    }
-    return write_round(
-        run,
-        number,
-        classes=classes,
-        colors=[(128, 64, 128), (70, 130, 180), (0, 0, 142), (9, 9, 9)][: len(classes)],
-        split=split,
-        images=[AskedImage(name, *size, "") for name, size in sizes.items()],
-        queries=[
-            Query(query_id(number, place), name, row, column, *window(name, row, column), 0.5, 1)
-            for place, (name, row, column) in enumerate(centres)
-        ],
-        settings={},
-        pixels=pictures.__getitem__,
+    return make_round(
+        run, number=number, split=split, classes=classes, centres=centres, sizes=sizes
     )
 
 
 def name_of(place, part=None, number=1):
     """Return the name of the query at a place, from 1."""
     return f"r{number:03d}-q{place:06d}" + (f".{part}" if part else "")
-
-
-def journal(asked, person):
-    """Return what a person's file holds, in order, as (query, answer)."""
-    return [(entry.query, entry.answer) for entry in Journal(asked, person).entries()]
 
 
 def say(asked, person, answers):

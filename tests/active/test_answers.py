@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,10 +81,52 @@ def test_an_answer_that_cannot_be_written_leaves_the_file_as_it_was(asked, monke
     assert journal.path.read_bytes() == before
 
 
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from alseg.active.answers import Entry, Journal
+from alseg.active.asked_files import open_round
+from alseg.errors import LabelStoreError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = Journal(open_round(Path(sys.argv[1]), 1), "anna")
+journal.append([Entry("r001-q000001", 1)])
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + int(sys.argv[2]), hard))
+try:
+    journal.append([Entry("r001-q000002", number % 5) for number in range(int(sys.argv[3]))])
+except LabelStoreError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    print(error)
+"""
+"""A process that writes answers until its files may not grow any more."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (40, 20), (500, 20), (9_000, 200)])
+def test_answers_that_a_full_disk_takes_in_part_leave_no_line(asked, tmp_path, room, count):
+    program = [sys.executable, "-c", FULL, str(tmp_path), str(room), str(count)]
+    run = subprocess.run(program, capture_output=True, text=True)
+    assert "File too large. Free some space" in run.stdout, run.stderr
+    assert [entry.query for entry in Journal(asked, "anna").entries()] == [ONE]
+    assert Journal(asked, "anna").path.read_bytes().count(b"\n") == 1
+    assert Journal(asked, "anna").path.read_bytes().endswith(b"\n")
+
+
 @pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "a" * 41, "anna.jsonl", "a\n"])
 def test_a_name_that_is_no_file_name_is_refused(asked, name):
     with pytest.raises(LabelStoreError, match="cannot be used"):
         Journal(asked, name)
+
+
+def test_a_file_that_is_nobodys_is_named(asked):
+    Journal(asked, "ben").append([Entry(ONE, 1)])
+    stray = asked.folder / "answers/ben backup.jsonl"
+    stray.write_bytes(Journal(asked, "ben").path.read_bytes())
+    with pytest.raises(LabelStoreError, match=r"/answers/ben backup\.jsonl is in .*Move it out of"):
+        latest(asked)
+    stray.unlink()
+    assert latest(asked) == {"ben": {ONE: 1}}
 
 
 @pytest.mark.parametrize("answer", [-1, 5, True, 1.0, "road", None, [], "0"])
@@ -140,6 +185,16 @@ def test_a_mixed_window_is_answered_with_all_of_its_parts(asked):
     settled = settle(asked, {"anna": {TWO: "mixed", **parts}})
     assert settled.answers == {TWO: "mixed", **parts}
     assert settled.clicks == {"city/a": 5}
+
+
+def test_parts_without_an_answer_are_named(asked):
+    said = {"anna": {ONE: "mixed", TWO: "mixed"}, REVIEW: {f"{ONE}.1": 0, f"{ONE}.3": 0}}
+    said["ben"] = {f"{TWO}.{number}": number % 3 for number in (1, 2, 3, 4)}
+    said["cleo"] = {f"{TWO}.{number}": 2 for number in (1, 2, 3, 4)}
+    settled = settle(asked, said)
+    assert settled.open_parts == [f"{ONE}.2", f"{ONE}.4"]
+    # The parts of the second are all answered, some of them in two ways.
+    assert (settled.missing, settled.disputed) == ([ONE, THREE], [TWO])
 
 
 def test_parts_of_a_window_that_is_not_mixed_do_not_count(asked):

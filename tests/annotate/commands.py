@@ -3,8 +3,8 @@
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
+import pytest
 from tests.annotate.served import Client
 
 
@@ -46,19 +46,17 @@ class Command:
         return self.process.returncode
 
 
-@contextmanager
-def starting():
-    """Yield a function that starts the command; what it started ends with the block."""
+@pytest.fixture
+def start():
+    """Start the command; what was started ends with the test."""
     begun = []
 
     def start(*arguments, **more):
         begun.append(Command(*arguments, **more))
         return begun[-1]
 
-    try:
-        yield start
-    finally:
-        for command in begun:
-            command.process.kill()
-            command.process.wait(20)
-            command.process.stdout.close()
+    yield start
+    for command in begun:
+        command.process.kill()
+        command.process.wait(20)
+        command.process.stdout.close()

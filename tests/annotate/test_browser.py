@@ -1,12 +1,11 @@
 """People's ways through a round, in a real browser."""
 
-import json
 import signal
 import socket
 import time
 
 import pytest
-from tests.asked import make_round
+from tests.asked import journal, make_round
 
 pytestmark = pytest.mark.browser
 
@@ -19,12 +18,6 @@ def port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
-
-
-def journal(asked, person="annotator-1"):
-    """The answers on disk, read without the code that wrote them."""
-    lines = (asked.folder / f"answers/{person}.jsonl").read_text().splitlines()
-    return [(line["query"], line["answer"]) for line in map(json.loads, lines)]
 
 
 def test_a_person_answers_a_whole_round(tmp_path, start, new_tab, port, say):
@@ -200,7 +193,7 @@ def test_a_query_whose_image_is_gone_can_be_skipped_but_not_answered(tmp_path, s
     tab = new_tab().open(start(tmp_path).url())
     tab.page.keyboard.press("1")
     tab.page.wait_for_selector("#notice:visible")
-    assert "city/b.png that is asked about cannot be read" in tab.text("#notice")
+    assert "city/b.png is gone" in tab.text("#notice")
     tab.page.keyboard.press("2")
     tab.press("ArrowRight")
     assert not tab.page.is_visible("#notice")

@@ -3,7 +3,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.exchanged import FORMATS, answer, journal, name_of, say, write_small_round
+from tests.asked import journal
+from tests.exchanged import FORMATS, answer, name_of, say, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
@@ -157,15 +158,30 @@ def test_a_round_that_closes_while_the_file_is_read_takes_no_answers(run, asked,
     assert digests(run) == before
 
 
+def test_a_tool_that_changes_its_images_changes_none_of_the_data_set(run, asked):
+    originals = digests(asked.folder / "images")
+    exported = export(run, "cvat").folder / "images"
+    (exported / "b.1.png").write_bytes(b"")
+    assert digests(asked.folder / "images") == originals
+
+
+def test_links_are_made_only_where_they_are_asked_for(run, asked):
+    original = asked.folder / "images/b.1.png"
+    linked = export_queries(run, run.parent / "linked", "cvat", link=True).folder / "images"
+    assert original.samefile(linked / "b.1.png")
+    assert digests(linked) == digests(asked.folder / "images")
+    out = run.parent / "out"
+    assert main(["export", str(run), "--format", "cvat", "-o", str(out)]) == 0
+    assert not original.samefile(out / "images/b.1.png")
+
+
 def test_where_the_disk_has_no_links_the_images_are_copied(run, asked, monkeypatch):
     def refuse(source, target):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr("os.link", refuse)
-    copied = export(run, "cvat").folder / "images"
+    copied = export_queries(run, run.parent / "out", "cvat", link=True).folder / "images"
     assert digests(copied) == digests(asked.folder / "images")
-    (copied / "b.1.png").write_bytes(b"")
-    assert (asked.folder / "images/b.1.png").stat().st_size > 0
 
 
 def test_a_missing_image_leaves_no_folder_behind(run, asked):

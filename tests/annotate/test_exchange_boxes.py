@@ -6,7 +6,8 @@ import zipfile
 from xml.etree import ElementTree
 
 import pytest
-from tests.exchanged import answer, journal, name_of, write_small_round
+from tests.asked import journal
+from tests.exchanged import answer, name_of, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers

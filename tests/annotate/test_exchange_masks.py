@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.exchanged import CENTRES, SIZES, answer, journal, name_of, say, window, write_small_round
+from tests.asked import journal, window
+from tests.exchanged import CENTRES, SIZES, answer, name_of, say, write_small_round
 from tests.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
@@ -37,7 +38,7 @@ def paint(masks, place, value, rows=slice(None), columns=slice(None)):
     image, row, column = CENTRES[place - 1]
     path = masks / f"masks/{image}.png"
     values = np.array(Image.open(path))
-    top, left, bottom, right = window(image, row, column)
+    top, left, bottom, right = window(SIZES[image], row, column)
     values[top:bottom, left:right][rows, columns] = value
     Image.fromarray(values).save(path)
 

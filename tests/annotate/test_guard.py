@@ -25,7 +25,10 @@ def client(asked):
     assert Journal(asked, "annotator-1").entries() == []
 
 
-DATA = ["/api/round", "/api/state?person=annotator-1", "/api/review", "/image/0", f"/crop/{ONE}"]
+DATA = [
+    *("/api/round", "/api/state?person=annotator-1", "/api/review", f"/api/guess?query={ONE}"),
+    *("/image/0", f"/crop/{ONE}"),
+]
 
 
 @pytest.mark.parametrize("token", ["", "t", "t" * 31, "t" * 33, "T" * 32, "é" * 16])
@@ -111,6 +114,15 @@ def test_no_path_leads_to_a_file(client, path):
     status, _, body = client.request("GET", path)
     assert status in (400, 404)
     assert set(json.loads(body)) == {"error"}
+
+
+def test_an_address_that_is_none_is_refused_to_everybody(client):
+    # Python's own client does not send it.
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        connection.sendall(b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        reply = connection.makefile("rb").read()
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert b"This is no address." in reply
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,11 @@ def test_the_parts_of_a_window_that_is_corrected_to_mixed_are_listed(client, ask
     client.answer(ONE, "mixed", person="review")
     parts = [f"{ONE}.{number}" for number in (1, 2, 3, 4)]
     assert listed(client, "show=all")[0] == [TWO, ONE, *parts, THREE]
+    assert listed(client, "show=open")[0] == parts
     assert ONE in settle(asked).missing
     for part in parts:
         assert client.answer(part, 0, person="review")[0] == 200
+    assert listed(client, "show=open")[0] == []
     assert settle(asked).answers[ONE] == "mixed"
 
 

@@ -4,27 +4,21 @@ import signal
 import subprocess
 import sys
 
-import pytest
-from tests.annotate.commands import starting
-from tests.asked import make_round
+from tests.annotate import commands
+from tests.asked import journal, make_round
 
 from alseg.active.answers import Entry, Journal, latest
-from alseg.active.asked import open_round
-from alseg.annotate import next_command
+from alseg.annotate import next_command, open_shares
 from alseg.cli.main import main
 
 ONE, TWO, THREE = "r001-q000001", "r001-q000002", "r001-q000003"
 
 
-@pytest.fixture
-def start():
-    """Start commands that end with the test."""
-    with starting() as start:
-        yield start
+start = commands.start
 
 
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path, start):
-    make_round(tmp_path)
+    asked = make_round(tmp_path)
     command = start(tmp_path)
     client = command.client()
     assert client.answer(ONE, 1)[0] == 200
@@ -38,8 +32,7 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path, start):
     assert client.answer(f"{TWO}.1", 3)[0] == 200
     assert again.stop() == 0
     assert f"every answer is kept in {tmp_path}" in again.lines[-1]
-    said = [(e.query, e.answer) for e in Journal(open_round(tmp_path, 1), "annotator-1").entries()]
-    assert said == [(ONE, 1), (TWO, "mixed"), (f"{TWO}.1", 3)]
+    assert journal(asked) == [(ONE, 1), (TWO, "mixed"), (f"{TWO}.1", 3)]
 
 
 def test_open_pages_go_on_after_a_restart(tmp_path, start):
@@ -78,13 +71,40 @@ def test_a_round_of_many_queries_is_answered_to_its_end(tmp_path, start):
     assert len(latest(asked)["annotator-1"]) == 10_000
 
 
+def test_parts_that_an_import_left_open_are_told_and_asked(tmp_path, start):
+    asked = make_round(tmp_path, 2)
+    Journal(asked, "annotator-1").append([Entry(ONE, 1), Entry(TWO, 1)])
+    Journal(asked, "review").append([Entry(TWO, "mixed")])
+    command = start(tmp_path)
+    client = command.client()
+    assert command.until("parts").startswith("1 mixed query has parts without an answer")
+    for number in (1, 2, 3, 4):
+        assert client.state()["ahead"][0]["id"] == f"{TWO}.{number}"
+        assert client.answer(f"{TWO}.{number}", 0)[0] == 200
+    command.until("All queries are answered")
+
+
 def test_two_servers_on_one_round_are_refused(tmp_path, start, capsys):
     make_round(tmp_path)
     start(tmp_path).client()
     assert main(["annotate", str(tmp_path), "--no-browser"]) == 2
     refusal = capsys.readouterr().err
-    assert refusal.startswith("alseg annotate: Another process is writing to")
-    assert "round-001/answers" in refusal
+    assert refusal.startswith("alseg annotate: Round 1 is being answered: stop `alseg annotate`")
+    assert f"remove {tmp_path}/queries/round-001/answers/.lock" in refusal
+
+
+def test_nothing_is_imported_while_a_server_runs(tmp_path, start, capsys):
+    asked = make_round(tmp_path)
+    (tmp_path / "answers.csv").write_text(f"query,answer\n{ONE},road\n")
+    do_import = ["import", str(tmp_path), str(tmp_path / "answers.csv")]
+    command = start(tmp_path)
+    command.client()
+    assert main(do_import) == 2
+    assert "being answered: stop `alseg annotate` first" in capsys.readouterr().err
+    assert latest(asked) == {}
+    assert command.stop() == 0
+    assert main(do_import) == 0
+    assert latest(asked) == {"import": {ONE: 0}}
 
 
 def test_the_newest_round_is_asked(tmp_path, start):
@@ -131,8 +151,6 @@ def test_the_report_tells_agreement_and_disagreements(tmp_path, capsys):
     asked = make_round(tmp_path)
     main(["annotate", str(tmp_path), "--report"])
     assert "Agreement needs two people" in capsys.readouterr().out
-    from alseg.annotate import open_shares
-
     open_shares(asked, "anna,ben", 1.0)
     Journal(asked, "anna").append([Entry(ONE, 1), Entry(TWO, 2), Entry(THREE, "void")])
     Journal(asked, "ben").append([Entry(ONE, 1), Entry(TWO, 3)])

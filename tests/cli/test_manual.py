@@ -13,7 +13,7 @@ from tests.toys import TINY
 
 from alseg.active import LabelStore, People
 from alseg.active.answers import Entry, Journal
-from alseg.active.asked import asked_rounds, open_round
+from alseg.active.asked_files import asked_rounds, open_round
 from alseg.cli.main import main
 from alseg.data import open_dataset
 from alseg.folder_lock import lock_folder

@@ -8,7 +8,7 @@ from tests.folders import digests
 from tests.toys import TINY
 
 from alseg.active import LabelStore
-from alseg.active.asked import open_round
+from alseg.active.asked_files import open_round
 from alseg.cli.main import main
 from alseg.data import open_dataset
 

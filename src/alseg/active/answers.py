@@ -30,8 +30,14 @@ OTHERS = (MIXED, VOID, SKIP)
 REVIEW = "review"
 """The name under which corrections are kept; they count more than anybody's answer."""
 
+IMPORT = "import"
+"""The name under which answers from other tools are kept, where nobody is named."""
+
 Answer = int | str
 """The number of a class, or one of ``OTHERS``."""
+
+LONGEST_LOOK = 60.0
+"""Seconds that a look at a query counts for at most; whoever takes longer has been away."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -43,7 +49,7 @@ class Entry:
     Attributes:
         query: Name of the query.
         answer: What was answered; None takes the answer back.
-        seconds: How long the person looked at the query.
+        seconds: How long the query was on the person's screen; of this, ``LONGEST_LOOK`` counts.
         time: When it was answered, in seconds since 1970.
     """
 
@@ -103,19 +109,21 @@ class Journal:
             LabelStoreError: They cannot be written; the file is as before.
         """
         lines = "".join(_to_line(entry) for entry in entries).encode()
-        whole = 0
         try:
             new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
+            # Without a buffer, as what is left in one is written when the file is closed, also
+            # after the disk was full.
+            with self.path.open("ab", buffering=0) as file:
                 whole = _whole_lines(self.path)
                 file.truncate(whole)
                 try:
-                    file.write(lines)
-                    file.flush()
+                    left = memoryview(lines)
+                    while left:
+                        left = left[file.write(left) :]
                     os.fsync(file.fileno())
                 except OSError:
-                    os.truncate(self.path, whole)
+                    file.truncate(whole)
                     raise
             if new:
                 sync_folder(self.path.parent)
@@ -179,8 +187,20 @@ def _whole_lines(path: Path) -> int:
 
 
 def people(asked: AskedRound) -> list[str]:
-    """Return who answered something so far, in the order of the alphabet."""
-    return sorted(path.stem for path in (asked.folder / "answers").glob("*.jsonl"))
+    """Return who answered something so far, in the order of the alphabet.
+
+    Raises:
+        LabelStoreError: A file beside the answers is called like none of them.
+    """
+    found = []
+    for path in (asked.folder / "answers").glob("*.jsonl"):
+        if not NAME.fullmatch(path.stem):
+            raise LabelStoreError(
+                f"{path} is in the way: it is called like a file of answers, but nobody can be "
+                f"called {path.stem!r}. Move it out of the folder."
+            )
+        found.append(path.stem)
+    return sorted(found)
 
 
 def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
@@ -213,6 +233,7 @@ class Settled:
         answers: The answer to each query that is answered, and to the parts of mixed ones.
         skipped: Queries that nobody could tell; they go back to the pool.
         missing: Queries without an answer, also for a part.
+        open_parts: Parts without an answer of windows that are mixed; these windows are missing.
         disputed: Queries that as many people answered one way as another.
         clicks: Answers given for the queries that are answered, one a query and one a part.
     """
@@ -220,6 +241,7 @@ class Settled:
     answers: dict[str, Answer] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    open_parts: list[str] = field(default_factory=list)
     disputed: list[str] = field(default_factory=list)
     clicks: Counter[str] = field(default_factory=Counter)
 
@@ -262,12 +284,19 @@ def _settle_query(
         return
     found: dict[str, Answer] = {query.id: answer}
     if answer == MIXED:
+        open_parts, is_disputed = [], False
         for part in asked.parts(query):
             mine, tied = majority(votes.get(part.id, ()))
-            if tied or mine is None:
-                (settled.disputed if tied else settled.missing).append(query.id)
-                return
-            found[part.id] = mine
+            if mine is not None:
+                found[part.id] = mine
+            elif tied:
+                is_disputed = True
+            else:
+                open_parts.append(part.id)
+        if open_parts or is_disputed:
+            settled.open_parts += open_parts
+            (settled.missing if open_parts else settled.disputed).append(query.id)
+            return
     settled.answers.update(found)
     settled.clicks[query.image] += len(found)
 

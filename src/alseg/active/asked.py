@@ -1,41 +1,23 @@
-"""The queries of a round that people answer, as a folder that any program can read.
+"""The queries of a round that people answer: windows in images, and the parts of mixed ones.
 
-``RUN/queries/round-001`` holds what a labelling page or another tool needs, and nothing of it
-changes once it is there::
-
-    round.json       classes and colours, images, how a mixed window is split, counts, digest
-    queries.csv      one line a query, in the order in which they are asked
-    images/ID.png    images that are no files of their own
-    answers/         what people said, see ``alseg.active.answers``
+``alseg.active.asked_files`` keeps them as files.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from alseg.active.committed import load_json, round_name, round_numbers
-from alseg.active.files import digest, encode_json, read_unchanged, write_durably
 from alseg.data.images import read_image
-from alseg.durable import sync_folder
 from alseg.errors import DatasetError, LabelStoreError
 
-FORMAT = 1
-FOLDER = "queries"
 SPLITS = ("quadrants", "pixels", "drop")
-COLUMNS = ("query", "image", "row", "column", "top", "left", "bottom", "right", "score", "guess")
-_STAGING = ".staging-queries"
-_RESTORE = "Restore it from a copy."
 
 
 @dataclass(frozen=True)
@@ -139,10 +121,17 @@ class AskedRound:
         Raises:
             KeyError: There is no such query.
         """
-        whole, _, part = query_id.partition(".")
-        if not part:
+        whole, dot, _ = query_id.partition(".")
+        if not dot:
             return self.by_id[whole]
-        return {query.id: query for query in self.parts(self.by_id[whole])}[query_id]
+        if whole not in self._parts_by_id:
+            self._parts_by_id[whole] = {part.id: part for part in self.parts(self.by_id[whole])}
+        return self._parts_by_id[whole][query_id]
+
+    @cached_property
+    def _parts_by_id(self) -> dict[str, dict[str, Query]]:
+        """The parts of the windows in which one was looked for."""
+        return {}
 
     def parts(self, query: Query) -> tuple[Query, ...]:
         """Return what is asked if the query is answered as mixed; nothing if that makes it void."""
@@ -188,7 +177,7 @@ class AskedRound:
             pixels = read_image(path)
         except DatasetError as error:
             raise LabelStoreError(
-                f"An image that is asked about cannot be read: {error} Put it back."
+                f"An image that is asked about cannot be read: {error}"
             ) from error
         if pixels.shape[:2] != (entry.height, entry.width):
             raise LabelStoreError(
@@ -201,124 +190,3 @@ class AskedRound:
 def query_id(round_number: int, position: int) -> str:
     """Return the name of the query at a position, from 0, of a round."""
     return f"r{round_number:03d}-q{position + 1:06d}"
-
-
-def write_round(
-    run: Path,
-    number: int,
-    *,
-    classes: Sequence[str],
-    colors: Sequence[tuple[int, int, int]],
-    split: str,
-    images: Iterable[AskedImage],
-    queries: Iterable[Query],
-    settings: Mapping[str, Any],
-    pixels: Callable[[str], NDArray[np.uint8]] | None = None,
-) -> AskedRound:
-    """Write the queries of a round; they are there in full or not at all.
-
-    Args:
-        run: The folder of the run.
-        number: The round, from 1.
-        classes: Names of the classes.
-        colors: One RGB colour per class.
-        split: What becomes of mixed windows, see ``AskedRound``.
-        images: The images with queries; those with an empty ``file`` are written here.
-        queries: The queries in the order in which they are asked.
-        settings: What the round was asked for with, as JSON values.
-        pixels: Returns the RGB image H×W×3 of a name, for images that are no files.
-
-    Raises:
-        LabelStoreError: The round is there already, or cannot be written.
-    """
-    folder = run / FOLDER / round_name(number)
-    staging = folder.parent / _STAGING
-    if folder.exists():
-        raise LabelStoreError(f"The queries of round {number} are there already: {folder}.")
-    shutil.rmtree(staging, ignore_errors=True)
-    kept = []
-    for image in images:
-        if not image.file:
-            assert pixels is not None
-            image = replace(image, file=f"images/{image.id}.png")
-            buffer = io.BytesIO()
-            Image.fromarray(pixels(image.id)).save(buffer, format="PNG")
-            write_durably(staging / image.file, buffer.getvalue())
-        kept.append(image)
-    table = _to_csv(queries)
-    content = {
-        "format": FORMAT,
-        "round": number,
-        "classes": list(classes),
-        "colors": [list(color) for color in colors],
-        "split": split,
-        "settings": dict(settings),
-        "images": [asdict(image) for image in kept],
-        "queries": digest(table),
-    }
-    write_durably(staging / "queries.csv", table)
-    write_durably(staging / "round.json", encode_json(content))
-    try:
-        for inside in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
-            sync_folder(inside)
-        staging.rename(folder)
-        sync_folder(folder.parent)
-    except OSError as error:
-        raise LabelStoreError(f"Cannot write {folder}: {error.strerror or error}.") from error
-    return open_round(run, number)
-
-
-def asked_rounds(run: Path) -> list[int]:
-    """Return the numbers of the rounds whose queries are in a run's folder, rising."""
-    return round_numbers(run / FOLDER)
-
-
-def open_round(run: Path, number: int) -> AskedRound:
-    """Read the queries of a round.
-
-    Raises:
-        LabelStoreError: They are missing or damaged.
-    """
-    folder = run / FOLDER / round_name(number)
-    content = load_json(folder / "round.json", _RESTORE)
-    path = folder / "queries.csv"
-    try:
-        queries = _from_csv(read_unchanged(path, content["queries"]))
-        images = [AskedImage(**image) for image in content["images"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise LabelStoreError(f"{path} cannot be used: {error}. {_RESTORE}") from error
-    return AskedRound(
-        folder=folder,
-        number=content["round"],
-        classes=tuple(content["classes"]),
-        colors=tuple((red, green, blue) for red, green, blue in content["colors"]),
-        split=content["split"],
-        images={image.id: image for image in images},
-        queries=queries,
-        settings=content["settings"],
-    )
-
-
-def _to_csv(queries: Iterable[Query]) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for query in queries:
-        row = asdict(query)
-        row["score"] = repr(query.score)
-        writer.writerow(row.values())
-    return buffer.getvalue().encode()
-
-
-def _from_csv(data: bytes) -> tuple[Query, ...]:
-    reader = csv.reader(io.StringIO(data.decode(), newline=""))
-    header = tuple(next(reader, ()))
-    if header != COLUMNS:
-        raise ValueError(f"the columns are {','.join(header)}, expected {','.join(COLUMNS)}")
-    return tuple(_query(*line) for line in reader)
-
-
-def _query(name: str, image: str, *rest: str) -> Query:
-    *place, score, guess = rest
-    row, column, top, left, bottom, right = map(int, place)
-    return Query(name, image, row, column, top, left, bottom, right, float(score), int(guess))

@@ -15,7 +15,7 @@ from torch import Tensor
 from alseg import ranks
 from alseg.active.acquisition import RoundResult, choose_regions, label_regions
 from alseg.active.annotators import Annotator
-from alseg.active.asked import open_round
+from alseg.active.asked_files import open_round
 from alseg.active.budget import Budget
 from alseg.active.candidates import Candidates
 from alseg.active.people import Answers, People

@@ -6,14 +6,11 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from threading import RLock
 
-from alseg.active.answers import MIXED, Answer, Entry, Journal, check_answer
+from alseg.active.answers import LONGEST_LOOK, MIXED, Answer, Entry, Journal, check_answer
 from alseg.active.asked import AskedRound, Query
 
 RECENT = 30
 """Answers that the pace is taken from."""
-
-LONGEST = 60.0
-"""Seconds that an answer counts for at most; whoever takes longer has been away."""
 
 
 class Desk:
@@ -73,6 +70,10 @@ class Desk:
         """Seconds that an answer took of late; None before the first."""
         return sum(self._seconds) / len(self._seconds) if self._seconds else None
 
+    def shares(self, name: str) -> bool:
+        """Whether a query, or the one that this is a part of, is in the person's share."""
+        return name.partition(".")[0] in self._position
+
     def may_answer(self, name: str) -> bool:
         """Whether the person is asked this: a query of the share, or a part of a mixed one."""
         whole, _, part = name.partition(".")
@@ -126,7 +127,7 @@ class Desk:
         if entry.answer is not None:
             # Put at the end again: what was said last is taken back first.
             self.said[entry.query] = entry.answer
-            self._seconds.append(min(entry.seconds, LONGEST))
+            self._seconds.append(min(entry.seconds, LONGEST_LOOK))
         if part:
             self._parts_done[whole] += (entry.answer is not None) - had
 

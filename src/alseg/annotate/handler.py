@@ -89,7 +89,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _get(self) -> tuple[HTTPStatus, str, bytes]:
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, "This is no address.") from error
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
         if url.path in _FILES:
             return HTTPStatus.OK, _FILES[url.path], _file(url.path[1:])
@@ -148,7 +151,8 @@ class Handler(BaseHTTPRequestHandler):
         if sent.person == REVIEW:
             return _json({**review_item(table, sent.query), **error}, status)
         state = self._state(sent.person)
-        if status == HTTPStatus.OK and sent.answer is not None and not table.open_queries():
+        is_done = not state["ahead"] and not state["others"]
+        if status == HTTPStatus.OK and sent.answer is not None and is_done:
             self.server.when_done()
         return _json({**state, **error}, status)
 

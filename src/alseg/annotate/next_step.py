@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alseg.active.asked import open_round
+from alseg.active.asked_files import open_round
 
 if TYPE_CHECKING:
     from alseg.active import RoundResult

@@ -6,7 +6,8 @@ import json
 import math
 from dataclasses import dataclass
 
-LONGEST_DAY = 86_400.0
+MOST_SECONDS = 86_400.0
+"""Seconds that are believed of a page; one that was left open over night sends no more."""
 
 
 class BadRequest(ValueError):
@@ -49,7 +50,7 @@ def read_answer(body: bytes) -> AnswerSent:
         raise BadRequest("Person and query are names.")
     if not _is_number(sent.revision) or sent.revision != int(sent.revision):
         raise BadRequest("A revision is a whole number.")
-    if not _is_number(sent.seconds) or not 0 <= sent.seconds <= LONGEST_DAY:
+    if not _is_number(sent.seconds) or not 0 <= sent.seconds <= MOST_SECONDS:
         raise BadRequest("The seconds are those of a day at most.")
     return sent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from alseg.active.answers import MIXED, REVIEW, Answer, majority
+from alseg.active.answers import MIXED, REVIEW, Answer, majority, settle
 from alseg.active.asked import Query
 from alseg.annotate.agreement import disagreements, measure_agreement
 from alseg.annotate.requests import BadRequest
@@ -14,7 +14,7 @@ from alseg.annotate.table import Table
 PAGE = 50
 """Queries that a page of the review lists."""
 
-SHOWN = ("disagreements", "all", "answer")
+SHOWN = ("disagreements", "open", "all", "answer")
 
 Said = Mapping[str, Mapping[str, Answer]]
 
@@ -24,7 +24,8 @@ def review_page(table: Table, show: str, answer: str, start: int) -> dict[str, A
 
     Args:
         table: The round.
-        show: ``disagreements``, ``all`` with the disagreements first, or ``answer``.
+        show: ``disagreements``, ``open`` for parts of mixed windows without an answer, ``all`` with
+            the disagreements first, or ``answer``.
         answer: The answer to list, a class number or a word.
         start: How many to leave out at the beginning.
 
@@ -39,6 +40,8 @@ def review_page(table: Table, show: str, answer: str, start: int) -> dict[str, A
     open_ones = [name for name in differing if name not in said[REVIEW]]
     if show == "disagreements":
         names = open_ones + [name for name in differing if name in said[REVIEW]]
+    elif show == "open":
+        names = settle(table.asked, said).open_parts
     else:
         names = list(_answered(table, said))
         if show == "answer":

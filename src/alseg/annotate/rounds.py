@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import BaseFileLock
+from filelock import Timeout
 
-from alseg.active.asked import FOLDER, AskedRound, asked_rounds, open_round
+from alseg.active.asked import AskedRound
+from alseg.active.asked_files import FOLDER, asked_rounds, open_round
 from alseg.active.committed import round_name
 from alseg.errors import FolderInUse, LabelStoreError
-from alseg.folder_lock import lock_folder
+from alseg.folder_lock import LOCK, lock_folder
 
 
 def open_newest(run: Path) -> AskedRound:
@@ -32,11 +35,14 @@ def is_closed(run: Path, number: int) -> bool:
     return (run / "labels" / round_name(number)).exists()
 
 
-def lock_answers(asked: AskedRound) -> BaseFileLock:
-    """Keep a second server away from the answers of a round.
+@contextmanager
+def lock_answers(asked: AskedRound) -> Iterator[None]:
+    """Keep others from writing answers to a round inside the block: a second server, an import.
+
+    A server holds it as long as it runs, since it does not read again what it once read.
 
     Raises:
-        FolderInUse: There is one already, or the folder cannot be written.
+        FolderInUse: Somebody else holds it, or the folder cannot be written.
     """
     folder = asked.folder / "answers"
     try:
@@ -45,4 +51,17 @@ def lock_answers(asked: AskedRound) -> BaseFileLock:
         raise FolderInUse(
             f"{folder} cannot be made: {error.strerror or error}. Allow writing there."
         ) from error
-    return lock_folder(folder)
+    try:
+        lock = lock_folder(folder)
+    except FolderInUse as error:
+        if not isinstance(error.__cause__, Timeout):
+            raise
+        raise FolderInUse(
+            f"Round {asked.number} is being answered: stop `alseg annotate` first (Ctrl-C in its "
+            "terminal; every answer is kept), or wait until `alseg import` ends. If neither runs "
+            f"on any host, remove {folder / LOCK}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import NAME, REVIEW, people
+from alseg.active.answers import IMPORT, NAME, REVIEW, people
 from alseg.active.asked import AskedRound
 from alseg.active.committed import FORMAT, load_json
-from alseg.active.files import encode_json, write_durably
-from alseg.durable import sync_folder
+from alseg.active.files import encode_json, replace_in_store
 from alseg.errors import ConfigError, LabelStoreError
 
 FILE = "shares.json"
+RESERVED = (REVIEW, IMPORT)
+"""Names that nobody who answers can have: their files are kept for something else."""
+
 _REMEDY = "Remove it and name the annotators again; the answers stay."
 
 
@@ -45,10 +47,11 @@ def names_of(annotators: str) -> tuple[str, ...]:
         return tuple(f"annotator-{number}" for number in range(1, int(annotators) + 1))
     names = tuple(name.strip() for name in annotators.split(","))
     for name in names:
-        if not NAME.fullmatch(name) or name.isdecimal() or name.lower() == REVIEW:
+        if not NAME.fullmatch(name) or name.isdecimal() or name.lower() in RESERVED:
             raise ConfigError(
                 f"--annotators: {name!r} is no name that can be used. Give a number of people up "
-                f"to 99, or names between commas: letters, digits, - and _, and not {REVIEW!r}."
+                "to 99, or names between commas: letters, digits, - and _, and not "
+                f"{' or '.join(map(repr, RESERVED))}."
             )
     # Some file systems take Anna.jsonl and anna.jsonl for one file.
     if len({name.lower() for name in names}) < len(names):
@@ -65,12 +68,17 @@ def deal(asked: AskedRound, names: Sequence[str], overlap: float = 0.0) -> Share
         overlap: Part of the queries that everybody is asked, spread evenly over the round.
 
     Raises:
-        ConfigError: The overlap is not between 0 and 1.
+        ConfigError: The overlap is not between 0 and 1, or there is nobody to share it with.
     """
     if not 0 <= overlap <= 1:
         raise ConfigError(f"--overlap is a part of the queries from 0 to 1, got {overlap}.")
+    if overlap and len(names) == 1:
+        raise ConfigError(
+            f"--overlap {overlap} is for queries that everybody is asked, and {names[0]} alone "
+            "answers. Name two people or more with --annotators, or leave --overlap out."
+        )
     count = len(asked.queries)
-    common = round(count * overlap) if len(names) > 1 else 0
+    common = round(count * overlap)
     shared = {number * count // common for number in range(common)}
     queries: dict[str, list[str]] = {name: [] for name in names}
     turn = 0
@@ -148,7 +156,4 @@ def _names_before(kept: Shares | None) -> tuple[str, ...]:
 def _write(path: Path, shares: Shares) -> None:
     queries = {name: list(mine) for name, mine in shares.queries.items()}
     content = {"format": FORMAT, "queries": queries, "overlap": list(shares.overlap)}
-    draft = path.with_name(f".{path.name}")
-    write_durably(draft, encode_json(content))
-    draft.replace(path)
-    sync_folder(path.parent)
+    replace_in_store(path, encode_json(content))

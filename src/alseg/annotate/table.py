@@ -88,6 +88,9 @@ class Table:
     def state(self, person: str) -> dict[str, Any]:
         """Return what a person's page shows.
 
+        Whoever has answered all of a share is asked the parts of windows in it that count as mixed
+        although this person did not say so, which a correction or an import may leave open.
+
         Raises:
             LabelStoreError: Nobody has this name.
         """
@@ -95,8 +98,7 @@ class Table:
         with desk.lock:
             ahead = [self.describe(query, desk) for query in desk.ahead(AHEAD)]
             last = desk.last
-            others = 0 if ahead else self.open_queries()
-            return {
+            state: dict[str, Any] = {
                 "person": person,
                 "ahead": ahead,
                 "done": desk.done,
@@ -105,9 +107,16 @@ class Table:
                 "last": None
                 if last is None
                 else {"id": last, "revision": desk.revision(last), "answer": desk.said[last]},
-                "others": others,
-                "disputed": 0 if ahead or others else len(self.settle().disputed),
             }
+        if ahead:
+            return {**state, "others": 0, "disputed": 0}
+        # Without the lock: settling takes those of all desks, and so may another person's page now.
+        settled = self.settle()
+        parts = [name for name in settled.open_parts if desk.shares(name)]
+        state["ahead"] = [self.describe(self.asked.find(name), desk) for name in parts[:AHEAD]]
+        state["others"] = 0 if parts else self.open_queries() or len(settled.missing)
+        state["disputed"] = 0 if parts or state["others"] else len(settled.disputed)
+        return state
 
     def answer(self, person: str, name: str, revision: int, answer: object, seconds: float) -> None:
         """Take an answer, or None that takes one back; it is on disk when the call returns.
@@ -132,12 +141,15 @@ class Table:
                 f"Round {self.asked.number} is closed: its labels are written, and no answer "
                 "changes them any more."
             )
+        is_open_part = not desk.may_answer(name) and name in self.settle().open_parts
         with desk.lock:
             if desk.revision(name) != revision:
                 raise Stale(f"{name} was answered elsewhere in the meantime.")
             if answer is None and not desk.may_take_back(name):
                 raise Stale(f"{name} is not what was answered last.")
-            if not desk.may_answer(name):
+            if answer is not None and not (
+                desk.may_answer(name) or (is_open_part and desk.shares(name))
+            ):
                 raise Stale(f"{name} is not asked of {person}, or not now.")
             assert answer is None or isinstance(answer, int | str)
             try:

@@ -78,39 +78,42 @@ def run(argv: Sequence[str]) -> int:
 
 def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> int:
     from alseg.annotate import LabellingServer, Table, next_command, open_shares
-    from alseg.annotate.guard import is_local, kept_token
+    from alseg.annotate.guard import kept_token
     from alseg.annotate.rounds import is_closed, lock_answers
 
-    lock = lock_answers(asked)
     try:
-        shares = open_shares(asked, arguments["annotators"], arguments["overlap"])
-        table = Table(asked, shares, lambda: is_closed(run_folder, asked.number))
-        next_step = next_command(run_folder)
-        server = LabellingServer(
-            table,
-            kept_token(asked.folder / "answers"),
-            host=arguments["host"],
-            port=arguments["port"],
-            next_step=next_step,
-            when_done=lambda: _tell_done(table, next_step),
-        )
-        with server:
-            _welcome(server, arguments["review"])
-            if not is_local(arguments["host"]):
-                print(
-                    "Whoever reaches this machine can read the images, and answer once they have "
-                    "the address; nothing is encrypted.",
-                    file=sys.stderr,
-                )
-            if not arguments["no_browser"] and _has_screen():
-                webbrowser.open(server.url("/review" if arguments["review"] else "/"))
-            server.serve_forever(poll_interval=0.1)
+        with lock_answers(asked):
+            shares = open_shares(asked, arguments["annotators"], arguments["overlap"])
+            table = Table(asked, shares, lambda: is_closed(run_folder, asked.number))
+            next_step = next_command(run_folder)
+            server = LabellingServer(
+                table,
+                kept_token(asked.folder / "answers"),
+                host=arguments["host"],
+                port=arguments["port"],
+                next_step=next_step,
+                when_done=lambda: _tell_done(table, next_step),
+            )
+            with server:
+                _open(server, arguments)
+                server.serve_forever(poll_interval=0.1)
     except KeyboardInterrupt:
         print(f"\nStopped; every answer is kept in {asked.folder / 'answers'}.")
-        return 0
-    finally:
-        lock.release()
     return 0
+
+
+def _open(server: LabellingServer, arguments: dict[str, Any]) -> None:
+    from alseg.annotate.guard import is_local
+
+    _welcome(server, arguments["review"])
+    if not is_local(arguments["host"]):
+        print(
+            "Whoever reaches this machine can read the images, and answer once they have the "
+            "address; nothing is encrypted.",
+            file=sys.stderr,
+        )
+    if not arguments["no_browser"] and _has_screen():
+        webbrowser.open(server.url("/review" if arguments["review"] else "/"))
 
 
 def _welcome(server: LabellingServer, review: bool) -> None:
@@ -129,6 +132,11 @@ def _welcome(server: LabellingServer, review: bool) -> None:
 
 def _tell_done(table: Table, next_step: str) -> None:
     settled = table.settle()
+    if settled.missing:
+        count = len(settled.missing)
+        have = "1 mixed query has" if count == 1 else f"{count:,} mixed queries have"
+        print(f"{have} parts without an answer; the page asks them, and --review lists them.")
+        return
     print("All queries are answered.")
     if settled.disputed:
         print(f"People disagree on {len(settled.disputed):,}; settle them with --review.")

@@ -19,7 +19,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         AlsegError: There are no queries, or they cannot be written.
     """
-    parser = CommandParser("export", "RUN --format NAME -o OUT [--no-images]", ABOUT)
+    parser = CommandParser("export", "RUN --format NAME -o OUT [--no-images | --link]", ABOUT)
     parser.add("run", metavar="RUN", help="folder of a run")
     formats = "; ".join(f"{name}: {about}" for name, about in FORMATS.items())
     parser.add("--format", required=True, metavar="NAME", help=formats)
@@ -27,7 +27,13 @@ def run(argv: Sequence[str]) -> int:
     parser.add(
         "--no-images",
         action="store_true",
-        help="leave the images out; otherwise OUT/images has them, as links where the disk can",
+        help="leave the images out; otherwise OUT/images has copies of them",
+    )
+    parser.add(
+        "--link",
+        action="store_true",
+        help="make OUT/images hard links to the originals, which take no space; only for a tool "
+        "that changes no image, as that would change the data set",
     )
     arguments = parser.parse(argv).arguments
 
@@ -38,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
         arguments["out"],
         arguments["format"],
         images=not arguments["no_images"],
+        link=arguments["link"],
     )
     print(
         f"round {done.round_number}: {done.windows:,} windows in {done.images:,} images, "

@@ -128,7 +128,7 @@ def _export(argv: Sequence[str]) -> int:
 
 def _take_in(store: LabelStore, partial: bool) -> None:
     """Take in the answers to `alseg query`; the round of a training is taken in as it goes on."""
-    from alseg.active.asked import asked_rounds
+    from alseg.active.asked_files import asked_rounds
 
     run = store.folder.parent
     if (run / "config.yaml").is_file() or store.rounds >= max(asked_rounds(run), default=0):
@@ -157,7 +157,7 @@ def _store_folder(path: str) -> Path:
 
 def _palette(store: LabelStore) -> NDArray[np.uint8] | None:
     """Return the colours of the classes; None where the data of the run are not at hand."""
-    from alseg.active.asked import asked_rounds, open_round
+    from alseg.active.asked_files import asked_rounds, open_round
     from alseg.cli.parser import checked_config
     from alseg.data import LabelSpace, open_dataset
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from math import isfinite
 from typing import NamedTuple
@@ -47,7 +48,6 @@ class Collector:
         self.words = words
         self.answers: dict[str, Answer] = {}
         self.unanswered: set[str] = set()
-        self._parts: dict[str, dict[str, Query]] = {}
 
     def add(self, name: str, label: str, where: str) -> None:
         """Take the label that was given to a query.
@@ -123,14 +123,8 @@ class Collector:
         Raises:
             ExchangeError: There is none.
         """
-        whole, dot, _ = name.partition(".")
-        query: Query | None = self.asked.by_id.get(whole)
-        if query is not None and dot:
-            if whole not in self._parts:
-                self._parts[whole] = {part.id: part for part in self.asked.parts(query)}
-            query = self._parts[whole].get(name)
-        if query is not None:
-            return query
+        with suppress(KeyError):
+            return self.asked.find(name)
         number = _ID.fullmatch(name)
         if number and int(number[1]) != self.asked.number:
             raise ExchangeError(

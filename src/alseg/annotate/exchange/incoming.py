@@ -7,18 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import MIXED, Answer, Entry, Journal, latest, settle
+from alseg.active.answers import IMPORT, MIXED, Answer, Entry, Journal, latest, settle
 from alseg.active.asked import AskedRound
-from alseg.active.committed import round_name
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.formats import format_of, module_of
-from alseg.annotate.exchange.outgoing import newest_round, standing
+from alseg.annotate.exchange.outgoing import standing
 from alseg.annotate.exchange.source import Source, size_limit
 from alseg.annotate.exchange.words import Words
+from alseg.annotate.rounds import is_closed, lock_answers, open_newest
 from alseg.errors import ExchangeError
-
-PERSON = "import"
-LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Imported:
 
 
 def import_answers(
-    run: str | Path, file: str | Path, format_name: str | None = None, person: str = PERSON
+    run: str | Path, file: str | Path, format_name: str | None = None, person: str = IMPORT
 ) -> Imported:
     """Add the answers in a file of a labelling tool to the journal of a person.
 
@@ -67,27 +64,31 @@ def import_answers(
     Raises:
         ExchangeError: The file cannot be read, or answers what was not asked.
         ConfigError: There is no such format.
+        FolderInUse: A server takes answers to the round at the same time.
         LabelStoreError: There are no queries, they or the answers are damaged, the name cannot be
             used, or the answers cannot be written.
     """
     if format_name is not None:
         module_of(format_name)
-    asked = newest_round(Path(run))
+    asked = open_newest(Path(run))
     _check_open(Path(run), asked)
     journal = Journal(asked, person)
-    said = latest(asked)
-    stands = standing(asked, said)
     found, collector = _read(Path(file), format_name, asked)
-    given = dict(_that_count(asked, collector.answers, stands))
-    own = said.get(person, {})
-    new = {
-        name: answer for name, answer in given.items() if answer != own.get(name, stands.get(name))
-    }
-    if new:
+    with lock_answers(asked):
         # Reading takes a while, and the run may have gone on meanwhile.
         _check_open(Path(run), asked)
-        journal.append([Entry(name, answer) for name, answer in new.items()])
-        said[person] = {**own, **new}
+        said = latest(asked)
+        stands = standing(asked, said)
+        given = dict(_that_count(asked, collector.answers, stands))
+        own = said.get(person, {})
+        new = {
+            name: answer
+            for name, answer in given.items()
+            if answer != own.get(name, stands.get(name))
+        }
+        if new:
+            journal.append([Entry(name, answer) for name, answer in new.items()])
+            said[person] = {**own, **new}
     settled = settle(asked, said)
     return Imported(
         format_name=found,
@@ -104,10 +105,9 @@ def import_answers(
 
 
 def _check_open(run: Path, asked: AskedRound) -> None:
-    closed = run / LABELS / round_name(asked.number)
-    if closed.exists():
+    if is_closed(run, asked.number):
         raise ExchangeError(
-            f"Round {asked.number} is closed and takes no more answers: its labels are in {closed}."
+            f"Round {asked.number} is closed and takes no more answers: its labels are written."
         )
 
 

@@ -6,14 +6,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from alseg.active.answers import MIXED, SKIP, Answer, latest, settle
-from alseg.active.asked import AskedImage, AskedRound, Query, asked_rounds, open_round
+from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.annotate.exchange.formats import module_of
 from alseg.annotate.exchange.words import Words
+from alseg.annotate.rounds import open_newest
 from alseg.errors import ConfigError, LabelStoreError
 
 IMAGES = "images"
@@ -62,21 +63,6 @@ class Outgoing:
                 yield window, self.words.word(self.answers.get(window.id))
 
 
-def newest_round(run: Path) -> AskedRound:
-    """Return the queries of the newest round of a run.
-
-    Raises:
-        LabelStoreError: People were not asked in this run, or the queries are damaged.
-    """
-    numbers = asked_rounds(run)
-    if not numbers:
-        raise LabelStoreError(
-            f"{run} has no queries for people: there is no {run / 'queries'} with a round in it. "
-            "Name the folder of a run whose queries people answer."
-        )
-    return open_round(run, numbers[-1])
-
-
 def standing(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]]) -> dict[str, Answer]:
     """Return the answer of every query that has one, also while parts of a mixed one have none."""
     # Each part counts for itself, as if it were a query that nothing follows from.
@@ -88,7 +74,11 @@ def standing(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]]) -> dic
 
 
 def export_queries(
-    run: str | Path, folder: str | Path, format_name: str, images: bool = True
+    run: str | Path,
+    folder: str | Path,
+    format_name: str,
+    images: bool = True,
+    link: bool = False,
 ) -> Exported:
     """Write the queries of the newest round for a labelling tool, with the answers so far.
 
@@ -98,7 +88,9 @@ def export_queries(
         run: The folder of the run.
         folder: Where to write; it must not exist, or be empty.
         format_name: One of ``FORMATS``.
-        images: Whether the images go along; as links where the disk has them.
+        images: Whether the images go along.
+        link: Whether they are links to the originals, where the disk has links. A tool that changes
+            an image in its place then changes the original.
 
     Raises:
         ConfigError: There is no such format, or the folder is in use or cannot be written.
@@ -106,7 +98,7 @@ def export_queries(
         ExchangeError: A class has a name that cannot go out.
     """
     write = module_of(format_name).write
-    asked = newest_round(Path(run))
+    asked = open_newest(Path(run))
     answers = standing(asked, latest(asked))
     outgoing = Outgoing(asked, Words(asked.classes), answers)
     target = Path(folder).resolve()
@@ -114,7 +106,7 @@ def export_queries(
         files = write(draft, outgoing)
         if images:
             for image in asked.images.values():
-                _bring(asked.folder / image.file, draft / IMAGES / file_name(image))
+                _bring(asked.folder / image.file, draft / IMAGES / file_name(image), link)
     windows = [window for name in asked.images for window, _ in outgoing.windows(name)]
     return Exported(
         folder=target,
@@ -131,17 +123,20 @@ def file_name(image: AskedImage) -> str:
     return f"{image.id}{PurePosixPath(image.file).suffix or '.png'}"
 
 
-def _bring(source: Path, target: Path) -> None:
+def _bring(source: Path, target: Path, link: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(source.resolve(strict=True), target)
+        original = source.resolve(strict=True)
     except FileNotFoundError as error:
         raise LabelStoreError(
             f"The image {source} that is asked about is missing. Put it back."
         ) from error
-    except OSError:
-        # Another disk, or one without links.
-        shutil.copyfile(source, target)
+    if link:
+        # Another disk, or one without links, takes a copy.
+        with suppress(OSError):
+            os.link(original, target)
+            return
+    shutil.copyfile(original, target)
 
 
 @contextmanager

@@ -55,11 +55,12 @@ async function begin() {
 }
 
 async function signIn() {
-  if (sending) return;
+  if (sending) return undefined;
   query = unseen = null;
   element("who").hidden = true;
   element("said").textContent = "";
   const reply = await callUntilHeard("api/round");
+  if (reply.status !== 200) return tell(reply.content.error);
   element("people").replaceChildren(
     ...reply.content.people.map((person) => {
       const button = document.createElement("button");
@@ -72,7 +73,7 @@ async function signIn() {
     }),
   );
   reveal("sign-in");
-  element("people").firstChild?.focus();
+  return element("people").firstChild?.focus();
 }
 
 async function enter(name) {
@@ -257,6 +258,12 @@ async function undo() {
   await send({ query: state.last.id, revision: state.last.revision, answer: null, seconds: 0 });
 }
 
+/** Whether a refused answer counts all the same: it was sent twice, as the first reply was lost. */
+function wasHeard(sent, { last, ahead }) {
+  if (sent.answer !== null) return last?.id === sent.query && last.answer === sent.answer;
+  return ahead.some(({ id, revision }) => id === sent.query && revision === sent.revision + 1);
+}
+
 async function send(body) {
   if (sending) return;
   sending = true;
@@ -265,9 +272,7 @@ async function send(body) {
     const sent = { ...body, person: state.person, seconds };
     const reply = await callUntilHeard("api/answer", sent);
     if (reply.status === 409) {
-      const { last } = reply.content;
-      // Sent twice, as the reply to the first was lost.
-      if (last?.id !== sent.query || last.answer !== sent.answer) {
+      if (!wasHeard(sent, reply.content)) {
         tell("This was answered in another window. Here is what is asked now.");
         element("notice").dataset.stays = "1";
       }

@@ -39,15 +39,16 @@ async function begin() {
   element("title").textContent = `Review of round ${round.number}`;
   element("labelling").href = withToken("./");
   addChoice("Disagreements", "disagreements");
+  addChoice("Parts without an answer", "open");
   addChoice("All, disagreements first", "all");
   round.classes.forEach((name, number) => addChoice(`Answered ${name}`, `answer ${number}`));
   for (const word of ["mixed", "void", "skip"]) {
     addChoice(`Answered ${answerInWords(round, word)}`, `answer ${word}`);
   }
-  await load(0);
-  if (!list.total) {
-    element("show").value = "all";
+  for (const show of ["disagreements", "open", "all"]) {
+    element("show").value = show;
     await load(0);
+    if (list.total) break;
   }
   return undefined;
 }
