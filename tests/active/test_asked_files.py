@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 from tests.asked import CLASSES, COLORS, make_round, random_image
 
 from alseg.active.asked import AskedImage, Query
@@ -97,3 +98,14 @@ def test_every_folder_that_a_round_brings_is_synced(tmp_path, monkeypatch):
     folder = make_round(tmp_path).folder
     # After the round has its name, the names above it; the run's has the folder of all rounds.
     assert synced[-2:] == [folder.parent, tmp_path]
+
+
+def test_another_image_of_the_same_size_is_refused(tmp_path):
+    asked = make_round(tmp_path)
+    path = asked.folder / asked.images["city/a"].file
+    assert asked.pixels_of("city/a").shape[2] == 3
+    with Image.open(path) as image:
+        other = ImageOps.invert(image.convert("RGB"))
+    other.save(path)
+    with pytest.raises(LabelStoreError, match=r"city/a\.png has changed since its queries"):
+        asked.pixels_of("city/a")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.active.files import digest
 from alseg.data.images import read_image
 from alseg.errors import DatasetError, LabelStoreError
 
@@ -69,12 +70,14 @@ class AskedImage:
         height: Height in pixels.
         width: Width in pixels.
         file: Where the image lies: absolute, or relative to the folder of the round.
+        digest: SHA-256 of the file when it was asked about; empty where that is not known.
     """
 
     id: str
     height: int
     width: int
     file: str
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class AskedRound:
         """Return the RGB image, H×W×3.
 
         Raises:
-            LabelStoreError: Its file is missing, cannot be read or has another size.
+            LabelStoreError: Its file is missing, cannot be read or is another one.
         """
         entry = self.images[image_id]
         path = self.folder / entry.file
@@ -183,6 +186,11 @@ class AskedRound:
             raise LabelStoreError(
                 f"The image {path} is {pixels.shape[0]}x{pixels.shape[1]}; it was "
                 f"{entry.height}x{entry.width} when its queries were made. Put that one back."
+            )
+        if entry.digest and digest(path.read_bytes()) != entry.digest:
+            raise LabelStoreError(
+                f"The image {path} has changed since its queries were made: answers about it would "
+                "be about another picture. Put that one back."
             )
         return pixels
 

@@ -77,6 +77,9 @@ def write_round(
             buffer = io.BytesIO()
             Image.fromarray(pixels(image.id)).save(buffer, format="PNG")
             write_durably(staging / image.file, buffer.getvalue())
+            image = replace(image, digest=digest(buffer.getvalue()))
+        elif Path(image.file).is_file():
+            image = replace(image, digest=digest(Path(image.file).read_bytes()))
         kept.append(image)
     table = _to_csv(queries)
     content = {
