@@ -7,17 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.asked import make_round
 
-from alseg.active.answers import (
-    REVIEW,
-    Entry,
-    Journal,
-    check_answer,
-    latest,
-    majority,
-    paint,
-    people,
-    settle,
-)
+from alseg.active.answers import REVIEW, Entry, Journal, check_answer, latest, people
+from alseg.active.settling import majority, paint, settle
 from alseg.errors import LabelStoreError
 
 ONE, TWO, THREE = "r001-q000001", "r001-q000002", "r001-q000003"

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import Journal, Settled, paint, people, settle
+from alseg.active.answers import Journal, people
 from alseg.active.asked import SPLITS, AskedImage, AskedRound, Query, query_id
 from alseg.active.asked_files import asked_rounds, open_round, write_round
 from alseg.active.candidates import Candidates
+from alseg.active.settling import Settled, paint, settle
 from alseg.data.base import SegmentationDataset
 from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError
 
