@@ -2,7 +2,8 @@ import pytest
 from tests.annotate.served import serve
 from tests.asked import make_round
 
-from alseg.active.answers import Entry, Journal, latest, settle
+from alseg.active.answers import Entry, Journal, latest
+from alseg.active.settling import settle
 
 ONE, TWO, THREE, FOUR = (f"r001-q{number:06d}" for number in range(1, 5))
 

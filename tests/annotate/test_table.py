@@ -3,7 +3,8 @@ from threading import Barrier, Thread
 import pytest
 from tests.asked import make_round
 
-from alseg.active.answers import REVIEW, Entry, Journal, settle
+from alseg.active.answers import REVIEW, Entry, Journal
+from alseg.active.settling import settle
 from alseg.annotate import Table, open_shares
 from alseg.annotate.table import Stale
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import LONGEST_LOOK, Journal, Settled, paint, people, settle
+from alseg.active.answers import LONGEST_LOOK, Journal, people
 from alseg.active.asked import SPLITS, AskedImage, AskedRound, Query, query_id
 from alseg.active.asked_files import asked_rounds, open_round, write_round
 from alseg.active.candidates import Candidates
+from alseg.active.settling import Settled, paint, settle
 from alseg.data.base import SegmentationDataset
 from alseg.errors import AnswersMissing, ConfigError, FolderInUse
 from alseg.folder_lock import lock_folder

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from alseg.active.answers import MIXED, REVIEW, Answer, majority, settle
+from alseg.active.answers import MIXED, REVIEW, Answer
 from alseg.active.asked import Query
+from alseg.active.settling import majority, settle
 from alseg.annotate.agreement import disagreements, measure_agreement
 from alseg.annotate.requests import BadRequest
 from alseg.annotate.table import Table

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from alseg.active.answers import (
-    MIXED,
-    REVIEW,
-    SKIP,
-    VOID,
-    Answer,
-    Settled,
-    check_answer,
-    people,
-    settle,
-)
+from alseg.active.answers import MIXED, REVIEW, SKIP, VOID, Answer, check_answer, people
 from alseg.active.asked import AskedRound, Query
+from alseg.active.settling import Settled, settle
 from alseg.annotate.desk import Desk
 from alseg.annotate.keys import OTHER_KEYS, class_keys
 from alseg.annotate.pictures import crop_box

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import IMPORT, MIXED, Answer, Entry, Journal, latest, settle
+from alseg.active.answers import IMPORT, MIXED, Answer, Entry, Journal, latest
 from alseg.active.asked import AskedRound
+from alseg.active.settling import settle
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.formats import format_of, module_of
 from alseg.annotate.exchange.outgoing import standing

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from alseg.active.answers import MIXED, SKIP, Answer, latest, settle
+from alseg.active.answers import MIXED, SKIP, Answer, latest
 from alseg.active.asked import AskedImage, AskedRound, Query
+from alseg.active.settling import settle
 from alseg.annotate.exchange.formats import module_of
 from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import open_newest

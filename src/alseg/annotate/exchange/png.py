@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alseg.active.answers import paint
 from alseg.active.asked import AskedImage, Query
 from alseg.active.asked_files import COLUMNS
+from alseg.active.settling import paint
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.outgoing import Outgoing
