@@ -211,7 +211,13 @@ def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
             if entry.answer is None:
                 said.pop(entry.query, None)
             else:
-                check_answer(asked, entry.query, entry.answer)
+                try:
+                    check_answer(asked, entry.query, entry.answer)
+                except LabelStoreError as error:
+                    path = Journal(asked, person).path
+                    raise LabelStoreError(
+                        f"{path}: {error} Remove the line; the query is asked again."
+                    ) from error
                 said[entry.query] = entry.answer
         result[person] = said
     return result

@@ -67,7 +67,8 @@ class LabellingServer(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             raise ConfigError(
                 f"Cannot listen at {host}, port {PORT if port is None else port}: "
-                f"{getattr(error, 'strerror', None) or error}. Name another with --port or --host."
+                f"{str(getattr(error, 'strerror', None) or error).rstrip('.')}. Name another with "
+                "--port or --host."
             ) from error
         self.pictures = Pictures(table.asked)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from alseg.annotate.exchange.formats import FORMATS
 from alseg.cli.parser import CommandParser
@@ -38,6 +39,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse(argv).arguments
 
     from alseg.annotate.exchange import export_queries
+    from alseg.annotate.rounds import is_closed
 
     done = export_queries(
         arguments["run"],
@@ -54,5 +56,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"wrote     {done.folder / name}")
     if not arguments["no_images"]:
         print(f"images    {done.folder / 'images'}")
-    print(f"next      answer in the tool, then `alseg import {arguments['run']} FILE`")
+    if is_closed(Path(arguments["run"]), done.round_number):
+        print("closed    the labels of this round are written; no answer changes them any more")
+    else:
+        print(f"next      answer in the tool, then `alseg import {arguments['run']} FILE`")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from alseg.annotate.exchange.formats import FORMATS
@@ -52,7 +53,10 @@ def run(argv: Sequence[str]) -> int:
     if done.idle:
         print(f"answers to parts of windows that are not mixed, left out: {done.idle:,}")
     if done.disputed:
-        print(f"queries that are answered in two ways: {done.disputed:,}")
+        print(
+            f"queries that as many people answered one way as another: {done.disputed:,}; settle "
+            f"them with `alseg annotate {shlex.quote(arguments['run'])} --review`"
+        )
     print(f"queries still without an answer: {done.missing:,}")
     if done.split:
         print(
