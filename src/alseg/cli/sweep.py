@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from alseg.cli.fit import checked_strategy
 from alseg.cli.parser import CommandParser, checked_config
+from alseg.cli.sweep_report import Report, Stage, stage_of
 from alseg.config import RunConfig
 from alseg.errors import ConfigError
+from alseg.folder_lock import lock_folder
 from alseg.settings import all_settings
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
-from alseg.sweep.plan import Check, plan_runs
+from alseg.sweep.plan import Check, Run, plan_runs
+from alseg.sweep.runner import Job, run_jobs
+
+PROGRAM = (sys.executable, "-m", "alseg.cli.main")
+"""How ``alseg`` is started: the one that runs, whatever is first on the path."""
+
+LOGS = "logs"
+"""The folder, in that of the matrix, of what the runs say."""
 
 ABOUT = """Run strategies, budgets, seeds and protocols as one table: each line and seed is a run of
 `alseg fit` in a folder of its own, and all runs of a seed share the start on the source. What is
@@ -30,15 +41,75 @@ def run(argv: Sequence[str]) -> int:
     parser = CommandParser("sweep", "MATRIX [--SETTING VALUE ...]", ABOUT, given)
     parser.add("matrix", metavar="MATRIX", help="YAML file of the runs, such as matrix.yaml")
     parser.add("--out", help="folder of all the runs (default: runs/ and the matrix's name)")
+    parser.add("--jobs", type=int, help="runs at a time (default: one, or one a device)")
+    parser.add("--devices", help="GPUs to hand out, by number, such as 0,1; a run gets one")
     parser.add("--dry-run", action="store_true", help="print the commands, and run nothing")
     settings, arguments = parser.parse(argv)
+    places = _places(arguments["jobs"], arguments["devices"])
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
     runs = plan_runs(matrix, _shared(parser, matrix, settings), out, _checker())
+    stages = {one.name: stage_of(one, parser) for one in runs}
     if arguments["dry_run"]:
         for one in runs:
-            print(shlex.join(["alseg", "fit", *one.arguments]))
-    return 0
+            finished = stages[one.name] is Stage.FINISHED
+            print(f"# finished: {one.folder}" if finished else shlex.join(_command(one, stages)))
+        return 0
+    return _run_all(runs, stages, places, out)
+
+
+def _command(one: Run, stages: Mapping[str, Stage]) -> list[str]:
+    """Return what begins a run, or goes on with it."""
+    if stages[one.name] is Stage.BEGUN:
+        return ["alseg", "fit", "--resume", str(one.folder)]
+    return ["alseg", "fit", *one.arguments]
+
+
+def _run_all(
+    runs: Sequence[Run],
+    stages: Mapping[str, Stage],
+    places: Sequence[Mapping[str, str]],
+    out: Path,
+) -> int:
+    todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
+    jobs = [
+        Job(
+            one.name,
+            (*PROGRAM, *_command(one, stages)[1:]),
+            out / LOGS / f"{one.name.replace('/', '-')}.log",
+            one.start.name if one.start in todo else None,
+        )
+        for one in todo
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    report = Report(len(runs), len(runs) - len(todo), {one.name: one.folder for one in runs})
+    lock = lock_folder(out)
+    try:
+        run_jobs(jobs, places, report.started, report.ended)
+    except KeyboardInterrupt:
+        print("Stopped; every run can go on. Give the same command to go on with all.")
+        raise
+    finally:
+        lock.release()
+    return report.close(out)
+
+
+def _places(jobs: int | None, devices: str | None) -> list[dict[str, str]]:
+    """Return what is set in the environment of a run, for each of those that run at a time."""
+    given = [] if devices is None else [part.strip() for part in devices.split(",")]
+    if not all(given):
+        raise ConfigError(f"--devices is {devices!r}; name GPUs by their numbers, such as 0,1.")
+    count = max(1, len(given)) if jobs is None else jobs
+    if count < 1:
+        raise ConfigError(f"--jobs is {count}; it must be 1 or more.")
+    places: list[dict[str, str]] = [{} for _ in range(count)]
+    for number, place in enumerate(places):
+        if given:
+            place["CUDA_VISIBLE_DEVICES"] = given[number % len(given)]
+        if count > 1 and "OMP_NUM_THREADS" not in os.environ:
+            # Otherwise each takes all cores, and they wait for one another.
+            place["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // count))
+    return places
 
 
 def _usual_folder(matrix: Matrix) -> Path:
