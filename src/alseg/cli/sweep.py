@@ -69,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     places = _places(arguments["jobs"], arguments["devices"])
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
-    runs = plan_runs(matrix, _shared(parser, matrix, settings), out, _checker())
+    runs = plan_runs(matrix, _shared(parser, matrix, settings), out, checker())
     stages = {one.name: stage_of(one, parser) for one in runs}
     alone = arguments["only"] is not None
     if alone:
@@ -195,7 +195,7 @@ def _shared(parser: CommandParser, matrix: Matrix, given: dict[str, Any]) -> dic
     return {"progress": False, **kept, **matrix.settings, **given}
 
 
-def _checker() -> Check:
+def checker() -> Check:
     """Return what reads the arguments of a run as ``alseg fit`` does."""
     parser = CommandParser("fit", "", "", [entry.name for entry in all_settings()])
 
