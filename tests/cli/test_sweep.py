@@ -43,6 +43,7 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "matrix.yaml").write_text(MATRIX)
     (tmp_path / "fit.sh").write_text(FIT)
     (tmp_path / "calls").touch()
+    monkeypatch.setattr("alseg.sweep.runner.LOOK_SECONDS", 0.02)
     monkeypatch.setattr("alseg.cli.sweep.PROGRAM", ("/bin/sh", str(tmp_path / "fit.sh")))
     for run in planned(tmp_path):
         folder = tmp_path / "finished" / run.folder.relative_to("out")

@@ -48,6 +48,17 @@ def test_runs_of_a_seed_and_a_head_share_one_start_which_comes_before_them(plan,
             assert run.config.seed == seed
 
 
+def test_the_arguments_of_a_run_are_read_as_its_settings(plan):
+    runs = plan(
+        "settings: {size: 48x64, source_options: {count: 5}, validate_every: 20}\n"
+        "strategies: [{strategy: halo, round_steps: [0, 9]}, ripu]\nbudgets: [40 regions]\n"
+        "seeds: [4, 2]\nprotocols: [fully_supervised]"
+    )
+    assert len(runs) == 2 * (3 + 2)
+    read = checker()
+    assert [read(run.arguments) for run in runs] == [run.config for run in runs]
+
+
 def test_a_start_is_a_run_on_the_source_for_the_steps_of_the_warm_start(plan):
     start = plan(
         "settings: {steps: 50, decay_steps: 60, round_steps: [0, 40], warm_start_steps: 30}\n"
@@ -108,11 +119,11 @@ def test_what_all_runs_should_share_may_not_differ_unless_it_is_said(plan, setti
 @pytest.mark.parametrize(
     ("strategy", "words"),
     [
-        ("{strategy: halo, head: linear}", "halo-1%-seed0: .*needs the hyperbolic radius"),
-        ("{strategy: ripu, strategy_options: {impurty: 1}}", "ripu-1%-seed0: .*'impurty'"),
-        ("{strategy: halo, strategy_options: {term: 1}}", "halo-1%-seed0: .*term"),
-        ("{strategy: ripu, rounds: many}", "ripu-1%-seed0: --rounds: expected a whole number"),
-        ("{strategy: ripu, annotator: manual}", "ripu-1%-seed0: .*do not wait for people"),
+        ("{strategy: halo, head: linear}", "halo-1%: .*needs the hyperbolic radius"),
+        ("{strategy: ripu, strategy_options: {impurty: 1}}", "ripu-1%: .*'impurty'"),
+        ("{strategy: halo, strategy_options: {term: 1}}", "halo-1%: .*term"),
+        ("{strategy: ripu, rounds: many}", "ripu-1%: --rounds: expected a whole number"),
+        ("{strategy: ripu, annotator: manual}", "ripu-1%: .*do not wait for people"),
     ],
 )
 def test_impossible_runs_are_refused_by_their_names(plan, strategy, words):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from alseg.config import RunConfig, dump_settings
 from alseg.errors import AlsegError, ConfigError
 from alseg.settings import ActiveSettings, OutputSettings
-from alseg.sweep.matrix import Matrix
+from alseg.sweep.matrix import Line, Matrix
 from alseg_strategies import UnknownOption, UnknownStrategy
 
 STARTS = "starts"
@@ -72,11 +72,12 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
         ConfigError: A run is impossible, or runs of one seed would not be comparable.
     """
     configs: list[tuple[str, dict[str, Any], RunConfig]] = []
+    # Reading the settings of a run takes a while: once a line, not once a seed.
+    checked = [_checked(check, matrix, line, shared) for line in matrix.lines]
     for seed in matrix.seeds:
-        for line in matrix.lines:
+        for line, config in zip(matrix.lines, checked, strict=True):
             settings = {**shared, **line.settings, "seed": seed}
-            name = f"{line.name}-seed{seed}"
-            configs.append((name, settings, _checked(check, settings, f"{matrix.path}: {name}")))
+            configs.append((f"{line.name}-seed{seed}", settings, replace(config, seed=seed)))
     _check_comparable(configs, matrix)
     names = _names_of_starts([config for *_, config in configs if _starts_on_source(config)])
     starts: dict[str, Run] = {}
@@ -89,10 +90,10 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
                 starts[own] = _start(own, settings, config, out, check)
                 runs.append(starts[own])
             start = starts[own]
-            settings = {**settings, "init_from": str(start.folder / "checkpoints" / "last.ckpt")}
+            settings["init_from"] = str(start.folder / "checkpoints" / "last.ckpt")
         settings["out"] = str(out / name)
-        arguments = to_arguments(settings)
-        runs.append(Run(name, out / name, arguments, check(arguments), start))
+        config = replace(config, init_from=settings.get("init_from"), out=settings["out"])
+        runs.append(Run(name, out / name, to_arguments(settings), config, start))
     return runs
 
 
@@ -119,9 +120,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _checked(check: Check, settings: Mapping[str, Any], where: str) -> RunConfig:
+def _checked(check: Check, matrix: Matrix, line: Line, shared: Mapping[str, Any]) -> RunConfig:
+    where = f"{matrix.path}: {line.name}"
     try:
-        config = check(to_arguments(settings))
+        config = check(to_arguments({**shared, **line.settings}))
     except (AlsegError, UnknownOption, UnknownStrategy) as error:
         raise ConfigError(f"{where}: {error}") from error
     if config.annotator == "manual":
