@@ -1,5 +1,7 @@
 """What runs of one seed share, whatever they ask for."""
 
+import json
+
 import lightning as L
 import pytest
 import torch
@@ -13,7 +15,6 @@ from alseg.data.module import SegmentationDataModule
 from alseg.module import SegmentationModule
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import plan_runs
-from alseg.yaml_file import write_mapping
 
 
 class Batches(L.Callback):
@@ -65,24 +66,15 @@ def test_another_seed_sees_other_batches(batches):
     assert not same(batches("random", 3, 0.02).images, batches("random", 4, 0.02).images)
 
 
-def weights(path):
-    content = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    return {name: value for name, value in content.items() if name.startswith("segmenter.")}
-
-
-def test_the_shared_start_is_the_one_that_a_run_would_have_made_itself(tmp_path):
+def test_a_run_begins_where_the_shared_start_ended(tmp_path):
     matrix = tmp_path / "matrix.yaml"
     matrix.write_text("strategies: [random]\nbudgets: [0.02]\nseeds: [5]\n")
-    tiny = {**yaml.safe_load(TINY), "steps": 2, "warm_start_steps": 3}
+    # Fewer steps leave statistics of the batches in which every class is one and the same.
+    tiny = {**yaml.safe_load(TINY), "steps": 2, "warm_start_steps": 10}
     start, run = plan_runs(read_matrix(matrix), tiny, tmp_path / "out", checker())
     assert main(["fit", *start.arguments]) == 0
     assert main(["fit", *run.arguments]) == 0
-    (tmp_path / "own.yaml").write_text(write_mapping({**tiny, "strategy": "random", "seed": 5}))
-    own = tmp_path / "own"
-    assert main(["fit", "-c", str(tmp_path / "own.yaml"), "--out", str(own)]) == 0
-    shared_start = weights(tmp_path / "out/starts/linear-seed5/checkpoints/last.ckpt")
-    own_start = weights(own / "checkpoints/source.ckpt")
-    assert shared_start.keys() == own_start.keys()
-    assert all(torch.equal(shared_start[name], own_start[name]) for name in own_start)
-    ended = [weights(path / "checkpoints/last.ckpt") for path in (run.folder, own)]
-    assert all(torch.equal(ended[0][name], ended[1][name]) for name in own_start)
+    figures = [json.loads((one.folder / "summary.json").read_text()) for one in (start, run)]
+    assert figures[0]["after"] != figures[0]["before"]
+    assert figures[1]["before"] == figures[0]["after"]
+    assert figures[1]["seconds"].keys() == {"evaluation", "training", "asking for labels"}

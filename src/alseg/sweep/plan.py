@@ -144,12 +144,13 @@ def _start(
     name: str, settings: Mapping[str, Any], config: RunConfig, out: Path, check: Check
 ) -> Run:
     """Return the run that trains on the source alone what others start from."""
-    # Said, since it follows from the strategy in the others.
-    own = {key: value for key, value in settings.items() if key not in AFTER_THE_START}
-    own |= {"protocol": "source_only", "head": config.head, "warm_start_steps": 0}
-    own |= {"steps": config.warm_start_steps, "out": str(out / STARTS / name)}
-    own |= {key: settings[key] for key in ("report_split", "eval_size") if key in settings}
-    own |= {key: settings[key] for key in ("workers", "flip", "progress") if key in settings}
+    kept = ("report_split", "eval_size", "flip", "workers", "progress", "logger", "wandb_project")
+    own = {
+        key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
+    }
+    own |= {"protocol": "source_only", "steps": config.warm_start_steps, "warm_start_steps": 0}
+    # Said, since in the runs it follows from the strategy.
+    own |= {"head": config.head, "out": str(out / STARTS / name)}
     arguments = to_arguments(own)
     return Run(f"{STARTS}/{name}", out / STARTS / name, arguments, check(arguments))
 
