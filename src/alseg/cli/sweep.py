@@ -157,6 +157,13 @@ def _run_all(
     except KeyboardInterrupt:
         print("Stopped. Give the same command to go on: no run is lost.", flush=True)
         raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write {error.filename or out}: {error.strerror or error}. The runs were "
+            "stopped; make room or allow writing there, then give the same command to go on."
+        ) from error
     return report.close(out)
 
 

@@ -15,9 +15,8 @@ from types import FrameType
 LOOK_SECONDS = 0.2
 """How often it is looked whether a process has ended."""
 
-GRACE_SECONDS = 120.0
-"""How long a process has to end when it is interrupted: a run saves nothing then, but may be in a
-step or in the middle of writing; after that it is killed, which a run survives as well."""
+GRACE_SECONDS = 20.0
+"""How long a process has to end when it is interrupted; then it is killed, which a run survives."""
 
 STOPPING = ("SIGTERM", "SIGHUP")
 """Signals on which the processes are stopped too, since nobody would be left to do it."""
