@@ -68,15 +68,25 @@ def test_a_start_is_a_run_on_the_source_for_the_steps_of_the_warm_start(plan):
     assert (start.head, start.decay_steps, start.init_from) == ("hyperbolic", None, None)
 
 
-def test_starts_that_differ_in_more_than_head_and_seed_say_in_what(plan):
+def test_starts_that_differ_in_more_than_head_and_seed_say_in_what_from_the_first(plan):
     runs = plan(
         "may_differ: [learning_rate]\nbudgets: [0.01]\n"
-        "strategies: [{name: slow, strategy: random, learning_rate: 1e-5}, random]"
+        "strategies: [random, {name: slow, strategy: halo, learning_rate: 1e-5}, halo]"
     )
     assert [run.name for run in runs if run.start is None] == [
-        "starts/linear-learning_rate-1e-05-seed0",
-        "starts/linear-learning_rate-0.0001-seed0",
+        "starts/linear-seed0",
+        "starts/hyperbolic-learning_rate-1e-05-seed0",
+        "starts/hyperbolic-seed0",
     ]
+
+
+def test_starts_whose_names_would_be_the_same_are_kept_apart(plan):
+    runs = plan(
+        "may_differ: [source]\nbudgets: [0.01]\nstrategies: [random,"
+        " {name: a, strategy: random, source: 'scenes:a?'},"
+        " {name: b, strategy: random, source: 'scenes:a!'}]"
+    )
+    assert len({run.start.folder for run in runs if run.start is not None}) == 3
 
 
 @pytest.mark.parametrize(

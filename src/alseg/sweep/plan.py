@@ -161,24 +161,25 @@ def _key(config: RunConfig) -> str:
 
 
 def _names_of_starts(configs: Sequence[RunConfig]) -> dict[str, str]:
-    """Name every start by its head and seed, and by what else tells it from the others."""
-    keys = {key: json.loads(key) for key in map(_key, configs)}
-    told = [
-        name
-        for name in next(iter(keys.values()), {})
-        if name not in ("head", "seed")
-        and len({json.dumps(settings[name]) for settings in keys.values()}) > 1
-    ]
-    return {
-        key: "-".join(
-            [
-                settings["head"],
-                *(re.sub(r"[^\w.+-]+", "_", f"{name}-{settings[name]}") for name in told),
-                f"seed{settings['seed']}",
-            ]
-        )
-        for key, settings in keys.items()
-    }
+    """Name every start by its head and seed, and by what else it differs in from the first.
+
+    A line that is added to a matrix leaves the names of the others' starts as they are.
+    """
+    names: dict[str, str] = {}
+    first: dict[str, Any] = {}
+    for key in map(_key, configs):
+        settings = json.loads(key)
+        first = first or settings
+        told = [
+            re.sub(r"[^\w.+-]+", "_", f"{name}-{value}")
+            for name, value in settings.items()
+            if name not in ("head", "seed") and value != first[name]
+        ]
+        name = "-".join([settings["head"], *told, f"seed{settings['seed']}"])
+        while names.get(key) is None and name in names.values():
+            name += "-other"
+        names.setdefault(key, name)
+    return names
 
 
 def _check_comparable(configs: Sequence[tuple[str, Any, RunConfig]], matrix: Matrix) -> None:
