@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from alseg.cli.main import main
 from alseg.cli.parser import load_config
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-FILES = sorted(EXPERIMENTS.rglob("*.yaml"))
+MATRICES = sorted(path for path in EXPERIMENTS.rglob("*.yaml") if path.stem in ("matrix", "recipe"))
+FILES = sorted(set(EXPERIMENTS.rglob("*.yaml")) - set(MATRICES))
 ON_CAMVID = [path for path in FILES if path.parent.name in ("camvid", "camvid_dusk")]
 
 
@@ -30,6 +32,41 @@ def test_the_papers_protocols_and_both_camvid_shifts_are_there():
 def test_every_experiment_is_a_valid_run(path):
     config = load_config([path], {})
     assert config.strategy == path.stem or path.stem in (config.protocol, "demo")
+
+
+@pytest.mark.parametrize("path", MATRICES, ids=name)
+def test_every_matrix_is_a_list_of_valid_runs(path, tmp_path, capsys):
+    assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
+    commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    assert len({command[-1] for command in commands}) == len(commands)
+    for command in commands:
+        assert command[:2] == ["alseg", "fit"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("folder", ["camvid", "camvid_dusk"])
+def test_the_matrices_compare_the_strategies_over_three_seeds(folder, tmp_path, capsys):
+    matrix = EXPERIMENTS / folder / "matrix.yaml"
+    assert main(["sweep", str(matrix), "--out", str(tmp_path), "--dry-run"]) == 0
+    commands = capsys.readouterr().out.splitlines()
+    runs = {Path(shlex.split(line)[-1]).relative_to(tmp_path).as_posix() for line in commands}
+    lines = ["source_only", "fully_supervised", "entropy-1%", "margin-1%", "ripu-hyperbolic-1%"]
+    lines += [f"{name}-{share}%" for name in ("random", "ripu", "halo") for share in (0.1, 1, 5)]
+    lines += [f"ripu-{factor}-1%" for factor in ("impurity", "uncertainty")]
+    lines += [f"halo-{term}-1%" for term in ("impurity", "radius")]
+    expected = {f"{line}-seed{seed}" for line in lines for seed in (0, 1, 2)}
+    starts = {
+        f"starts/{head}-seed{seed}" for head in ("linear", "hyperbolic") for seed in (0, 1, 2)
+    }
+    assert runs == expected | starts
+
+
+def test_the_recipe_is_found_on_validation_images_alone(tmp_path, capsys):
+    matrix = EXPERIMENTS / "camvid" / "recipe.yaml"
+    assert main(["sweep", str(matrix), "--out", str(tmp_path), "--dry-run"]) == 0
+    commands = capsys.readouterr().out.splitlines()
+    assert len(commands) == 3 + 6
+    assert all("--report-split val" in command for command in commands)
 
 
 @pytest.fixture(scope="session")

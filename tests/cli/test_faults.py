@@ -458,7 +458,7 @@ def test_a_new_run_on_a_full_disk_leaves_its_folder_free(here, refused, monkeypa
     assert digests(here / "new") == {}
 
 
-GOES_ON = {"checkpoints/last.ckpt", "summary.json"}
+GOES_ON = {"checkpoints/last.ckpt", "summary.json", "provenance.json"}
 """The files of a run that are replaced while it trains."""
 
 

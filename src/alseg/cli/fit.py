@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
 
     # What trains takes seconds to import; a setting that is wrong is answered before that.
-    config = _checked_strategy(config)
+    config = checked_strategy(config)
     if no_data_named:
         _log.info(
             "No --source and no --target: running on the embedded scenes, %s -> %s.",
@@ -128,8 +128,13 @@ def _kept(parser: CommandParser, path: Path) -> dict[str, Any]:
     return kept
 
 
-def _checked_strategy(config: RunConfig) -> RunConfig:
-    """Settle the strategy's windows and the head, and refuse a strategy that cannot be made."""
+def checked_strategy(config: RunConfig) -> RunConfig:
+    """Settle the strategy's windows and the head.
+
+    Raises:
+        ConfigError: The strategy cannot be made.
+        UnknownOption: It has no such option.
+    """
     from alseg.terms import PROTOCOLS
 
     if not PROTOCOLS[config.protocol].active:

@@ -17,6 +17,7 @@ from alseg.errors import AlsegError
 COMMANDS = {
     "fit": ("alseg.cli.fit", "train, asking for the labels that help most"),
     "query": ("alseg.cli.query", "choose regions by a checkpoint for people to label"),
+    "sweep": ("alseg.cli.sweep", "run strategies, budgets and seeds as one table"),
     "annotate": ("alseg.cli.annotate", "answer a round's queries in the browser"),
     "export": ("alseg.cli.export_queries", "write what people are asked for a labelling tool"),
     "import": ("alseg.cli.import_answers", "take the answers from a labelling tool"),

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from alseg.cli.peak_memory import peak_memory, start_counting
 from alseg.config import RunConfig, dump_config
 from alseg.durable import draft_of, replace_durably
 from alseg.errors import AnswersNeeded, ConfigError
@@ -196,16 +197,23 @@ class RunFolder:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the seconds that the body takes to those of a phase.
+        """Add the seconds that the body takes to those of a phase, and keep its peak of memory.
 
         A body that fails adds none: a run that is refused leaves its folder as it was.
         """
         started = time.perf_counter()
+        start_counting()
         try:
             yield
         except (KeyboardInterrupt, AnswersNeeded):
-            self.add_seconds(name, time.perf_counter() - started)
+            self._end_phase(name, started)
             raise
+        self._end_phase(name, started)
+
+    def _end_phase(self, name: str, started: float) -> None:
+        for kind, peak in peak_memory().items():
+            known = self.summary.setdefault(f"peak_memory_of_{kind}_mib", {})
+            known[name] = max(known.get(name, 0.0), round(peak, 1))
         self.add_seconds(name, time.perf_counter() - started)
 
     def add_seconds(self, name: str, seconds: float) -> None:

@@ -19,6 +19,7 @@ from alseg.cli.checkpoint import check_resumable, read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.launch import meet
 from alseg.cli.parts import new_callbacks, new_data, new_loop, new_module, run_trainer, saving
+from alseg.cli.provenance import record_start
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.cli.summary import summary_text
@@ -80,6 +81,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
         if not finished:
+            record_start(folder, config, domains, trainer)
             _start(config, domains, module, folder, stop)
         pictures.loggers = trainer.loggers
         if "before" not in folder.summary:

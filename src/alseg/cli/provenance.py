@@ -1,0 +1,169 @@
+"""What a run was made with: versions, machine, data and weights, written when it starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from alseg.cli.domains import Domains
+from alseg.cli.run_folder import RunFolder, is_first_process
+from alseg.config import RunConfig
+from alseg.data import SegmentationDataset
+from alseg.durable import replace_durably
+
+log = logging.getLogger("alseg")
+
+PROVENANCE = "provenance.json"
+"""The file in a run's folder; it has an entry for the first start and each time it went on."""
+
+DISTRIBUTIONS = (
+    "alseg",
+    "alseg-strategies",
+    "torch",
+    "lightning",
+    "segmentation-models-pytorch",
+    "albumentations",
+    "numpy",
+)
+
+GIT_SECONDS = 10
+"""How long git may take; on slow storage a run starts without its answer."""
+
+
+def record_start(
+    folder: RunFolder, config: RunConfig, domains: Domains, trainer: L.Trainer
+) -> None:
+    """Add what the run is made with now to its provenance; the first process does.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    if not is_first_process():
+        return
+    path = folder.path / PROVENANCE
+    start = {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "directory": str(Path.cwd()),
+        "versions": _versions(),
+        "checkout": _checkout(Path(__file__).resolve().parents[3]),
+        "platform": platform.platform(),
+        "devices": _devices(trainer),
+        "data": {
+            name: _described(images)
+            for name, images in (
+                ("source", domains.source),
+                ("pool", domains.target),
+                ("chosen on", domains.chosen),
+                ("reported on", domains.reported),
+            )
+            if images is not None
+        },
+        "weights": _file(config.encoder_weights),
+        "init_from": _file(config.init_from),
+    }
+    starts = [*_earlier(path), start]
+    with folder.writing(path):
+        replace_durably(path, (json.dumps({"starts": starts}, indent=2) + "\n").encode())
+
+
+def data_digest(images: SegmentationDataset) -> str:
+    """Return a digest of which images a data set has, though not of their pixels.
+
+    It is the SHA-256 of a line for each image, in their order: its id, height, width, and the size
+    of its file in bytes (0 where it is no file), separated by tabs, each line ended by a newline.
+    Nothing is decoded, so that thousands of images take seconds.
+    """
+    digest = hashlib.sha256()
+    for index, name in enumerate(images.ids):
+        height, width = images.size(index)
+        file = images.file(index)
+        size = 0 if file is None else file.stat().st_size
+        digest.update(f"{name}\t{height}\t{width}\t{size}\n".encode())
+    return digest.hexdigest()
+
+
+def _described(images: SegmentationDataset) -> dict[str, Any]:
+    return {
+        "name": images.name,
+        "split": images.split,
+        "images": len(images),
+        "ids_and_sizes_sha256": data_digest(images),
+    }
+
+
+def _file(path: str | None) -> dict[str, str] | None:
+    """Return the digest of a file of weights; of weights by name there is the name alone."""
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        return {"name": path}
+    with Path(path).open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return {"name": path, "sha256": digest.hexdigest()}
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _checkout(root: Path) -> dict[str, Any] | None:
+    """Return the commit that alseg runs from, and whether files differ from it; None if neither."""
+    if not (root / ".git").exists():
+        return None
+    commit = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    if commit is None or changed is None:
+        return None
+    return {"commit": commit, "changed": bool(changed)}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _devices(trainer: L.Trainer) -> list[str]:
+    if trainer.strategy.root_device.type == "cuda":
+        return [torch.cuda.get_device_name(index) for index in trainer.device_ids]
+    processor = platform.processor() or platform.machine()
+    return [f"{trainer.strategy.root_device.type}: {processor}, {torch.get_num_threads()} threads"]
+
+
+def _earlier(path: Path) -> list[Any]:
+    """Return the starts so far; a file that cannot be read is put aside, and the run goes on."""
+    if not path.exists():
+        return []
+    try:
+        starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
+        if not isinstance(starts, list):
+            raise TypeError("starts is no list")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        aside = path.with_name(f"unreadable-{path.name}")
+        log.warning("%s cannot be read (%s); it is kept as %s.", path, error, aside.name)
+        path.replace(aside)
+        return []
+    return starts

@@ -1,0 +1,212 @@
+"""``alseg sweep``: the runs of a matrix."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from alseg.cli.fit import OF_THE_MACHINE, checked_strategy
+from alseg.cli.parser import CommandParser, checked_config
+from alseg.cli.sweep_report import Report, Stage, stage_of
+from alseg.config import RunConfig
+from alseg.errors import ConfigError, did_you_mean
+from alseg.folder_lock import lock_folder
+from alseg.settings import all_settings
+from alseg.sweep.export import slurm_script, wandb_sweep
+from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
+from alseg.sweep.plan import Check, Run, plan_runs, to_arguments
+from alseg.sweep.runner import Job, run_jobs
+
+_log = logging.getLogger("alseg")
+
+PROGRAM = (sys.executable, "-m", "alseg.cli.main")
+"""How ``alseg`` is started: the one that runs, whatever is first on the path."""
+
+MAY_BE_RESUMED_WITH = tuple("--" + name.replace("_", "-") for name in OF_THE_MACHINE)
+"""The options that may be given with ``--resume``."""
+
+LOGS = "logs"
+"""The folder, in that of the matrix, of what the runs say."""
+
+ABOUT = """Run strategies, budgets, seeds and protocols as one table: each line and seed is a run of
+`alseg fit` in a folder of its own, and all runs of a seed share the start on the source. What is
+finished is not run again, what was stopped goes on: give the same command once more."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run what a matrix file says, or show it.
+
+    Raises:
+        AlsegError: The matrix is refused; nothing was started.
+    """
+    given = [entry.name for entry in all_settings() if entry.name not in (*DECIDED, "devices")]
+    parser = CommandParser("sweep", "MATRIX [--SETTING VALUE ...]", ABOUT, given)
+    parser.add("matrix", metavar="MATRIX", help="YAML file of the runs, such as matrix.yaml")
+    parser.add("--out", help="folder of all the runs (default: runs/ and the matrix's name)")
+    parser.add("--jobs", type=int, help="runs at a time (default: one, or one a device)")
+    parser.add("--devices", help="GPUs to hand out, by number, such as 0,1; a run gets one")
+    parser.add(
+        "--only",
+        metavar="NAMES",
+        help="run these alone, such as 'ripu-*', and the starts they lack; several such commands "
+        "may run at once in one folder",
+    )
+    parser.add("--dry-run", action="store_true", help="print the commands, and run nothing")
+    parser.add("--slurm", action="store_true", help="print a job script for SLURM, and run nothing")
+    parser.add(
+        "--wandb-sweep",
+        metavar="FILE",
+        help="write a sweep file for Weights & Biases, and run nothing",
+    )
+    settings, arguments = parser.parse(argv)
+    places = _places(arguments["jobs"], arguments["devices"])
+    matrix = read_matrix(arguments["matrix"])
+    out = Path(arguments["out"] or _usual_folder(matrix))
+    runs = plan_runs(matrix, _shared(parser, matrix, settings), out, checker())
+    stages = {one.name: stage_of(one, parser) for one in runs}
+    alone = arguments["only"] is not None
+    if alone:
+        runs = _chosen(runs, stages, arguments["only"])
+    if arguments["wandb_sweep"] is not None:
+        text = wandb_sweep(runs, matrix.path, out, to_arguments(settings))
+        _write(Path(arguments["wandb_sweep"]), text)
+    if arguments["slurm"]:
+        print(slurm_script(runs, str(matrix.path), out, Path.cwd()), end="")
+    if arguments["dry_run"]:
+        for one in runs:
+            finished = stages[one.name] is Stage.FINISHED
+            print(f"# finished: {one.folder}" if finished else shlex.join(_command(one, stages)))
+    if arguments["dry_run"] or arguments["slurm"] or arguments["wandb_sweep"] is not None:
+        return 0
+    with nullcontext() if alone else _claimed(out):
+        return _run_all(runs, stages, places, out)
+
+
+def _chosen(runs: Sequence[Run], stages: Mapping[str, Stage], names: str) -> list[Run]:
+    """Return the runs of some names, with the starts that they need and that are not finished."""
+    chosen = {one.name: one for one in runs if fnmatchcase(one.name, names)}
+    if not chosen:
+        known = [one.name for one in runs]
+        hint = did_you_mean(names, known) or " --dry-run lists them by their folders."
+        raise ConfigError(f"--only: no run is called {names!r}.{hint}")
+    needed = {one.start.name for one in chosen.values() if one.start is not None}
+    lacking = {name for name in needed if stages[name] is not Stage.FINISHED}
+    return [one for one in runs if one.name in chosen.keys() | lacking]
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Keep a second command for all the runs out of the folder."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot make {out}: {error.strerror or error}. Name another folder with --out."
+        ) from error
+    lock = lock_folder(out)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"Cannot write {path}: {error.strerror or error}.") from error
+    # Not among what is printed, which may be a job script.
+    _log.info("wrote %s; next: wandb sweep %s", path, shlex.quote(str(path)))
+
+
+def _command(one: Run, stages: Mapping[str, Stage]) -> list[str]:
+    """Return what begins a run, or goes on with it."""
+    if stages[one.name] is Stage.BEGUN:
+        pairs = zip(one.arguments[::2], one.arguments[1::2], strict=True)
+        of_the_machine = [part for pair in pairs if pair[0] in MAY_BE_RESUMED_WITH for part in pair]
+        return ["alseg", "fit", "--resume", str(one.folder), *of_the_machine]
+    return ["alseg", "fit", *one.arguments]
+
+
+def _run_all(
+    runs: Sequence[Run],
+    stages: Mapping[str, Stage],
+    places: Sequence[Mapping[str, str]],
+    out: Path,
+) -> int:
+    todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
+    jobs = [
+        Job(
+            one.name,
+            (*PROGRAM, *_command(one, stages)[1:]),
+            out / LOGS / f"{one.name.replace('/', '-')}.log",
+            one.start.name if one.start in todo else None,
+        )
+        for one in todo
+    ]
+    report = Report(len(runs), len(runs) - len(todo), {one.name: one.folder for one in runs})
+    try:
+        run_jobs(jobs, places, report.started, report.ended)
+    except KeyboardInterrupt:
+        print("Stopped. Give the same command to go on: no run is lost.", flush=True)
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write {error.filename or out}: {error.strerror or error}. The runs were "
+            "stopped; make room or allow writing there, then give the same command to go on."
+        ) from error
+    return report.close(out)
+
+
+def _places(jobs: int | None, devices: str | None) -> list[dict[str, str]]:
+    """Return what is set in the environment of a run, for each of those that run at a time."""
+    given = [] if devices is None else [part.strip() for part in devices.split(",")]
+    if not all(given):
+        raise ConfigError(f"--devices is {devices!r}; name GPUs by their numbers, such as 0,1.")
+    count = max(1, len(given)) if jobs is None else jobs
+    if count < 1:
+        raise ConfigError(f"--jobs is {count}; it must be 1 or more.")
+    places: list[dict[str, str]] = [{} for _ in range(count)]
+    for number, place in enumerate(places):
+        if given:
+            place["CUDA_VISIBLE_DEVICES"] = given[number % len(given)]
+        if count > 1 and "OMP_NUM_THREADS" not in os.environ:
+            # Otherwise each takes all cores, and they wait for one another.
+            place["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // count))
+    return places
+
+
+def _usual_folder(matrix: Matrix) -> Path:
+    path = matrix.path.resolve()
+    return Path("runs") / f"{path.parent.name}-{path.stem}"
+
+
+def _shared(parser: CommandParser, matrix: Matrix, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of all runs: of the base, of the matrix, then of the command line."""
+    decided = [name for name in given if name in DECIDED]
+    if decided:
+        raise ConfigError(f"{decided[0]} is for the matrix to say: change it in {matrix.path}.")
+    base = {} if matrix.base is None else parser.read(matrix.base)
+    # A base may be the file of a run: what it asks for is left for the lines to say.
+    kept = {name: value for name, value in base.items() if name not in DECIDED}
+    # What the runs say goes to their logs, where a progress bar is no use.
+    return {"progress": False, **kept, **matrix.settings, **given}
+
+
+def checker() -> Check:
+    """Return what reads the arguments of a run as ``alseg fit`` does."""
+    parser = CommandParser("fit", "", "", [entry.name for entry in all_settings()])
+
+    def check(arguments: Sequence[str]) -> RunConfig:
+        return checked_strategy(checked_config(parser.parse(arguments).settings))
+
+    return check

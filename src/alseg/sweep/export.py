@@ -1,0 +1,108 @@
+"""A matrix for those who run it: a job script for SLURM, a sweep file for Weights & Biases."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from alseg.sweep.plan import Run
+from alseg.yaml_file import write_mapping
+
+SLURM = """\
+#!/bin/bash
+# The runs of {title}, a task each. Set below what your cluster asks for (partition, time, account)
+# and how `alseg` gets on the path, then submit:
+{submit}
+# A task that is submitted again goes on with its run; one that has ended trains nothing again.
+#SBATCH --job-name={name}
+#SBATCH --ntasks=1
+#SBATCH --gpus-per-task=1
+#SBATCH --cpus-per-task=4
+#SBATCH --output={logs}/slurm-%A-%a.log
+
+cd {here} || exit 1
+
+run() {{ # FOLDER ARGUMENT...: begin a run, or go on with the one in its folder
+    if [ -f "$1/config.yaml" ]; then
+        exec alseg fit --resume "$1"
+    fi
+    shift
+    exec alseg fit "$@"
+}}
+
+case "$1-$SLURM_ARRAY_TASK_ID" in
+{cases}
+*)
+    echo "There is no task $1-$SLURM_ARRAY_TASK_ID: see how to submit at the top." >&2
+    exit 2
+    ;;
+esac
+"""
+
+
+def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
+    """Return a job script with the runs as arrays: the starts, then those that need them.
+
+    Args:
+        runs: The runs.
+        title: What they are the runs of.
+        out: Their common folder.
+        here: The directory that relative paths begin in.
+    """
+    needed = _starts_among(runs)
+    arrays = {
+        "starts": [run for run in runs if run.name in needed],
+        "runs": [run for run in runs if run.name not in needed],
+    }
+    cases = [
+        f"{array}-{number}) run {shlex.join([str(run.folder), *run.arguments])} ;;"
+        for array, members in arrays.items()
+        for number, run in enumerate(members)
+    ]
+    last = len(arrays["runs"]) - 1
+    submit = f"sbatch --array=0-{last} SCRIPT runs"
+    lines = [submit]
+    if needed:
+        lines = [
+            f"starts=$(sbatch --parsable --array=0-{len(needed) - 1} SCRIPT starts)",
+            submit.replace("SCRIPT", "--dependency=afterok:$starts SCRIPT"),
+        ]
+    logs = out / "logs"
+    return SLURM.format(
+        title=title,
+        submit="\n".join([f"#   mkdir -p {shlex.quote(str(logs))}", *(f"#   {x}" for x in lines)]),
+        name=shlex.quote(out.name),
+        logs=logs,
+        here=shlex.quote(str(here)),
+        cases="\n".join(cases),
+    )
+
+
+def wandb_sweep(runs: Sequence[Run], matrix: Path, out: Path, more: Sequence[str]) -> str:
+    """Return a sweep file whose agents each take one run after the other.
+
+    Args:
+        runs: The runs.
+        matrix: The matrix file.
+        out: The folder of the runs.
+        more: The settings that were given beside the matrix, as options.
+    """
+    needed = _starts_among(runs)
+    command = ["alseg", "sweep", str(matrix), "--out", str(out), *more]
+    first = shlex.join([*command, "--only", "starts/*"])
+    about = "# Begin with the starts that the runs share, once:\n#   " + first + "\n"
+    about += "# then `wandb sweep` with this file, and as many `wandb agent` as you like.\n"
+    content = {
+        "name": out.name,
+        "method": "grid",
+        "parameters": {"only": {"values": [run.name for run in runs if run.name not in needed]}},
+        "command": [*command, "--logger", "wandb", "${args}"],
+    }
+    return (about if needed else "") + write_mapping(content)
+
+
+def _starts_among(runs: Sequence[Run]) -> set[str]:
+    """Return the names of the starts that are to be run, before those that need them."""
+    needed = {run.start.name for run in runs if run.start is not None}
+    return needed & {run.name for run in runs}

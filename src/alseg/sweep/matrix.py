@@ -1,0 +1,228 @@
+"""The file of a matrix: which strategies and protocols are run with which budgets and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from alseg.active.budget import Budget
+from alseg.errors import ConfigError, did_you_mean
+from alseg.settings import all_settings
+from alseg.yaml_file import read_mapping
+from alseg_strategies import available
+
+OF_A_BLOCK = ("strategies", "budgets", "protocols")
+OF_A_MATRIX = ("base", "settings", "seeds", "may_differ", "blocks", *OF_A_BLOCK)
+
+DECIDED = ("strategy", "strategy_options", "budget", "protocol", "seed", "out", "name", "resume")
+"""The settings that the lines of a matrix decide, so that they are not given for all runs."""
+
+USUAL_PROTOCOL = "source_target"
+
+LISTED = 20
+"""As many known keys as this are not listed any more."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is run once for every seed: a line of the table to come.
+
+    Attributes:
+        name: What tells it from the others, such as ``ripu-1%``.
+        settings: Its settings, on top of those of all runs.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a matrix file says.
+
+    Attributes:
+        path: The file.
+        base: A file with settings of all runs; None if there is none.
+        settings: Settings of all runs, on top of those.
+        seeds: The seeds that every line is run with.
+        lines: The lines, each name once.
+        may_differ: Settings in which runs of one seed may differ although all should share them.
+    """
+
+    path: Path
+    base: Path | None
+    settings: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    lines: tuple[Line, ...]
+    may_differ: frozenset[str]
+
+
+def read_matrix(path: str | Path) -> Matrix:
+    """Read a matrix file; the values of settings are left to be checked by who runs them.
+
+    Raises:
+        ConfigError: It cannot be read, a key is unknown, or something is missing or given twice.
+        BudgetError: A budget cannot be read.
+    """
+    path = Path(path)
+    content = read_mapping(path)
+    _check_keys(content, OF_A_MATRIX, path)
+    known = {entry.name for entry in all_settings()}
+    settings = _mapping(content.get("settings", {}), f"{path}: settings")
+    _check_keys(settings, known - set(DECIDED), f"{path}: settings", hints=known)
+    may_differ = _list(content.get("may_differ", []), f"{path}: may_differ")
+    _check_keys(may_differ, known, f"{path}: may_differ")
+    lines = list(_once(_lines(content, path), path))
+    base = content.get("base")
+    if base is not None and not isinstance(base, str):
+        raise ConfigError(f"{path}: base: expected the path of a file of settings, got {base!r}.")
+    return Matrix(
+        path=path,
+        base=None if base is None else path.parent / base,
+        settings=settings,
+        seeds=_seeds(content, path),
+        lines=tuple(lines),
+        may_differ=frozenset(may_differ),
+    )
+
+
+def _lines(content: Mapping[str, Any], path: Path) -> Iterator[Line]:
+    blocks = _list(content.get("blocks", []), f"{path}: blocks")
+    here = {key: content[key] for key in OF_A_BLOCK if key in content}
+    if here and blocks:
+        raise ConfigError(
+            f"{path}: {', '.join(here)} stand beside blocks. Make them a block of their own: a "
+            "block is run as it is, and takes nothing from the others."
+        )
+    if not here and not blocks:
+        raise ConfigError(
+            f"{path} names nothing to run. Give strategies and budgets, such as "
+            "`strategies: [random, ripu]` and `budgets: [0.01]`, or protocols, such as "
+            "`protocols: [source_only, fully_supervised]`."
+        )
+    if not blocks:
+        yield from _lines_of(here, str(path))
+    for number, block in enumerate(blocks, start=1):
+        where = f"{path}: block {number}"
+        block = _mapping(block, where)
+        _check_keys(block, OF_A_BLOCK, where)
+        yield from _lines_of(block, where)
+
+
+def _lines_of(block: Mapping[str, Any], where: str) -> Iterator[Line]:
+    """Yield the lines of a block: protocols that ask for no label, then strategies × budgets."""
+    given = {key: _list(block.get(key, []), f"{where}: {key}") for key in OF_A_BLOCK}
+    strategies = [_entry(item, "strategy", f"{where}: strategies") for item in given["strategies"]]
+    protocols = [_entry(item, "protocol", f"{where}: protocols") for item in given["protocols"]]
+    budgets = [Budget.parse(value) for value in given["budgets"]]
+    # PyTorch comes with this; what is misspelt was answered before.
+    from alseg.terms import PROTOCOLS
+
+    asking = [line for line in protocols if PROTOCOLS[line.settings["protocol"]].active]
+    if strategies and not budgets:
+        raise ConfigError(f"{where}: strategies need budgets, such as `budgets: [0.01, 0.05]`.")
+    if not strategies and (budgets or asking):
+        what = "budgets" if budgets else f"the protocol {asking[0].settings['protocol']}"
+        raise ConfigError(f"{where}: {what} need strategies, such as `strategies: [random, ripu]`.")
+    yield from (line for line in protocols if line not in asking)
+    for protocol in asking or [Line(USUAL_PROTOCOL, {"protocol": USUAL_PROTOCOL})]:
+        prefix = "" if protocol.name == USUAL_PROTOCOL else f"{protocol.name}-"
+        for budget in budgets:
+            for strategy in strategies:
+                yield Line(
+                    f"{prefix}{strategy.name}-{_budget_word(budget)}",
+                    {**protocol.settings, **strategy.settings, "budget": str(budget.plain)},
+                )
+
+
+def _entry(item: Any, kind: str, where: str) -> Line:
+    """Return a strategy or protocol of a list: its name alone, or a mapping with settings."""
+    if isinstance(item, str):
+        item = {kind: item}
+    settings = _mapping(item, where)
+    if not isinstance(settings.get(kind), str):
+        raise ConfigError(
+            f"{where}: expected a name, or a mapping such as {{name: mine, {kind}: ...}} with "
+            f"settings of that line, got {item!r:.80}."
+        )
+    known = {entry.name: entry for entry in all_settings()}
+    own = {"name", kind} | ({"strategy_options"} if kind == "strategy" else set())
+    _check_keys(settings, (known.keys() - set(DECIDED)) | own, where, hints=known)
+    if kind == "strategy":
+        _check_keys([settings[kind]], available(), where, what="strategy")
+    else:
+        _check_keys([settings[kind]], get_args(known[kind].type), where, what="protocol")
+    name = settings.pop("name", settings[kind])
+    if not isinstance(name, str) or not name or name[0] in ".-" or set(name) & set("/\\\n"):
+        raise ConfigError(
+            f"{where}: the name {name!r} becomes that of a folder: it takes no slash, and does not "
+            "start with a dot or a hyphen."
+        )
+    return Line(name, settings)
+
+
+def _once(lines: Iterator[Line], path: Path) -> Iterator[Line]:
+    """Leave out what several blocks name; what differs needs a name of its own."""
+    known: dict[str, Line] = {}
+    for line in lines:
+        before = known.setdefault(line.name, line)
+        if before is line:
+            yield line
+        elif before != line:
+            raise ConfigError(
+                f"{path}: two lines are called {line.name!r}, with different settings. Name one of "
+                "them: {name: ..., strategy: ...}."
+            )
+
+
+def _seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    seeds = _list(content.get("seeds", [0]), f"{path}: seeds")
+    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise ConfigError(
+            f"{path}: seeds: expected whole numbers from 0 on, such as [0, 1, 2], got {seeds!r}."
+        )
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{path}: seeds: {seeds!r} names a seed twice.")
+    return tuple(seeds)
+
+
+def _budget_word(budget: Budget) -> str:
+    if budget.share is not None:
+        return f"{100 * budget.share:g}%"
+    return str(budget.plain).replace(" ", "-")
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected settings by name, got {value!r:.60}.")
+    return {str(key).replace("-", "_"): item for key, item in value.items()}
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{where}: expected a list such as [a, b], got {value!r:.60}.")
+    return value
+
+
+def _check_keys(
+    given: Collection[Any],
+    allowed: Collection[str],
+    where: str | Path,
+    hints: Collection[str] = (),
+    what: str = "key",
+) -> None:
+    for key in given:
+        if key in allowed:
+            continue
+        if key in hints:
+            raise ConfigError(
+                f"{where}: {key} cannot be given here: the lines, budgets, protocols and seeds of "
+                "the matrix decide it."
+            )
+        listed = " `alseg fit --help` lists the settings."
+        if len(allowed) < LISTED:
+            listed = f" Known: {', '.join(allowed)}."
+        hint = did_you_mean(str(key), allowed)
+        raise ConfigError(f"{where}: unknown {what} {key!r}.{hint}{listed}")

@@ -1,0 +1,201 @@
+"""The runs of a matrix, and the starts on the source that they share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from alseg.config import RunConfig, dump_settings
+from alseg.errors import AlsegError, ConfigError
+from alseg.settings import ActiveSettings, OutputSettings
+from alseg.sweep.matrix import Line, Matrix
+from alseg_strategies import UnknownOption, UnknownStrategy
+
+STARTS = "starts"
+"""The folder, in that of the matrix, of the starts on the source."""
+
+_ASKING = {field.name for field in fields(ActiveSettings)}
+_WRITING = {field.name for field in fields(OutputSettings)}
+_LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_threshold"}
+_NETWORK = {"head", "hyperbolic_dim", "curvature", "reweighting"}
+_MACHINE = {"accelerator", "devices", "num_nodes", "workers"}
+
+COMPARED = frozenset(_ASKING | _WRITING | _LOSSES | _NETWORK | {"protocol", "seed", "init_from"})
+"""What runs of one matrix may differ in: what is asked, the head, its losses."""
+
+AFTER_THE_START = frozenset(
+    (_ASKING | _WRITING | _LOSSES | {"protocol", "steps", "decay_steps", "validate_every"})
+    | {"init_from", "report_split", "eval_size", "flip", "workers"}
+)
+"""The settings that a start on the source does not depend on."""
+
+MAY_CHANGE = frozenset(_WRITING | _MACHINE)
+"""The settings in which a run that has been started may differ from what is asked for now."""
+
+Check = Callable[[Sequence[str]], RunConfig]
+"""Reads the arguments of ``alseg fit``; raises what it would refuse them with."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of ``alseg fit``.
+
+    Attributes:
+        name: What it is called in reports; also the name of its folder.
+        folder: Its folder.
+        arguments: What ``alseg fit`` is given to begin it.
+        config: Its settings.
+        start: The run on the source that it starts from; None if there is none.
+    """
+
+    name: str
+    folder: Path
+    arguments: tuple[str, ...]
+    config: RunConfig
+    start: Run | None = None
+
+
+def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check) -> list[Run]:
+    """Return the runs of a matrix in the order of the work: a seed at a time, starts first.
+
+    Args:
+        matrix: What its file says.
+        shared: The settings of all runs.
+        out: The folder of the matrix.
+        check: Reads the arguments of a run.
+
+    Raises:
+        ConfigError: A run is impossible, or runs of one seed would not be comparable.
+    """
+    configs: list[tuple[str, dict[str, Any], RunConfig]] = []
+    # Reading the settings of a run takes a while: once a line, not once a seed.
+    checked = [_checked(check, matrix, line, shared) for line in matrix.lines]
+    for seed in matrix.seeds:
+        for line, config in zip(matrix.lines, checked, strict=True):
+            settings = {**shared, **line.settings, "seed": seed}
+            configs.append((f"{line.name}-seed{seed}", settings, replace(config, seed=seed)))
+    _check_comparable(configs, matrix)
+    names = _names_of_starts([config for *_, config in configs if _starts_on_source(config)])
+    starts: dict[str, Run] = {}
+    runs: list[Run] = []
+    for name, settings, config in configs:
+        start = None
+        if _starts_on_source(config):
+            own = names[_key(config)]
+            if own not in starts:
+                starts[own] = _start(own, settings, config, out, check)
+                runs.append(starts[own])
+            start = starts[own]
+            settings["init_from"] = str(start.folder / "checkpoints" / "last.ckpt")
+        settings["out"] = str(out / name)
+        config = replace(config, init_from=settings.get("init_from"), out=settings["out"])
+        runs.append(Run(name, out / name, to_arguments(settings), config, start))
+    return runs
+
+
+def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return settings as options of ``alseg fit``."""
+    return tuple(
+        part
+        for name, value in settings.items()
+        for part in ("--" + name.replace("_", "-"), _text(value))
+    )
+
+
+def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
+    """Say in which settings a run that was started is another one than that of the matrix."""
+    return [
+        f"{name} is {kept.get(name)!r} there and {value!r} in the matrix"
+        for name, value in dump_settings(run.config).items()
+        if name not in MAY_CHANGE and kept.get(name) != value
+    ]
+
+
+def _text(value: Any) -> str:
+    # JSON is YAML: it says which texts are numbers, and what null, true and a list are.
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _checked(check: Check, matrix: Matrix, line: Line, shared: Mapping[str, Any]) -> RunConfig:
+    where = f"{matrix.path}: {line.name}"
+    try:
+        config = check(to_arguments({**shared, **line.settings}))
+    except (AlsegError, UnknownOption, UnknownStrategy) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if config.annotator == "manual":
+        raise ConfigError(
+            f"{where}: the runs of a matrix do not wait for people. Leave annotator: manual away."
+        )
+    return config
+
+
+def _starts_on_source(config: RunConfig) -> bool:
+    from alseg.terms import PROTOCOLS
+
+    uses_source = PROTOCOLS[config.protocol].uses_source
+    return uses_source and config.init_from is None and config.warm_start_steps > 0
+
+
+def _start(
+    name: str, settings: Mapping[str, Any], config: RunConfig, out: Path, check: Check
+) -> Run:
+    """Return the run that trains on the source alone what others start from."""
+    kept = ("report_split", "eval_size", "flip", "workers", "progress", "logger", "wandb_project")
+    own = {
+        key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
+    }
+    own |= {"protocol": "source_only", "steps": config.warm_start_steps, "warm_start_steps": 0}
+    # Said, since in the runs it follows from the strategy.
+    own |= {"head": config.head, "out": str(out / STARTS / name)}
+    arguments = to_arguments(own)
+    return Run(f"{STARTS}/{name}", out / STARTS / name, arguments, check(arguments))
+
+
+def _key(config: RunConfig) -> str:
+    plain = dump_settings(config)
+    return json.dumps({key: plain[key] for key in plain if key not in AFTER_THE_START})
+
+
+def _names_of_starts(configs: Sequence[RunConfig]) -> dict[str, str]:
+    """Name every start by its head and seed, and by what else it differs in from the first.
+
+    A line that is added to a matrix leaves the names of the others' starts as they are.
+    """
+    names: dict[str, str] = {}
+    first: dict[str, Any] = {}
+    for key in map(_key, configs):
+        settings = json.loads(key)
+        first = first or settings
+        told = [
+            re.sub(r"[^\w.+-]+", "_", f"{name}-{value}")
+            for name, value in settings.items()
+            if name not in ("head", "seed") and value != first[name]
+        ]
+        name = "-".join([settings["head"], *told, f"seed{settings['seed']}"])
+        while names.get(key) is None and name in names.values():
+            name += "-other"
+        names.setdefault(key, name)
+    return names
+
+
+def _check_comparable(configs: Sequence[tuple[str, Any, RunConfig]], matrix: Matrix) -> None:
+    """Check that all runs share what no line of the table is about.
+
+    Raises:
+        ConfigError: Two differ in it.
+    """
+    first_name, _, first = configs[0]
+    shared = dump_settings(first)
+    for name, _, config in configs[1:]:
+        for setting, value in dump_settings(config).items():
+            if setting in COMPARED | matrix.may_differ or value == shared[setting]:
+                continue
+            raise ConfigError(
+                f"{matrix.path}: {setting} is {value!r} in {name} but {shared[setting]!r} in "
+                f"{first_name}: strategies are compared under the same {setting}. Give it under "
+                f"settings, for all runs, or say `may_differ: [{setting}]`."
+            )

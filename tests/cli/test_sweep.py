@@ -1,0 +1,265 @@
+"""``alseg fit`` is a small script here, which copies a finished run made beforehand."""
+
+import json
+import os
+import shlex
+import subprocess
+
+import pytest
+import yaml
+
+from alseg.cli.main import main
+from alseg.cli.sweep import checker
+from alseg.config import dump_config
+from alseg.folder_lock import lock_folder
+from alseg.sweep.matrix import read_matrix
+from alseg.sweep.plan import plan_runs
+
+MATRIX = "strategies: [random, ripu]\nbudgets: [0.01]\nprotocols: [source_only]\n"
+START, ONLY, RANDOM, RIPU = NAMES = (
+    *("starts/linear-seed0", "source_only-seed0"),
+    *("random-1%-seed0", "ripu-1%-seed0"),
+)
+
+FIT = """\
+echo "$@" >> calls
+while [ $# -gt 0 ]; do
+    case "$1" in --out|--resume) out=$2 ;; esac
+    shift
+done
+echo "GPU $CUDA_VISIBLE_DEVICES, threads ${OMP_NUM_THREADS:-all}"
+name=${out#out/}
+if [ -e "fails/$name" ]; then echo out of memory; exit 3; fi
+if [ -e "stops/$name" ]; then kill -INT $PPID; sleep 30; fi
+mkdir -p "$out" && cp -r "finished/$name/." "$out"
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a matrix, the runs that it leads to, and the script in the place of fit."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    (tmp_path / "matrix.yaml").write_text(MATRIX)
+    (tmp_path / "fit.sh").write_text(FIT)
+    (tmp_path / "calls").touch()
+    monkeypatch.setattr("alseg.sweep.runner.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("alseg.cli.sweep.PROGRAM", ("/bin/sh", str(tmp_path / "fit.sh")))
+    for run in planned(tmp_path):
+        folder = tmp_path / "finished" / run.folder.relative_to("out")
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(dump_config(run.config))
+        summary = {"before": {"mIoU": 0.25}, "after": {"mIoU": 0.5}}
+        (folder / "summary.json").write_text(json.dumps(summary))
+    return tmp_path
+
+
+def planned(here):
+    matrix = read_matrix(here / "matrix.yaml")
+    return plan_runs(matrix, {"progress": False}, (here / "out").relative_to(here), checker())
+
+
+def sweep(*more):
+    return main(["sweep", "matrix.yaml", "--out", "out", *more])
+
+
+def calls(here):
+    """Return the folder of every run that was begun, or that it went on with, in their order."""
+    words = [line.split() for line in (here / "calls").read_text().splitlines()]
+    (here / "calls").write_text("")
+    return [line[line.index("--resume" if "--resume" in line else "--out") + 1] for line in words]
+
+
+def mark(here, kind, name):
+    path = here / kind / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_all_runs_are_run_once_and_their_figures_told(here, capsys):
+    assert sweep() == 0
+    said = capsys.readouterr().out
+    assert [f"out/{name}" for name in NAMES] == calls(here)
+    assert "4/4      ripu-1%-seed0: finished in 0.0 min, mIoU 50.0 %" in said
+    assert "all 4 runs are finished: out" in said
+    assert sweep() == 0
+    assert "4 of 4 runs are finished already" in capsys.readouterr().out
+    assert calls(here) == []
+
+
+def test_a_dry_run_prints_commands_that_do_the_same_and_writes_nothing(here, capsys):
+    assert sweep("--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not (here / "out").exists()
+    assert [shlex.split(line) for line in lines] == [
+        ["alseg", "fit", *run.arguments] for run in planned(here)
+    ]
+    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    (here / "out" / RIPU / "summary.json").unlink()
+    assert sweep("--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [f"# finished: out/{name}" for name in NAMES[:3]]
+    assert lines[3] == "alseg fit --resume out/ripu-1%-seed0 --progress false"
+
+
+def test_a_run_that_fails_is_told_with_its_last_words_and_the_others_go_on(here, capsys):
+    failing = mark(here, "fails", RANDOM)
+    assert sweep() == 1
+    said = capsys.readouterr().out
+    assert "random-1%-seed0: failed (exit status 3); its last words:" in said
+    assert "| out of memory" in said
+    assert "random-1%-seed0  (log: out/logs/random-1%-seed0.log)" in said
+    assert calls(here) == [f"out/{name}" for name in NAMES]
+    failing.unlink()
+    assert sweep() == 0
+    assert calls(here) == [f"out/{RANDOM}"]
+
+
+def test_runs_whose_start_failed_are_not_begun(here, capsys):
+    mark(here, "fails", START)
+    assert sweep() == 1
+    assert calls(here) == [f"out/{START}"]
+    said = capsys.readouterr().out
+    assert said.count("not run, since starts/linear-seed0 failed") == 3
+    assert "4 of 4 runs failed or were not run" in said
+
+
+def test_ctrl_c_stops_what_runs_and_the_same_command_goes_on(here, capsys):
+    stopping = mark(here, "stops", RANDOM)
+    assert sweep() == 130
+    assert "Give the same command to go on" in capsys.readouterr().out
+    assert calls(here) == [f"out/{name}" for name in NAMES[:3]]
+    stopping.unlink()
+    # What it would have left behind.
+    (here / "out" / RANDOM).mkdir()
+    (here / "out" / RANDOM / "config.yaml").write_bytes(
+        (here / "finished" / RANDOM / "config.yaml").read_bytes()
+    )
+    assert sweep("--accelerator", "cpu") == 0
+    resumed = (here / "calls").read_text().splitlines()[0]
+    assert resumed == f"fit --resume out/{RANDOM} --progress false --accelerator cpu"
+    assert calls(here) == [f"out/{RANDOM}", f"out/{RIPU}"]
+
+
+def test_a_folder_with_other_settings_is_refused_before_anything_is_run(here, capsys):
+    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    (here / "out" / RIPU / "summary.json").unlink()
+    assert sweep("--steps", "700") == 2
+    err = capsys.readouterr().err
+    assert "out/source_only-seed0 holds a run with other settings: steps is 600 there" in err
+    assert "and 700 in the matrix" in err
+    assert calls(here) == []
+
+
+def test_a_second_command_in_the_same_folder_is_refused(here, capsys):
+    (here / "out").mkdir()
+    lock = lock_folder(here / "out")
+    assert sweep() == 2
+    assert "Another process is writing to out" in capsys.readouterr().err
+    assert sweep("--only", START) == 0
+    lock.release()
+    assert calls(here) == [f"out/{START}"]
+
+
+def test_only_some_are_run_with_the_start_that_they_lack(here, capsys):
+    assert sweep("--only", "r*") == 0
+    assert calls(here) == [f"out/{name}" for name in (START, RANDOM, RIPU)]
+    assert sweep("--only", "ripu-1%-seed1") == 2
+    assert "Did you mean 'ripu-1%-seed0'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--jobs", "1"], {"GPU , threads all"}),
+        (["--devices", "3"], {"GPU 3, threads all"}),
+        (["--devices", "3,5", "--jobs", "1"], {"GPU 3, threads all"}),
+        (["--devices", "3,5"], {"GPU 3, threads 4", "GPU 5, threads 4"}),
+    ],
+)
+def test_devices_are_handed_out_and_cores_divided(here, monkeypatch, arguments, said):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert sweep(*arguments) == 0
+    assert {path.read_text().strip() for path in (here / "out/logs").iterdir()} == said
+
+
+def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_over_the_base(
+    here, capsys
+):
+    (here / "run.yaml").write_text("steps: 11\nbatch_size: 12\nworkers: 3\nstrategy: halo\n")
+    (here / "matrix.yaml").write_text(
+        "base: run.yaml\nsettings: {batch_size: 6, learning_rate: 1e-5}\nbudgets: [0.01]\n"
+        "strategies: [{strategy: ripu, rounds: 2}]\n"
+    )
+    assert sweep("--learning-rate", "2e-5", "--rounds", "4", "--dry-run") == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[1])
+    given = dict(zip(command[2::2], command[3::2], strict=True))
+    assert {name: given[f"--{name}"] for name in ("steps", "batch-size", "workers")} == {
+        "steps": "11",
+        "batch-size": "6",
+        "workers": "3",
+    }
+    assert float(given["--learning-rate"]) == 2e-5
+    assert (given["--rounds"], given["--strategy"]) == ("2", "ripu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.yaml"], "none.yaml cannot be read: No such file"),
+        (["matrix.yaml", "--jobs", "0"], "--jobs is 0; it must be 1 or more"),
+        (["matrix.yaml", "--devices", "0,,1"], "name GPUs by their numbers"),
+        (["matrix.yaml", "--job", "2"], "unknown option --job. Did you mean --jobs?"),
+        (["matrix.yaml", "--budget", "0.1"], "unknown option --budget"),
+        (["matrix.yaml", "-c", "seeded.yaml"], "seed is for the matrix to say"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(here, capsys, arguments, words):
+    (here / "seeded.yaml").write_text("seed: 5\n")
+    assert main(["sweep", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert calls(here) == []
+
+
+def test_the_job_script_runs_each_task_and_goes_on_with_those_begun(here, capsys):
+    assert sweep("--slurm") == 0
+    script = capsys.readouterr().out
+    assert "--array=0-0 SCRIPT starts" in script
+    assert "--array=0-2 --dependency=afterok:$starts SCRIPT runs" in script
+    (here / "job.sh").write_text(script)
+    (here / "bin").mkdir()
+    (here / "bin/alseg").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (here / "bin/alseg").chmod(0o755)
+
+    def task(array, number):
+        environment = {"PATH": f"{here}/bin:{os.environ['PATH']}"}
+        environment["SLURM_ARRAY_TASK_ID"] = str(number)
+        return subprocess.run(
+            ["bash", "job.sh", array], env=environment, capture_output=True, text=True
+        )
+
+    for run, (array, number) in zip(
+        planned(here), [("starts", 0), ("runs", 0), ("runs", 1), ("runs", 2)], strict=True
+    ):
+        assert task(array, number).stdout.splitlines() == ["fit", *run.arguments]
+    assert task("runs", 3).returncode == 2
+    assert "see how to submit" in task("", 0).stderr
+    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    assert task("runs", 1).stdout.splitlines() == ["fit", "--resume", "out/random-1%-seed0"]
+
+
+def test_the_sweep_file_has_an_agent_run_each_by_its_name(here, capsys):
+    assert sweep("--steps", "700", "--wandb-sweep", "wandb.yaml") == 0
+    content = yaml.safe_load((here / "wandb.yaml").read_text())
+    assert content["method"] == "grid"
+    assert content["parameters"] == {"only": {"values": list(NAMES[1:])}}
+    capsys.readouterr()
+    command = [*content["command"][1:-1], f"--only={RIPU}", "--dry-run"]
+    assert content["command"][-1] == "${args}"
+    assert main(command) == 0
+    start, ripu = capsys.readouterr().out.splitlines()
+    assert "--steps 700" in ripu
+    assert "--logger wandb" in ripu
+    assert f"out/{START}" in start

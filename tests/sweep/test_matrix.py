@@ -1,0 +1,106 @@
+import pytest
+
+from alseg.errors import AlsegError
+from alseg.sweep.matrix import read_matrix
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(text):
+        path = tmp_path / "matrix.yaml"
+        path.write_text(text)
+        return read_matrix(path)
+
+    return write_and_read
+
+
+def names(matrix):
+    return [line.name for line in matrix.lines]
+
+
+def test_strategies_are_crossed_with_budgets_and_protocols_without_labels_are_lines(read):
+    matrix = read(
+        "strategies: [random, halo]\nbudgets: [0.001, 1%, 40 regions]\nseeds: [3, 1]\n"
+        "protocols: [source_only, fully_supervised]\n"
+    )
+    assert names(matrix) == [
+        "source_only",
+        "fully_supervised",
+        *("random-0.1%", "halo-0.1%", "random-1%", "halo-1%"),
+        *("random-40-regions", "halo-40-regions"),
+    ]
+    assert matrix.seeds == (3, 1)
+    assert matrix.lines[0].settings == {"protocol": "source_only"}
+    assert matrix.lines[4].settings == {
+        "protocol": "source_target",
+        "strategy": "random",
+        "budget": "0.01",
+    }
+
+
+def test_a_protocol_that_asks_for_labels_is_crossed_with_the_strategies(read):
+    matrix = read(
+        "strategies: [ripu]\nbudgets: [0.01]\nprotocols: [source_target, source_free, source_only]"
+    )
+    assert names(matrix) == ["source_only", "ripu-1%", "source_free-ripu-1%"]
+
+
+def test_a_line_may_have_a_name_and_settings_of_its_own(read):
+    line = read(
+        "strategies:\n  - name: alone\n    strategy: ripu\n"
+        "    strategy_options: {impurity: false}\n    head: hyperbolic\nbudgets: [0.05]\n"
+    ).lines[0]
+    assert line.name == "alone-5%"
+    assert line.settings["strategy_options"] == {"impurity": False}
+    assert line.settings["head"] == "hyperbolic"
+
+
+def test_blocks_are_run_one_after_the_other_and_each_line_once(read):
+    matrix = read(
+        "blocks:\n  - {strategies: [random, ripu], budgets: [0.01]}\n"
+        "  - {strategies: [ripu], budgets: [0.01, 0.05]}\n  - protocols: [source_only]\n"
+    )
+    assert names(matrix) == ["random-1%", "ripu-1%", "ripu-5%", "source_only"]
+
+
+def test_the_base_lies_beside_the_matrix(read, tmp_path):
+    matrix = read("base: run.yaml\nprotocols: [source_only]")
+    assert matrix.base == tmp_path / "run.yaml"
+
+
+RUNS = "strategies: [random]\nbudgets: [0.01]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stratgies: [random]\nbudgets: [0.01]", "unknown key 'stratgies'. Did you mean 'strateg"),
+        ("strategies: [rippu]\nbudgets: [1%]", "unknown strategy 'rippu'. Did you mean 'ripu'?"),
+        ("protocols: [source-only]", "unknown protocol 'source-only'. Did you mean 'source_only'?"),
+        (RUNS + "settings: {step: 5}", "settings: unknown key 'step'. Did you mean 'steps'?"),
+        (RUNS + "settings: {seed: 5}", "seed cannot be given here"),
+        (RUNS + "may_differ: [step]", "may_differ: unknown key 'step'. Did you mean 'steps'?"),
+        ("strategies: [{strategy: ripu, budget: 1}]\nbudgets: [1%]", "budget cannot be given here"),
+        ("strategies: [{name: mine}]\nbudgets: [1%]", "expected a name, or a mapping"),
+        ("strategies: [{name: a/b, strategy: ripu}]\nbudgets: [1%]", "it takes no slash"),
+        ("strategies: random\nbudgets: [1%]", "strategies: expected a list"),
+        ("strategies: [random]", "strategies need budgets"),
+        ("budgets: [0.01]", "budgets need strategies"),
+        ("protocols: [source_free]", "the protocol source_free need strategies"),
+        ("seeds: [0]", "names nothing to run"),
+        (RUNS + "blocks: [{protocols: [source_only]}]", "strategies, budgets stand beside blocks"),
+        ("blocks: [{protocol: [source_only]}]", "block 1: unknown key 'protocol'. Did you mean"),
+        (RUNS + "seeds: [0, 1.5]", "seeds: expected whole numbers"),
+        (RUNS + "seeds: [1, 1]", "names a seed twice"),
+        (RUNS + "base: [run.yaml]", "base: expected the path"),
+        ("strategies: [random]\nbudgets: [2]", "more than every pixel"),
+        (
+            "strategies: [ripu, {strategy: ripu, head: hyperbolic}]\nbudgets: [1%]",
+            "two lines are called 'ripu-1%'",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_words(read, text, words):
+    with pytest.raises(AlsegError) as refused:
+        read(text)
+    assert words in str(refused.value)
