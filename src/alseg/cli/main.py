@@ -21,6 +21,7 @@ COMMANDS = {
     "import": ("alseg.cli.import_answers", "take the answers from a labelling tool"),
     "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
+    "compare": ("alseg.cli.compare", "hold runs against one another, in a table and a report"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
     "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
