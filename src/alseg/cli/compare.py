@@ -49,11 +49,13 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"--click-seconds is {arguments['click_seconds']:g}; it must be above 0.")
 
     from alseg.compare.comparison import compare_runs
+    from alseg.compare.report.page import report_page
     from alseg.compare.runs import find_runs
     from alseg.compare.tables import csv_text, markdown_text, terminal_text
 
     comparison = compare_runs(find_runs(arguments["runs"]), arguments["baseline"])
     files = {
+        out: report_page(comparison, arguments["click_seconds"]),
         out.with_suffix(".csv"): csv_text(comparison),
         out.with_suffix(".md"): markdown_text(comparison),
     }
