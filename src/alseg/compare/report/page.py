@@ -7,8 +7,15 @@ from pathlib import Path
 
 from alseg.compare.comparability import warnings_of
 from alseg.compare.comparison import Comparison
+from alseg.compare.evidence import Evidence
+from alseg.compare.report.classes import classes_section
+from alseg.compare.report.costs import costs_section
 from alseg.compare.report.curves import curves_section
+from alseg.compare.report.geometry import geometry_section
+from alseg.compare.report.making import making_section
 from alseg.compare.report.markup import bullet_list
+from alseg.compare.report.picks import picks_section
+from alseg.compare.report.places import places_section
 
 STYLE = Path(__file__).with_name("report.css")
 
@@ -23,8 +30,15 @@ def report_page(comparison: Comparison, click_seconds: float) -> str:
         comparison: The runs in their places.
         click_seconds: How long a click takes a person, where nobody was timed.
     """
+    evidence = Evidence()
     parts = {
-        "curves": ("What the labels bought", curves_section(comparison)),
+        "curves": ("labels and mIoU", curves_section(comparison)),
+        "classes": ("classes", classes_section(comparison, evidence)),
+        "picks": ("picks", picks_section(comparison, evidence)),
+        "places": ("where picks fall", places_section(comparison, evidence)),
+        "costs": ("costs", costs_section(comparison, click_seconds)),
+        "geometry": ("geometry", geometry_section(comparison, evidence)),
+        "making": ("how it was made", making_section(comparison)),
     }
     links = "".join(f'<li><a href="#{a}">{escape(t)}</a></li>' for a, (t, _) in parts.items())
     body = "".join(text for _, text in parts.values())
@@ -36,7 +50,7 @@ def report_page(comparison: Comparison, click_seconds: float) -> str:
         f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
         f"<header><h1>{title}</h1>{_about(comparison)}</header>"
         f'<nav aria-label="sections"><ul>{links}</ul></nav>'
-        f"<main>{_cautions(comparison)}{body}</main></body></html>\n"
+        f"<main>{_cautions(comparison, evidence)}{body}</main></body></html>\n"
     )
 
 
@@ -49,7 +63,7 @@ def _about(comparison: Comparison) -> str:
     return f"<p>{escape(told)}. Variants: {escape(variants)}.</p>"
 
 
-def _cautions(comparison: Comparison) -> str:
+def _cautions(comparison: Comparison, evidence: Evidence) -> str:
     found = ""
     if warnings := warnings_of(comparison):
         found += (
@@ -59,4 +73,6 @@ def _cautions(comparison: Comparison) -> str:
     if comparison.left_out:
         lines = [f"{run.folder}: {run.problem}" for run in comparison.left_out]
         found += f'<div class="warning"><p>Left out:</p>{bullet_list(lines)}</div>'
+    if evidence.problems:
+        found += f'<div class="warning">{bullet_list(evidence.problems)}</div>'
     return found
