@@ -1,9 +1,13 @@
-"""The seed of the points at which processes are killed, one for all workers of a run."""
+"""The browser of the tests, and the seed of the points at which processes are killed."""
 
 import os
 import secrets
+import shutil
+
+import pytest
 
 SEED = "ALSEG_CRASH_SEED"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_addoption(parser):
@@ -18,3 +22,18 @@ def pytest_configure(config):
 
 def pytest_report_header():
     return f"points at which processes are killed: --crash-seed {os.environ[SEED]}"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser for all tests; skips where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
+    with api.sync_playwright() as playwright:
+        # In a container as root, Chromium's own sandbox does not start and /dev/shm is small.
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()

@@ -1,28 +1,10 @@
-"""A headless Chromium, and tabs that note whatever a page should not do."""
+"""Tabs of a headless Chromium that note whatever a page should not do."""
 
-import shutil
 import sys
 from urllib.parse import urlsplit
 
 import pytest
 from tests.annotate.commands import starting
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser for all tests; skips where there is none."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
-    with api.sync_playwright() as playwright:
-        # In a container as root, Chromium's own sandbox does not start and /dev/shm is small.
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

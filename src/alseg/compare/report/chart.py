@@ -57,7 +57,8 @@ class Axis:
             self.ticks = _log_ticks(low, high)
             low, high = low / 1.15, high * 1.15
         else:
-            margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+            # What is all but the same should look the same.
+            margin = max((high - low) * 0.06, abs(high) * 0.02) or 1.0
             low, high = low - margin, high + margin
             self.ticks = _even_ticks(low, high)
         self._low, self._high = self._scaled(low), self._scaled(high)

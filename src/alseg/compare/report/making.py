@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alseg.compare.comparability import flattened
 from alseg.compare.comparison import Comparison
-from alseg.compare.report.markup import paragraph, section, table
+from alseg.compare.report.markup import bullet_list, paragraph, section, table
 
 
 def making_section(comparison: Comparison) -> str:
@@ -25,9 +25,12 @@ def making_section(comparison: Comparison) -> str:
             if name in made and name not in ("settings.seed", "settings.budget")
         )
         rows.append([str(run.folder), point.variant, point.budget or "—", str(run.seed), own])
-    shared = [["setting", "value"]]
-    shared += [[n.removeprefix("settings."), told[0][n]] for n in names if n not in unlike]
-    parts = [table("Every run", rows), table("The same in all runs", shared)]
+    shared = [f"{n.removeprefix('settings.')}: {told[0][n]}" for n in names if n not in unlike]
+    parts = [
+        table("Every run", rows),
+        "<h3>The same in all runs</h3>",
+        bullet_list(shared, "settings"),
+    ]
     if not any(run.provenance for _, run in placed):
         parts.insert(
             0,

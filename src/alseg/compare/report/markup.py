@@ -56,9 +56,10 @@ def heat_table(
     return _scrolling(caption, lines, "heat")
 
 
-def bullet_list(lines: Sequence[str]) -> str:
+def bullet_list(lines: Sequence[str], kind: str = "") -> str:
     """Return a list of plain text."""
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    entries = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<ul class="{kind}">{entries}</ul>'
 
 
 def _heat_cell(value: float, digits: int, highest: float) -> str:
