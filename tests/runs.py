@@ -42,7 +42,7 @@ def write_run(folder, *, iou=0.5, share=None, regions=100, start=0.2, provenance
     (folder / "config.yaml").write_text(f"# Relative paths begin in '/'\n\n{dump_config(config)}")
     (folder / "summary.json").write_text(json.dumps(summary))
     if provenance is not None:
-        (folder / "provenance.json").write_text(json.dumps(provenance))
+        (folder / "provenance.json").write_text(json.dumps({"starts": [provenance]}))
     return folder
 
 

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -7,6 +8,8 @@ from alseg.compare.comparability import warnings_of
 from alseg.compare.comparison import compare_runs, verdict
 from alseg.compare.runs import find_runs
 from alseg.errors import CompareError
+
+MADE = {"time": "now", "checkout": {"commit": "a"}, "data": {"reported on": {"images": 4}}}
 
 
 def compared(folder, **more):
@@ -128,15 +131,22 @@ def test_runs_that_are_alike_are_not_warned_of(tmp_path):
         ({"steps": 700}, "another steps: 600 in random; 700 in halo"),
         ({"start": 0.3}, "another start with seed 0: mIoU before training was random 20.0, halo"),
         ({"report_split": "val"}, "another report_split: None in random; val in halo"),
-        ({"init_from": "x.ckpt"}, "another init_from: None in random; x.ckpt in halo"),
+        ({"init_from": "x.ckpt"}, None),
         ({"seed": 5}, "other seeds: 0 in random at 1 %; 5 in halo at 1 %"),
-        ({"provenance": {"commit": "b"}}, "another commit: a in random; b in halo"),
-        ({"provenance": {"data": {"test": {"digest": "7"}}}}, None),
+        (
+            {"provenance": {"checkout": {"commit": "b"}}},
+            "another checkout.commit: a in random; b in",
+        ),
+        (
+            {"provenance": {"data": {"reported on": {"images": 5}}}},
+            "another data.reported on.images: 4 in random; 5 in halo",
+        ),
+        ({"provenance": {"time": "later"}}, None),
     ],
 )
 def test_what_makes_runs_hard_to_compare_is_told(tmp_path, other, warning):
-    write_run(tmp_path / "a", provenance={"commit": "a"})
-    write_run(tmp_path / "b", **{"strategy": "halo", "provenance": {"commit": "a"}, **other})
+    write_run(tmp_path / "a", provenance=MADE)
+    write_run(tmp_path / "b", **{"strategy": "halo", "provenance": MADE, **other})
     found = warnings_of(compared(tmp_path))
     assert len(found) == (0 if warning is None else 1)
     assert warning is None or found[0].startswith(warning)
@@ -146,3 +156,13 @@ def test_settings_of_asking_are_not_asked_of_runs_that_ask_for_nothing(tmp_path)
     write_run(tmp_path / "a", rounds=3)
     write_run(tmp_path / "b", protocol="source_only", rounds=5)
     assert warnings_of(compared(tmp_path)) == []
+
+
+def test_a_run_that_went_on_with_another_version_is_told(tmp_path):
+    write_run(tmp_path / "a", provenance={"versions": {"torch": "2.6"}})
+    run = write_run(tmp_path / "b", strategy="halo")
+    starts = [{"versions": {"torch": version}} for version in ("2.6", "2.6", "2.7")]
+    (run / "provenance.json").write_text(json.dumps({"starts": starts}))
+    assert warnings_of(compared(tmp_path)) == (
+        ["another versions.torch: 2.6 in random; 2.6, then 2.7 in halo"]
+    )

@@ -128,13 +128,13 @@ def test_people_who_were_timed_count_as_long_as_they_took(tmp_path):
     path = write_run(tmp_path / "a", regions=1800) / "summary.json"
     content = json.loads(path.read_text())
     content["labels"].update(clicks=1900, seconds_of_people=5400)
-    content["memory"] = {"training, RAM": 2048.4}
+    content["peak_memory_of_process_mib"] = {"training": 2048.4}
     path.write_text(json.dumps(content))
     _, page = page_of(tmp_path)
     row = page.tables["Clicks and hours of labelling, means over the seeds"][1]
     assert row[2:4] == ["1,900", "1.50"]
-    memory = page.tables["Peak memory in MiB, means over the seeds"]
-    assert memory == [["variant", "budget", "training, RAM"], ["random", "1 %", "2,048"]]
+    memory = page.tables["Peak memory of the process in MiB, means over the seeds"]
+    assert memory == [["variant", "budget", "training"], ["random", "1 %", "2,048"]]
 
 
 def test_the_radius_is_held_against_share_accuracy_and_entropy(whole):
@@ -156,7 +156,7 @@ def test_saturation_is_told_where_there_is_a_rim(whole):
 
 def test_what_differs_between_runs_is_listed_and_the_rest_once(tmp_path):
     write_run(tmp_path / "a", provenance={"commit": "abc", "versions": {"torch": "2.6"}})
-    write_run(tmp_path / "b", seed=1, steps=700, provenance={"commit": "abd"})
+    write_run(tmp_path / "b", seed=1, steps=700, provenance={"commit": "abd", "time": 3})
     text, page = page_of(tmp_path)
     rows = {row[3]: row[4] for row in page.tables["Every run"]}
     assert rows["0"] == "steps=600; commit=abc; versions.torch=2.6"

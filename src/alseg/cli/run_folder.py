@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from alseg.cli.memory import peak_memory
 from alseg.config import RunConfig, dump_config
 from alseg.durable import draft_of, replace_durably
 from alseg.errors import AnswersNeeded, ConfigError
@@ -46,8 +45,7 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        summary: What ``summary.json`` holds: figures before and after, labels, seconds by phase,
-            peaks of memory in MiB by phase.
+        summary: What ``summary.json`` holds: figures before and after, labels, seconds by phase.
     """
 
     path: Path
@@ -203,7 +201,7 @@ class RunFolder:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the seconds that the body takes to those of a phase, and note the peak of memory.
+        """Add the seconds that the body takes to those of a phase.
 
         A body that fails adds none: a run that is refused leaves its folder as it was.
         """
@@ -214,11 +212,6 @@ class RunFolder:
             self.add_seconds(name, time.perf_counter() - started)
             raise
         self.add_seconds(name, time.perf_counter() - started)
-        known = dict(self.summary.get("memory", {}))
-        for kind, peak in peak_memory().items():
-            key = f"{name}, {kind}"
-            known[key] = max(known.get(key, 0.0), round(peak, 1))
-        self.record(memory=known)
 
     def add_seconds(self, name: str, seconds: float) -> None:
         """Add seconds, which may be negative, to those of a phase."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
@@ -11,8 +11,13 @@ from alseg.compare.runs import Run
 MEANT_TO_DIFFER = (
     *("protocol", "strategy", "strategy_options", "budget", "seed"),
     *("out", "name", "resume", "logger", "wandb_project", "pictures", "progress", "workers"),
+    # Each seed has a start of its own: whether it is the same for all is seen by its figure.
+    "init_from",
 )
 """Settings that are compared, and those that change no figure."""
+
+OF_MAKING = ("versions.", "checkout.", "data.", "weights.")
+"""What runs wrote down about their making that may change a figure."""
 
 OF_ASKING = (
     *("annotator", "mixed", "scope", "rounds", "round_steps", "radius", "exclusion_radius"),
@@ -73,8 +78,10 @@ def _starts(comparison: Comparison) -> list[str]:
 
 
 def _provenance(comparison: Comparison) -> list[str]:
-    flat = {run.folder: flattened(run.provenance) for run in comparison.runs}
-    names = dict.fromkeys(name for told in flat.values() for name in told if _matters(name))
+    flat = {run.folder: made_with(run) for run in comparison.runs}
+    names = dict.fromkeys(
+        name for told in flat.values() for name in told if name.startswith(OF_MAKING)
+    )
     found = []
     for name in names:
 
@@ -82,7 +89,7 @@ def _provenance(comparison: Comparison) -> list[str]:
             return flat[run.folder].get(name)
 
         values = _by_value(comparison, value_of)
-        values.pop("None", None)
+        values.pop("None", None)  # What a run did not write down is not known to be another.
         if len(values) > 1:
             found.append(_sentence(f"another {name}", values))
     return found
@@ -103,6 +110,22 @@ def _seeds(comparison: Comparison) -> list[str]:
     return [_sentence("other seeds", listed)]
 
 
+def made_with(run: Run) -> dict[str, str]:
+    """Return what a run was made with, by dotted names.
+
+    A run that was stopped and went on with something else has all that it was made with.
+    """
+    starts = run.provenance.get("starts")
+    told = starts if isinstance(starts, Sequence) else []
+    values: dict[str, list[str]] = {}
+    for start in told:
+        for name, value in flattened(start if isinstance(start, Mapping) else {}).items():
+            known = values.setdefault(name, [])
+            if value not in known:
+                known.append(value)
+    return {name: ", then ".join(known) for name, known in values.items()}
+
+
 def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return nested values by their dotted names, as text."""
     flat: dict[str, str] = {}
@@ -116,12 +139,6 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
-
-
-def _matters(name: str) -> bool:
-    """Whether something a run wrote down about its making says that its figures are others."""
-    words = ("commit", "digest", "sha256", "version", "dirty")
-    return any(word in name.lower() for word in words)
 
 
 def _by_value(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.runs import Run
+
+MEMORY = re.compile("peak_memory_of_.*_mib")
+"""The parts of a summary that tell the peaks of memory by phase."""
 
 
 def costs_section(comparison: Comparison, click_seconds: float) -> str:
@@ -20,15 +24,13 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
             "in its seconds."
         ),
     ]
-    memory = _by_phase(groups, "memory", False)
-    if len(memory[0]) > 2:
-        parts += [
-            table("Peak memory in MiB, means over the seeds", memory),
-            paragraph(
-                "Of the first process, the most that it had held by the end of the phase; without "
-                "the processes that load images."
-            ),
-        ]
+    memory = {part for run in comparison.runs for part in run.summary if MEMORY.fullmatch(part)}
+    for part in sorted(memory):
+        kind = part.removeprefix("peak_memory_of_").removesuffix("_mib")
+        caption = f"Peak memory of the {kind} in MiB, means over the seeds"
+        parts.append(table(caption, _by_phase(groups, part, False)))
+    if memory:
+        parts.append(paragraph("Of the first process, without those that load images."))
     labelling = [["variant", "budget", "clicks", "hours", "points of mIoU gained per hour"]]
     for point in comparison.points:
         hours = _mean(_hours(run, click_seconds) for run in point.runs)
