@@ -96,7 +96,7 @@ def test_pictures_are_small_and_a_single_window_is_still_seen(tmp_path, module):
     asked = store.asked(pool.ids[0]).reshape(40, 4, WIDTH, 4).any(axis=(1, 3))
     red, _, blue = np.moveaxis(np.asarray(pictures["picks"]).astype(int), -1, 0)
     yellow = red - blue
-    assert yellow[asked].mean() > 60
+    assert yellow[asked].min() > 60
     # JPEG blurs colours over blocks of 16 pixels.
     rows, columns = np.nonzero(asked)
     near = [slice(max(at.min() - 16, 0), at.max() + 16) for at in (rows, columns)]

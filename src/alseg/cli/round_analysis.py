@@ -160,7 +160,8 @@ class RoundAnalysis:
             name = f"round-{number:03d}/{image_id.replace('/', '_')}.{kind}.jpg"
             path = self.folder.analysis / name
             buffer = io.BytesIO()
-            Image.fromarray(picture).save(buffer, format="JPEG", quality=80)
+            # Colours at full resolution, or those of single windows are lost in the grey around.
+            Image.fromarray(picture).save(buffer, format="JPEG", quality=80, subsampling=0)
             with self.folder.writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(buffer.getvalue())
@@ -199,5 +200,8 @@ def _small(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _covered(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    covered: NDArray[np.bool_] = _small(mask.astype(np.float32)) > 0
-    return covered
+    """Return where in a small picture a mask has any pixel, a pixel wider where it was shrunk."""
+    small: NDArray[np.bool_] = _small(mask.astype(np.float32)) > 0
+    if small.shape == mask.shape:
+        return small
+    return cv2.dilate(small.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)).astype(bool)
