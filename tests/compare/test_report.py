@@ -192,3 +192,14 @@ def test_what_people_named_is_text_and_nothing_else(tmp_path):
     assert "<script" not in text
     assert "<b>" not in text
     assert "<i>" not in text
+
+
+def test_pictures_that_do_not_fit_are_left_out_and_told(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "a")
+    write_evidence(run, 1)
+    whole, _ = page_of(tmp_path)
+    one_image = sum(map(len, re.findall(r"base64,[^\"]*", whole))) // 2
+    monkeypatch.setattr("alseg.compare.report.picks.ROOM", one_image * 3 // 2)
+    text, _ = page_of(tmp_path)
+    assert "Shown are 1 of the 2 images" in text
+    assert text.count("data:image/jpeg;base64,") == 4
