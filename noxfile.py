@@ -61,7 +61,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Drive the labelling page in headless Chromium, which has to be installed."""
+    """Drive the labelling page and the report in headless Chromium, which has to be installed."""
     session.install(*PACKAGES, *group("test"), *group("browser"))
     # Where there is no browser, the tests fail here instead of being skipped.
     needed = {**QUIET, "ALSEG_BROWSER_NEEDED": "1"}

@@ -54,6 +54,10 @@ class ExchangeError(AlsegError):
     """A file of a labelling tool that cannot be read, or that answers what was not asked."""
 
 
+class CompareError(AlsegError):
+    """Folders that hold no runs to compare, or a report that cannot be written."""
+
+
 class RankError(AlsegError):
     """Another process of the run failed or is gone; the message says why."""
 

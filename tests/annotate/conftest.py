@@ -1,45 +1,12 @@
-"""A headless Chromium, and tabs that note whatever a page should not do."""
+"""Tabs of a headless Chromium that note whatever a page should not do."""
 
-import importlib
-import os
-import shutil
 import sys
 from urllib.parse import urlsplit
 
 import pytest
 from tests.annotate import commands
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-NEEDED = "ALSEG_BROWSER_NEEDED"
-"""Set where these tests are what is wanted, so that none of them is left out unnoticed."""
-
 start = commands.start
-
-
-def leave_out(reason):
-    """Skip, or fail where the tests are wanted."""
-    if os.environ.get(NEEDED):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser for all tests; skips where there is none."""
-    try:
-        api = importlib.import_module("playwright.sync_api")
-    except ImportError:
-        leave_out("needs playwright")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        leave_out(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
-    with api.sync_playwright() as playwright:
-        # In a container as root, Chromium's own sandbox does not start and /dev/shm is small.
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 class Tab:

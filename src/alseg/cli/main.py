@@ -17,11 +17,12 @@ from alseg.errors import AlsegError
 COMMANDS = {
     "fit": ("alseg.cli.fit", "train, asking for the labels that help most"),
     "query": ("alseg.cli.query", "choose regions by a checkpoint for people to label"),
-    "sweep": ("alseg.cli.sweep", "run strategies, budgets and seeds as one table"),
     "annotate": ("alseg.cli.annotate", "answer a round's queries in the browser"),
     "export": ("alseg.cli.export_queries", "write what people are asked for a labelling tool"),
     "import": ("alseg.cli.import_answers", "take the answers from a labelling tool"),
     "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
+    "sweep": ("alseg.cli.sweep", "run strategies, budgets and seeds as one table"),
+    "compare": ("alseg.cli.compare", "hold runs against one another, in a table and a report"),
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),

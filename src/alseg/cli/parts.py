@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
+from torch import Tensor
 
-from alseg.active import ActiveLoop, People
+from alseg.active import ActiveLoop, People, RoundResult
 from alseg.cli.checkpoint import DurableCheckpoints
 from alseg.cli.domains import Domains
 from alseg.cli.launch import new_trainer
-from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
@@ -22,6 +23,9 @@ from alseg.module import SegmentationModule
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
+
+OnRound = Callable[[int, RoundResult, Mapping[int, Tensor]], None]
+"""Called after a round with its number, its result and the score maps that were kept."""
 
 
 def new_module(config: RunConfig, domains: Domains, protocol: str) -> SegmentationModule:
@@ -91,11 +95,23 @@ def new_data(config: RunConfig, domains: Domains) -> SegmentationDataModule:
 
 
 def new_loop(
-    config: RunConfig, folder: RunFolder, pictures: RoundPictures, partial: bool
+    config: RunConfig, folder: RunFolder, on_round: Sequence[OnRound], partial: bool
 ) -> ActiveLoop | None:
-    """Return what asks for labels; None where the protocol asks for none."""
+    """Return what asks for labels; None where the protocol asks for none.
+
+    Args:
+        config: The settings of the run.
+        folder: Its folder.
+        on_round: What is told of every round, one after the other.
+        partial: Whether to go on although people have not answered all queries of a round.
+    """
     if not PROTOCOLS[config.protocol].active:
         return None
+
+    def tell(number: int, result: RoundResult, scores: Mapping[int, Tensor]) -> None:
+        for listener in on_round:
+            listener(number, result, scores)
+
     people = People(folder.path, config.mixed, partial)
     return ActiveLoop(
         config.strategy,
@@ -110,7 +126,7 @@ def new_loop(
         store=folder.labels,
         seed=config.seed,
         checkpoint=folder.checkpoints / "last.ckpt",
-        on_round=pictures,
+        on_round=tell,
         keep_scores=config.pictures,
         progress=config.progress,
     )

@@ -166,6 +166,11 @@ class RunFolder:
         """The folder of the pictures of every round."""
         return self.path / "pictures"
 
+    @property
+    def analysis(self) -> Path:
+        """The folder of what the report wants to know of every round."""
+        return self.path / "analysis"
+
     def record(self, **figures: Any) -> None:
         """Add figures to the summary and write it; only the first rank writes."""
         self.summary.update(figures)

@@ -20,6 +20,7 @@ from alseg.cli.domains import Domains, open_domains
 from alseg.cli.launch import meet
 from alseg.cli.parts import new_callbacks, new_data, new_loop, new_module, run_trainer, saving
 from alseg.cli.provenance import record_start
+from alseg.cli.round_analysis import RoundAnalysis
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.cli.summary import summary_text
@@ -67,7 +68,8 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     if config.init_from is not None and not begun:
         load_weights(module, config.init_from)
     pictures = RoundPictures(domains.target, folder, config.pictures)
-    loop = new_loop(config, folder, pictures, partial)
+    analysis = RoundAnalysis(domains.target, folder, config.pictures, module)
+    loop = new_loop(config, folder, [pictures, analysis], partial)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
         if is_first_process():

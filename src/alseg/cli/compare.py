@@ -1,0 +1,81 @@
+"""``alseg compare``: hold runs against one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alseg.cli.parser import CommandParser
+from alseg.errors import CompareError, ConfigError
+
+ABOUT = """Hold runs against one another: mIoU for every strategy and budget over the seeds, and
+how sure the differences to random picks are. RUNS are folders of runs, or folders that have such in
+them. The table is printed and written as REPORT.csv and REPORT.md beside the report, a page that
+needs no network."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Compare the runs; the exit status is 1 if some of them had no figures to compare.
+
+    Raises:
+        AlsegError: There are no runs, or the report cannot be written.
+    """
+    parser = CommandParser("compare", "RUNS ... [-o report.html]", ABOUT)
+    parser.add("runs", nargs="+", metavar="RUNS", help="folders of runs, or folders with runs")
+    parser.add(
+        "-o", "--out", default="report.html", metavar="FILE", help="the report (report.html)"
+    )
+    parser.add(
+        "--baseline",
+        default="random",
+        metavar="NAME",
+        help="variant that the others are held against (random)",
+    )
+    parser.add(
+        "--click-seconds",
+        type=float,
+        default=3.0,
+        metavar="X",
+        help="seconds that a person needs for a click, where no person was timed (3)",
+    )
+    arguments = parser.parse(argv).arguments
+    out = Path(arguments["out"])
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(
+            f"--out is {out}; the report is a page, so its name has to end in .html. The table is "
+            "written beside it as .csv and .md."
+        )
+    if not arguments["click_seconds"] > 0:
+        raise ConfigError(f"--click-seconds is {arguments['click_seconds']:g}; it must be above 0.")
+
+    from alseg.compare.comparison import compare_runs
+    from alseg.compare.report.page import report_page
+    from alseg.compare.runs import find_runs
+    from alseg.compare.tables import csv_text, markdown_text, terminal_text
+
+    comparison = compare_runs(find_runs(arguments["runs"]), arguments["baseline"])
+    files = {
+        out: report_page(comparison, arguments["click_seconds"]),
+        out.with_suffix(".csv"): csv_text(comparison),
+        out.with_suffix(".md"): markdown_text(comparison),
+    }
+    for path, text in files.items():
+        _write(path, text)
+    print(terminal_text(comparison))
+    print()
+    for path in files:
+        print(f"wrote     {path}")
+    return 1 if comparison.left_out else 0
+
+
+def _write(path: Path, text: str) -> None:
+    from alseg.durable import replace_durably
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_durably(path, text.encode())
+    except OSError as error:
+        raise CompareError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space, allow writing there "
+            "or name another file with --out."
+        ) from error

@@ -1,0 +1,207 @@
+"""What the report wants to know of a round and nobody can tell afterwards."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from alseg.active import LabelStore
+from alseg.cli.run_folder import RunFolder
+from alseg.compare.analysis import Sums, added, network_sums, pick_sums, place_sums
+from alseg.data import SegmentationDataset
+from alseg.data.transforms import eval_transform
+from alseg.durable import replace_durably
+from alseg.errors import DatasetError
+from alseg.models.poincare import RIM
+from alseg.module import SegmentationModule
+from alseg.pictures import RGB, picks_picture, score_picture
+
+SAMPLE = 32
+"""Pool images, evenly spread, whose picks are counted by class and place: enough to see where picks
+fall, and few beside the pool that a round has just scored."""
+
+WIDTH = 240
+"""Of the small pictures, in pixels."""
+
+ERROR = np.array([220, 30, 30])
+
+
+@dataclass
+class RoundAnalysis:
+    """Writes down where a round's picks fell and what the network was like that made them.
+
+    It looks at the network again on the images that are pictured, and at the labels of the pool
+    where there are any: never before the picks are made.
+
+    Attributes:
+        pool: The pool.
+        folder: The run's folder.
+        count: Number of images to picture and to look at with the network.
+        module: The network.
+    """
+
+    pool: SegmentationDataset
+    folder: RunFolder
+    count: int
+    module: SegmentationModule
+
+    def __call__(self, number: int, result: Any, scores: Mapping[int, Tensor]) -> None:
+        """Analyse a round, with the images whose score maps were kept."""
+        store = LabelStore.open(self.folder.labels)
+        sums = self._sample_sums(number, store)
+        images = []
+        rim = None
+        for index in list(scores)[: self.count]:
+            prediction, maps = self._look(index)
+            rim = self._rim if "radius" in maps else None
+            truth = self._truth(index)
+            picked = store.round_map(self.pool.ids[index]) == number
+            if truth is not None:
+                classes = len(self.pool.label_space)
+                sums = added(sums, network_sums(truth, picked, prediction, maps, classes, rim))
+            images.append(self._pictures(number, index, scores[index], store, prediction, truth))
+        content = {
+            "format": 1,
+            "round": number,
+            "classes": list(self.pool.label_space.classes),
+            "rim": rim,
+            "images": images,
+            "sums": {name: values.tolist() for name, values in sums.items()},
+        }
+        path = self.folder.analysis / f"round-{number:03d}.json"
+        with self.folder.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_durably(path, (json.dumps(content) + "\n").encode())
+
+    def _sample_sums(self, number: int, store: LabelStore) -> Sums:
+        """Return what was picked, and where, in a part of the pool that is the same every round."""
+        classes = len(self.pool.label_space)
+        sums: Sums = {}
+        for index in np.linspace(0, len(self.pool) - 1, min(SAMPLE, len(self.pool))).astype(int):
+            image_id = self.pool.ids[index]
+            picked = store.round_map(image_id, number) == number
+            sums = added(sums, pick_sums(store.label(image_id, number), picked, classes))
+            truth = self._truth(int(index))
+            if truth is not None:
+                sums = added(sums, place_sums(truth, picked, classes))
+        return sums
+
+    def _truth(self, index: int) -> NDArray[np.uint8] | None:
+        if not self.pool.has_labels:
+            return None
+        try:
+            return self.pool.label(index)
+        except DatasetError:
+            # Where people answer, some images may have labels and others none.
+            return None
+
+    @property
+    def _rim(self) -> float:
+        curvature: float = self.module.hparams["curvature"]
+        return 2 * math.atanh(1 - RIM) / math.sqrt(curvature)
+
+    @torch.no_grad()
+    def _look(self, index: int) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.floating]]]:
+        """Return what the network takes each pixel of an image for, and its maps by name."""
+        module = self.module
+        image, size = self.pool.image(index), self.pool.size(index)
+        pixels = eval_transform(image, module.hparams["eval_size"])[None].to(module.device)
+        was_training = module.training
+        module.eval()
+        with _features_of(module) as features:
+            signals = module.signals(pixels, size)
+        module.train(was_training)
+        logarithms = signals.logits[0].float().log_softmax(0)
+        entropy = -(logarithms.exp() * logarithms).sum(0) / math.log(len(logarithms))
+        norm = torch.linalg.vector_norm(features[0].float(), dim=1, keepdim=True)
+        norm = functional.interpolate(norm, size=size, mode="bilinear", align_corners=False)
+        maps = {"entropy": entropy, "norm": norm[0, 0]}
+        if signals.radius is not None:
+            maps["radius"] = signals.radius[0]
+        prediction = logarithms.argmax(0).to(torch.uint8).cpu().numpy()
+        return prediction, {name: values.float().cpu().numpy() for name, values in maps.items()}
+
+    def _pictures(
+        self,
+        number: int,
+        index: int,
+        score: Tensor,
+        store: LabelStore,
+        prediction: NDArray[np.uint8],
+        truth: NDArray[np.uint8] | None,
+    ) -> dict[str, Any]:
+        """Write the small pictures of an image, and return its name and theirs."""
+        image_id = self.pool.ids[index]
+        rounds = store.round_map(image_id, number)
+        image = _small(self.pool.image(index))
+        panels = {
+            "image": image,
+            "score": score_picture(_small(score.float().cpu().numpy())),
+            # A window of a few pixels is less than one of the small picture, and still shown.
+            "picks": picks_picture(image, _covered(rounds > 0), _covered(rounds == number)),
+        }
+        if truth is not None:
+            panels["errors"] = _errors_picture(image, (prediction != truth) & (truth != 255))
+        names = {}
+        for kind, picture in panels.items():
+            name = f"round-{number:03d}/{image_id.replace('/', '_')}.{kind}.jpg"
+            path = self.folder.analysis / name
+            buffer = io.BytesIO()
+            # Colours at full resolution, or those of single windows are lost in the grey around.
+            Image.fromarray(picture).save(buffer, format="JPEG", quality=80, subsampling=0)
+            with self.folder.writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(buffer.getvalue())
+            names[kind] = name
+        return {"id": image_id, "panels": names}
+
+
+@contextmanager
+def _features_of(module: SegmentationModule) -> Iterator[list[Tensor]]:
+    """Yield a list that takes up the features B×D×h×w that the head is shown in the body."""
+    seen: list[Tensor] = []
+    hook = module.segmenter.head.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].detach())
+    )
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def _errors_picture(image: RGB, wrong: NDArray[np.bool_]) -> RGB:
+    """Return an image in grey, the redder the more of a place was taken for another class."""
+    share = _small(wrong.astype(np.float32))[..., None]
+    grey = picks_picture(image, np.zeros(image.shape[:2], dtype=bool))
+    mixed: RGB = np.rint(grey * (1 - share) + ERROR * share).astype(np.uint8)
+    return mixed
+
+
+def _small(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a map or picture in the size of the small pictures, each pixel a mean."""
+    height, width = values.shape[:2]
+    scale = min(1.0, WIDTH / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    smaller: NDArray[Any] = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    return smaller
+
+
+def _covered(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where in a small picture a mask has any pixel, a pixel wider where it was shrunk."""
+    small: NDArray[np.bool_] = _small(mask.astype(np.float32)) > 0
+    if small.shape == mask.shape:
+        return small
+    return cv2.dilate(small.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)).astype(bool)

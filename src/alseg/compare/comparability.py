@@ -1,0 +1,165 @@
+"""What makes runs hard to compare: everything that differs and was not meant to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from alseg.compare.comparison import Comparison, Point
+from alseg.compare.runs import Run
+
+MEANT_TO_DIFFER = (
+    *("protocol", "strategy", "strategy_options", "budget", "seed"),
+    *("out", "name", "resume", "logger", "wandb_project", "pictures", "progress", "workers"),
+    # Each seed has a start of its own: whether it is the same for all is seen by its figure.
+    "init_from",
+)
+"""Settings that are compared, and those that change no figure."""
+
+OF_MAKING = ("versions.", "checkout.", "data.", "weights.")
+"""What runs wrote down about their making that may change a figure."""
+
+OF_ASKING = (
+    *("annotator", "mixed", "scope", "rounds", "round_steps", "radius", "exclusion_radius"),
+)
+"""Settings that mean nothing to a run that asks for no labels."""
+
+SAME_START = 1e-6
+"""Figures of one and the same network differ by less, on whatever machine it was measured."""
+
+LONGEST = 60
+
+
+def warnings_of(comparison: Comparison) -> list[str]:
+    """Return what differs between the runs that should be alike, one sentence each."""
+    return [
+        *_classes(comparison),
+        *_settings(comparison),
+        *_starts(comparison),
+        *_provenance(comparison),
+        *_seeds(comparison),
+    ]
+
+
+def _classes(comparison: Comparison) -> list[str]:
+    values = _by_value(comparison, lambda run: ", ".join(run.iou))
+    return [_sentence("other classes", values)] if len(values) > 1 else []
+
+
+def _settings(comparison: Comparison) -> list[str]:
+    found = []
+    names = dict.fromkeys(name for run in comparison.runs for name in run.settings)
+    for name in names:
+        if name in MEANT_TO_DIFFER:
+            continue
+
+        def value_of(run: Run, name: str = name) -> Any:
+            return run.settings.get(name)
+
+        values = _by_value(comparison, value_of, asking_only=name in OF_ASKING)
+        if len(values) > 1:
+            found.append(_sentence(f"another {name}", values))
+    return found
+
+
+def _starts(comparison: Comparison) -> list[str]:
+    """Compare what the networks reached before training: the same start gives the same figure."""
+    found = []
+    for seed in sorted({run.seed for run in comparison.runs}):
+        starts: dict[str, float] = {}
+        for point in comparison.points:
+            for run in point.runs:
+                if run.seed == seed and run.start is not None:
+                    starts.setdefault(point.variant, run.start)
+        if starts and max(starts.values()) - min(starts.values()) > SAME_START:
+            told = ", ".join(f"{variant} {100 * start:.1f}" for variant, start in starts.items())
+            found.append(f"another start with seed {seed}: mIoU before training was {told}")
+    return found
+
+
+def _provenance(comparison: Comparison) -> list[str]:
+    flat = {run.folder: made_with(run) for run in comparison.runs}
+    names = dict.fromkeys(
+        name for told in flat.values() for name in told if name.startswith(OF_MAKING)
+    )
+    found = []
+    for name in names:
+
+        def value_of(run: Run, name: str = name) -> Any:
+            return flat[run.folder].get(name)
+
+        values = _by_value(comparison, value_of)
+        values.pop("None", None)  # What a run did not write down is not known to be another.
+        if len(values) > 1:
+            found.append(_sentence(f"another {name}", values))
+    return found
+
+
+def _seeds(comparison: Comparison) -> list[str]:
+    counts = {point.seeds for point in comparison.points}
+    if len(counts) < 2:
+        return []
+    listed = {
+        ", ".join(map(str, seeds)): [
+            f"{point.variant} at {point.budget}"
+            for point in comparison.points
+            if point.seeds == seeds
+        ]
+        for seeds in sorted(counts)
+    }
+    return [_sentence("other seeds", listed)]
+
+
+def made_with(run: Run) -> dict[str, str]:
+    """Return what a run was made with, by dotted names.
+
+    A run that was stopped and went on with something else has all that it was made with.
+    """
+    starts = run.provenance.get("starts")
+    told = starts if isinstance(starts, Sequence) else []
+    values: dict[str, list[str]] = {}
+    for start in told:
+        for name, value in flattened(start if isinstance(start, Mapping) else {}).items():
+            known = values.setdefault(name, [])
+            if value not in known:
+                known.append(value)
+    return {name: ", then ".join(known) for name, known in values.items()}
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested values by their dotted names, as text."""
+    flat: dict[str, str] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update(flattened(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = ", ".join(map(str, value)) if _is_list(value) else str(value)
+    return flat
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _by_value(
+    comparison: Comparison, value_of: Callable[[Run], Any], asking_only: bool = False
+) -> dict[str, list[str]]:
+    """Return which variants have which value, as text."""
+    groups: list[Point] = [*comparison.points]
+    if not asking_only:
+        groups = [*comparison.bounds.values(), *groups]
+    values: dict[str, list[str]] = {}
+    for point in groups:
+        for run in point.runs:
+            variants = values.setdefault(str(value_of(run)), [])
+            if point.variant not in variants:
+                variants.append(point.variant)
+    return values
+
+
+def _sentence(what: str, values: Mapping[str, list[str]]) -> str:
+    parts = []
+    for value, who in values.items():
+        short = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+        parts.append(f"{short} in {', '.join(who)}")
+    return f"{what}: {'; '.join(parts)}"

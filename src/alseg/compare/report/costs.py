@@ -1,0 +1,82 @@
+"""What the runs cost: machines and people."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from alseg.compare.comparison import Comparison, Point
+from alseg.compare.report.markup import paragraph, section, table
+from alseg.compare.runs import Run
+
+MEMORY = re.compile("peak_memory_of_.*_mib")
+"""The parts of a summary that tell the peaks of memory by phase."""
+
+
+def costs_section(comparison: Comparison, click_seconds: float) -> str:
+    """Return the section with seconds, memory, clicks and hours of people."""
+    groups = [*comparison.bounds.values(), *comparison.points]
+    parts = [
+        table("Seconds of the machine, means over the seeds", _by_phase(groups, "seconds", True)),
+        paragraph(
+            "A start that a run took over with init_from was paid for by another run, and is not "
+            "in its seconds."
+        ),
+    ]
+    memory = {part for run in comparison.runs for part in run.summary if MEMORY.fullmatch(part)}
+    for part in sorted(memory):
+        kind = part.removeprefix("peak_memory_of_").removesuffix("_mib")
+        caption = f"Peak memory of the {kind} in MiB, means over the seeds"
+        parts.append(table(caption, _by_phase(groups, part, False)))
+    if memory:
+        parts.append(paragraph("Of the first process, without those that load images."))
+    labelling = [["variant", "budget", "clicks", "hours", "points of mIoU gained per hour"]]
+    for point in comparison.points:
+        hours = _mean(_hours(run, click_seconds) for run in point.runs)
+        gains = [run.miou - run.start for run in point.runs if run.start is not None]
+        gain = 100 * _mean(gains) / hours if hours > 0 else math.nan
+        cells = [_number(point.clicks, 0), _number(hours, 2), _number(gain, 1)]
+        labelling.append([point.variant, point.budget, *cells])
+    if len(labelling) > 1:
+        parts += [
+            table("Clicks and hours of labelling, means over the seeds", labelling),
+            paragraph(
+                f"Hours are as people took them where people answered, and {click_seconds:g} "
+                "seconds a click where an oracle did. The gain is over the start of the same run; "
+                "some of it may come from training on, without any label."
+            ),
+        ]
+    return section("costs", "What it cost", *parts)
+
+
+def _by_phase(groups: Iterable[Point], part: str, summed: bool) -> list[list[str]]:
+    groups = list(groups)
+    runs = [run for point in groups for run in point.runs]
+    phases = list(dict.fromkeys(name for run in runs for name in run.summary.get(part, {})))
+    rows = [["variant", "budget", *phases, *(["together"] if summed else [])]]
+    for point in groups:
+        means = [
+            _mean(run.summary.get(part, {}).get(phase) for run in point.runs) for phase in phases
+        ]
+        told = [value for value in means if not math.isnan(value)]
+        together = [sum(told) if told else math.nan] if summed else []
+        cells = [_number(value, 0) for value in (*means, *together)]
+        rows.append([point.variant, point.budget or "—", *cells])
+    return rows
+
+
+def _hours(run: Run, click_seconds: float) -> float | None:
+    timed = run.summary["labels"].get("seconds_of_people")
+    if timed is not None:
+        return float(timed) / 3600
+    return None if run.clicks is None else run.clicks * click_seconds / 3600
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _number(value: float, digits: int) -> str:
+    return "—" if math.isnan(value) else f"{value:,.{digits}f}"

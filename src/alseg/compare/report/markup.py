@@ -1,0 +1,81 @@
+"""The pieces that sections of the report are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+WORST, BEST = (255, 255, 255), (70, 140, 200)
+DARK_FROM = 0.75
+"""Cells as full as this have their figure in white, so that it can be read."""
+
+
+def section(anchor: str, title: str, *parts: str) -> str:
+    """Return a section with its heading."""
+    return f'<section id="{anchor}"><h2>{escape(title)}</h2>{"".join(parts)}</section>'
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph of plain text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def table(caption: str, rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of plain text; its first row and column are headings."""
+    heading, *body = rows
+    cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heading)
+    lines = [f"<tr>{cells}</tr>"]
+    for first, *rest in body:
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    return _scrolling(caption, lines)
+
+
+def heat_table(
+    caption: str,
+    heading: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[float]]],
+    digits: int = 1,
+    highest: float = 1.0,
+) -> str:
+    """Return a table of shares in per cent whose cells are the fuller the higher they are.
+
+    Args:
+        caption: What it shows.
+        heading: The names of the columns, that of the rows' names among them.
+        rows: The name of each row, and a share for each further column; NaN is a dash.
+        digits: Digits after the point.
+        highest: The share that a cell is full at.
+    """
+    cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heading)
+    lines = [f"<tr>{cells}</tr>"]
+    for name, values in rows:
+        shown = "".join(_heat_cell(value, digits, highest) for value in values)
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{shown}</tr>')
+    return _scrolling(caption, lines, "heat")
+
+
+def bullet_list(lines: Sequence[str], kind: str = "") -> str:
+    """Return a list of plain text."""
+    entries = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<ul class="{kind}">{entries}</ul>'
+
+
+def _heat_cell(value: float, digits: int, highest: float) -> str:
+    if math.isnan(value):
+        return "<td>—</td>"
+    full = min(max(value / highest, 0.0), 1.0) if highest > 0 else 0.0
+    mixed = (round(w + full * (b - w)) for w, b in zip(WORST, BEST, strict=True))
+    colour = "#fff" if full >= DARK_FROM else "#111"
+    back = "".join(f"{channel:02x}" for channel in mixed)
+    return f'<td style="background:#{back};color:{colour}">{100 * value:.{digits}f}</td>'
+
+
+def _scrolling(caption: str, lines: Sequence[str], kind: str = "") -> str:
+    """Return a table that scrolls by itself where the page is narrow, by keyboard too."""
+    return (
+        f'<div class="table" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f'<table class="{kind}"><caption>{escape(caption)}</caption>'
+        f"<thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody></table></div>"
+    )

@@ -1,0 +1,178 @@
+"""Finished and unfinished runs, as their folders tell of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alseg.active import Budget
+from alseg.errors import AlsegError, CompareError, ConfigError
+from alseg.yaml_file import read_mapping
+
+CONFIG = "config.yaml"
+SUMMARY = "summary.json"
+PROVENANCE = "provenance.json"
+NEEDED = ("protocol", "strategy", "budget", "seed")
+
+BOUNDS = {"source_only": "source only", "fully_supervised": "fully supervised"}
+"""The protocols that ask for no labels: what a run without and one with all of them reaches."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run.
+
+    Attributes:
+        folder: Its folder.
+        settings: All its settings, by name.
+        summary: Its figures, by the part of the run.
+        provenance: What it was made with; empty where it did not write that down.
+        problem: Why it has no figures to compare; empty if it has.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random."""
+        return int(self.settings["seed"])
+
+    @property
+    def protocol(self) -> str:
+        """Which domains and labels it was trained on."""
+        return str(self.settings["protocol"])
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it asked for no labels, so that it is a line that others are held against."""
+        return self.protocol in BOUNDS
+
+    @property
+    def budget(self) -> Budget:
+        """What it was allowed to ask for."""
+        return Budget.parse(self.settings["budget"])
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU of the last checkpoint on the reported images, in [0, 1]."""
+        return float(self.summary["after"]["mIoU"])
+
+    @property
+    def start(self) -> float | None:
+        """Mean IoU of the network that training under the protocol started from."""
+        return _figure(self.summary, "before", "mIoU")
+
+    @property
+    def share(self) -> float | None:
+        """Share of the pool's pixels that it asked for."""
+        return _figure(self.summary, "labels", "labelled_fraction")
+
+    @property
+    def clicks(self) -> float | None:
+        """Answers that the labels took; an oracle gives one a region."""
+        counted = _figure(self.summary, "labels", "clicks")
+        return _figure(self.summary, "labels", "regions") if counted is None else counted
+
+    @property
+    def iou(self) -> dict[str, float | None]:
+        """IoU of every class; None for one that never occurs."""
+        figures: Mapping[str, float | None] = self.summary["after"]
+        return {
+            name.removeprefix("IoU/"): value
+            for name, value in figures.items()
+            if name.startswith("IoU/")
+        }
+
+
+def find_runs(paths: Iterable[str | Path]) -> list[Run]:
+    """Return the runs in some folders, each once, in the order of their names.
+
+    Args:
+        paths: Folders of runs, or folders that have such in them at any depth.
+
+    Raises:
+        CompareError: A folder is missing or has no run in it.
+    """
+    found: dict[Path, Run] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise CompareError(
+                f"There is no folder {path}. Name the folders of runs, or folders with runs in "
+                "them, such as runs."
+            )
+        folders = list(_run_folders(path))
+        if not folders:
+            raise CompareError(
+                f"{path} holds no run: there is no {CONFIG} in it or in a folder below. Name the "
+                "folder that a run printed when it started, or one that has such folders in it."
+            )
+        for folder in folders:
+            found.setdefault(folder.resolve(), read_run(folder))
+    return list(found.values())
+
+
+def read_run(folder: Path) -> Run:
+    """Return what a run's folder tells; a run that cannot be compared says why in ``problem``."""
+    try:
+        settings = read_mapping(folder / CONFIG)
+    except ConfigError as error:
+        return Run(folder, problem=str(error))
+    missing = [name for name in NEEDED if settings.get(name) is None]
+    if missing:
+        return Run(folder, problem=f"{folder / CONFIG} lacks {', '.join(missing)}: it is damaged.")
+    try:
+        summary = _read_json(folder / SUMMARY)
+        provenance = _read_json(folder / PROVENANCE)
+        run = Run(folder, settings, summary, provenance)
+        return Run(folder, settings, summary, provenance, _problem(run))
+    except (AlsegError, TypeError, ValueError) as error:
+        return Run(folder, settings, problem=str(error))
+
+
+def _problem(run: Run) -> str:
+    """Return why a run has no figures to compare; nothing if it has."""
+    Budget.parse(run.settings["budget"])
+    int(run.settings["seed"])
+    after = run.summary.get("after")
+    if after is None:
+        return f"It has not ended; go on with `alseg fit --resume {run.folder}`."
+    if not isinstance(after, dict) or after.get("mIoU") is None:
+        return "It measured no mIoU: its target has no labelled images to report on."
+    float(after["mIoU"])
+    if not run.is_bound and run.share is None:
+        return f"{run.folder / SUMMARY} does not say how much was labelled."
+    return ""
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    if (folder / CONFIG).is_file():
+        yield folder
+        return
+    for below in sorted(folder.iterdir()):
+        if below.is_dir() and not below.name.startswith("."):
+            yield from _run_folders(below)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CompareError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise CompareError(f"{path}: expected figures by name, got {content!r:.60}.")
+    return content
+
+
+def _figure(summary: Mapping[str, Any], part: str, name: str) -> float | None:
+    figures = summary.get(part)
+    value = figures.get(name) if isinstance(figures, dict) else None
+    return float(value) if isinstance(value, int | float) else None

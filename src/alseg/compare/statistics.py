@@ -1,0 +1,156 @@
+"""The little statistics that a comparison needs; numpy has the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+NORMAL = 1.959963984540054
+"""The 97.5 % point of the normal distribution."""
+
+
+class Interval(NamedTuple):
+    """An estimate and the interval that it lies in at 95 %.
+
+    Attributes:
+        estimate: The estimate.
+        low: Where the interval begins; NaN if there is too little to tell.
+        high: Where it ends.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the sign of the estimate can be told; never where there is no interval."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a sample (n − 1); NaN for one value."""
+    array = np.asarray(values, dtype=np.float64)
+    if not len(array):
+        return math.nan, math.nan
+    return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
+
+
+def area_under(x: ArrayLike, y: ArrayLike) -> float:
+    """Return the area under a curve of straight lines, divided by its width: a mean height.
+
+    NaN for fewer than two different x.
+    """
+    at, height = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    order = np.argsort(at, kind="stable")
+    at, height = at[order], height[order]
+    if len(at) < 2 or at[-1] == at[0]:
+        return math.nan
+    return float(np.sum(np.diff(at) * (height[1:] + height[:-1]) / 2) / (at[-1] - at[0]))
+
+
+def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
+    r"""Return the mean of a few values and a bootstrap interval that is wide enough for so few.
+
+    The percentile interval of resampled means is too narrow for a handful of seeds: it takes the
+    spread over n values for that over n − 1, and the normal distribution for Student's. Its ends
+    are therefore moved away from the mean by :math:`\sqrt{n/(n-1)}\;t_{n-1}/z`, which makes the
+    interval as wide as Student's where the values are normal and keeps its skew (the reasoning of
+    Hesterberg, The American Statistician 69, 2015, on expanded percentile intervals).
+
+    Args:
+        values: One for each seed; for a paired comparison, the differences.
+        seed: Of the resampling, so that a report is the same whenever it is made.
+
+    Returns:
+        The interval; NaN at its ends for fewer than two values.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    count = len(array)
+    if count < 2:
+        return Interval(float(array.mean()) if count else math.nan, math.nan, math.nan)
+    drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+    mean = float(array.mean())
+    low, high = np.quantile(array[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    stretch = math.sqrt(count / (count - 1)) * student_quantile(count - 1) / NORMAL
+    return Interval(mean, mean + stretch * (low - mean), mean + stretch * (high - mean))
+
+
+def student_quantile(freedom: int) -> float:
+    """Return the 97.5 % point of Student's distribution."""
+    low, high = 0.0, 13.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if student_within(middle, freedom) < LEVEL:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def student_within(t: float, freedom: int) -> float:
+    """Return the probability that Student's t lies within ±t (Abramowitz and Stegun 26.7.3-4)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cosine, sine = math.cos(angle), math.sin(angle)
+    if freedom % 2:
+        term, total = cosine, 0.0
+        for k in range(1, freedom - 1, 2):
+            total += term
+            term *= cosine**2 * (k + 1) / (k + 2)
+        return 2 / math.pi * (angle + sine * total)
+    term, total = 1.0, 0.0
+    for k in range(0, freedom - 1, 2):
+        total += term
+        term *= cosine**2 * (k + 1) / (k + 2)
+    return sine * total
+
+
+def pearson(x: ArrayLike, y: ArrayLike) -> Interval:
+    """Return Pearson's correlation with Fisher's interval.
+
+    NaN where a variable is constant; no interval for fewer than four pairs. Pairs with a NaN are
+    left out.
+    """
+    return _correlation(*_pairs(x, y), inflation=1.0)
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> Interval:
+    """Return Spearman's rank correlation; its interval is Fisher's with the variance 1.06/(n − 3).
+
+    Ties share their mean rank. The variance is that of Fieller, Hartley and Pearson (1957).
+    """
+    at, height = _pairs(x, y)
+    return _correlation(mean_ranks(at), mean_ranks(height), inflation=1.06)
+
+
+def mean_ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the rank of every value from 1, ties sharing their mean rank."""
+    _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[place]
+    return ranks
+
+
+def _pairs(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    at, height = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    known = np.isfinite(at) & np.isfinite(height)
+    return at[known], height[known]
+
+
+def _correlation(x: NDArray[np.float64], y: NDArray[np.float64], inflation: float) -> Interval:
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    r = float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+    if len(x) < 4:
+        return Interval(r, math.nan, math.nan)
+    # atanh(±1) is infinite, and so are the ends, which come back as ±1.
+    with np.errstate(divide="ignore"):
+        z = np.arctanh(r)
+    reach = NORMAL * math.sqrt(inflation / (len(x) - 3))
+    return Interval(r, float(np.tanh(z - reach)), float(np.tanh(z + reach)))

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import pytest
+from tests.runs import write_matrix, write_run
+
+from alseg.cli.main import main
+
+
+def test_the_table_is_printed_and_written_beside_the_report(tmp_path, capsys):
+    report = tmp_path / "new" / "report.html"
+    assert main(["compare", str(write_matrix(tmp_path / "runs")), "-o", str(report)]) == 0
+    printed = capsys.readouterr().out
+    assert "42.0 ± 2.0" in printed
+    assert str(report.with_suffix(".csv")) in printed
+    assert report.with_suffix(".csv").read_text().startswith("variant,budget,seeds,miou")
+    assert report.with_suffix(".md").read_text().startswith("| variant | budget |")
+
+
+def test_runs_that_are_left_out_make_the_status_1(tmp_path, capsys):
+    write_run(tmp_path / "a")
+    (write_run(tmp_path / "b", seed=1) / "summary.json").unlink()
+    assert main(["compare", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 1
+    assert "left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "There is no folder nowhere"),
+        (["."], "holds no run"),
+        ([".", "-o", "report.csv"], "has to end in .html"),
+        ([".", "--click-seconds", "0"], "must be above 0"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_sentence(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_named(tmp_path, capsys):
+    write_run(tmp_path / "runs" / "a")
+    (tmp_path / "file").write_text("")
+    assert main(["compare", str(tmp_path / "runs"), "-o", str(tmp_path / "file" / "r.html")]) == 2
+    assert "Cannot write" in capsys.readouterr().err
+
+
+def test_nothing_that_trains_is_imported(tmp_path):
+    write_run(tmp_path / "a")
+    program = (
+        "import sys; from alseg.cli.main import main; "
+        f"main(['compare', {str(tmp_path)!r}, '-o', {str(tmp_path / 'r.html')!r}]); "
+        "print('imported:', *sorted({'torch', 'lightning', 'albumentations'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].strip() == "imported:"

@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.toys import SPACE, TINY, Toy
+
+from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
+from alseg.cli.main import main
+from alseg.cli.round_analysis import WIDTH, RoundAnalysis
+from alseg.cli.run_folder import RunFolder
+from alseg.data.transforms import eval_transform
+from alseg.module import SegmentationModule
+
+
+@pytest.fixture(scope="module")
+def module():
+    torch.manual_seed(0)
+    # Without the mirror image, `segment` gives what one look at the image gives.
+    return SegmentationModule(SPACE, encoder_weights="none", head="hyperbolic", flip=False)
+
+
+def held_round(folder, pool, answers, budget="10%"):
+    """Hold one round on random scores; return the run's folder, the store and the scores."""
+    run = RunFolder(folder)
+    images = [PoolImage(name, *pool.size(index)) for index, name in enumerate(pool.ids)]
+    store = LabelStore.create(run.labels, images, SPACE.classes)
+    rng = np.random.default_rng(1)
+    scores = {index: torch.from_numpy(rng.random(pool.size(index))) for index in range(len(pool))}
+    store.stage(1)
+    result = acquire_round(
+        scores.items(),
+        store,
+        budget=Budget.parse(budget),
+        round_number=1,
+        rounds=1,
+        radius=1,
+        annotator=OracleAnnotator(lambda name: answers.label(pool.ids.index(name))),
+    )
+    store.commit(1, {}, result.images)
+    return run, store, scores
+
+
+def analysed(run, pool, module, scores, count=2):
+    RoundAnalysis(pool, run, count, module)(1, None, scores)
+    return json.loads((run.analysis / "round-001.json").read_text())
+
+
+def test_picks_and_places_are_those_of_the_whole_sample(tmp_path, module):
+    pool = Toy(3)
+    run, store, scores = held_round(tmp_path, pool, pool)
+    found = analysed(run, pool, module, scores)
+    labels = [pool.label(index) for index in range(3)]
+    picked = [store.asked(name) for name in pool.ids]
+    pairs = list(zip(labels, picked, strict=True))
+    sums = found["sums"]
+    assert sums["pool_classes"] == [sum(np.sum(a == c) for a in labels) for c in range(3)]
+    assert sums["picked_classes"] == [sum(np.sum(a[p] == c) for a, p in pairs) for c in range(3)]
+    assert sum(sums["picked_distances"]) == sum(p.sum() for p in picked) == store.asked_pixels
+
+
+def test_errors_and_radii_are_those_of_the_network_on_the_images_that_are_pictured(
+    tmp_path, module
+):
+    pool = Toy(3)
+    run, store, scores = held_round(tmp_path, pool, pool)
+    module.train()
+    sums = analysed(run, pool, module, scores)["sums"]
+    assert module.training
+    assert not module.segmenter.head._forward_pre_hooks
+    wrong = asked_wrong = 0
+    radius = np.zeros(3)
+    for index in (0, 1):
+        label, image = pool.label(index), pool.image(index)
+        missed = (module.segment(image) != label) & (label != 255)
+        wrong += missed.sum()
+        asked_wrong += (missed & store.asked(pool.ids[index])).sum()
+        module.eval()
+        with torch.no_grad():
+            radii = module.signals(eval_transform(image, None)[None], (32, 48)).radius[0].numpy()
+        radius += [radii[label == c].sum() for c in range(3)]
+    assert sums["wrong"] == [wrong]
+    assert sums["asked_wrong"] == [asked_wrong]
+    assert sums["class_radius"] == pytest.approx(radius, rel=1e-5)
+    assert sum(sums["radius_counts"]) == sums["pixels"][0] == 2 * (32 * 48 - 1)
+
+
+def test_pictures_are_small_and_a_single_window_is_still_seen(tmp_path, module):
+    pool = Toy(1, (160, 960))
+    run, store, scores = held_round(tmp_path, pool, pool, "1 region")
+    image = analysed(run, pool, module, scores)["images"][0]
+    assert list(image["panels"]) == ["image", "score", "picks", "errors"]
+    pictures = {k: Image.open(run.analysis / name) for k, name in image["panels"].items()}
+    assert {picture.size for picture in pictures.values()} == {(WIDTH, 40)}
+    asked = store.asked(pool.ids[0]).reshape(40, 4, WIDTH, 4).any(axis=(1, 3))
+    red, _, blue = np.moveaxis(np.asarray(pictures["picks"]).astype(int), -1, 0)
+    yellow = red - blue
+    assert yellow[asked].min() > 60
+    # JPEG blurs colours over blocks of 16 pixels.
+    rows, columns = np.nonzero(asked)
+    near = [slice(max(at.min() - 16, 0), at.max() + 16) for at in (rows, columns)]
+    yellow[tuple(near)] = 0
+    assert abs(yellow).max() < 10
+
+
+def test_without_labels_only_what_was_answered_is_told(tmp_path, module):
+    pool = Toy(2, labels=False)
+    run, _, scores = held_round(tmp_path, pool, Toy(2))
+    found = analysed(run, pool, module, scores)
+    assert set(found["sums"]) == {"picked_classes", "picked_void"}
+    assert "errors" not in found["images"][0]["panels"]
+    assert pool.labels_read == 0
+
+
+def test_a_linear_head_has_a_norm_and_no_radius(tmp_path):
+    pool = Toy(2)
+    run, _, scores = held_round(tmp_path, pool, pool)
+    linear = SegmentationModule(SPACE, encoder_weights="none", head="linear")
+    found = analysed(run, pool, linear, scores)
+    assert found["rim"] is None
+    assert "class_radius" not in found["sums"]
+    assert min(found["sums"]["class_norm"]) > 0
+
+
+def test_a_run_is_analysed_and_compared(tmp_path):
+    settings = tmp_path / "tiny.yaml"
+    settings.write_text(TINY)
+    run = tmp_path / "runs" / "halo"
+    assert main(["fit", "-c", str(settings), "--strategy", "halo", "--out", str(run)]) == 0
+    rounds = [json.loads(path.read_text()) for path in sorted((run / "analysis").glob("*.json"))]
+    assert [content["round"] for content in rounds] == [1, 2]
+    report = tmp_path / "report.html"
+    assert main(["compare", str(tmp_path / "runs"), "-o", str(report)]) == 0
+    page = report.read_text()
+    assert "hyperbolic radius against class share" in page
+    assert page.count("data:image/jpeg;base64,") == 8

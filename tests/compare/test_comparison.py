@@ -1,0 +1,168 @@
+import json
+import math
+
+import pytest
+from tests.runs import write_matrix, write_run
+
+from alseg.compare.comparability import warnings_of
+from alseg.compare.comparison import compare_runs, verdict
+from alseg.compare.runs import find_runs
+from alseg.errors import CompareError
+
+MADE = {"time": "now", "checkout": {"commit": "a"}, "data": {"reported on": {"images": 4}}}
+
+
+def compared(folder, **more):
+    return compare_runs(find_runs([folder]), **more)
+
+
+def test_means_deviations_shares_and_clicks_of_the_seeds(tmp_path):
+    found = compared(write_matrix(tmp_path))
+    assert found.variants == ["random", "halo"]
+    assert found.budgets == ["1 %", "3 %"]
+    random = found.point("random", "1 %")
+    assert random.seeds == (0, 1, 2)
+    assert random.miou == pytest.approx((0.42, 0.02))
+    assert (random.share, random.clicks) == (pytest.approx(0.01), 100)
+    # 0.45, 0.48, 0.51 and 0.51, 0.51, 0.54
+    assert found.point("halo", "1 %").miou == pytest.approx((0.48, 0.03))
+    assert found.point("halo", "3 %").miou == pytest.approx((0.52, math.sqrt(3) / 100))
+    assert found.bounds["source_only"].miou == pytest.approx((0.21, 0.01))
+    assert found.upper == pytest.approx(0.61)
+
+
+def test_areas_are_a_seed_each(tmp_path):
+    found = compared(write_matrix(tmp_path))
+    assert found.areas("random") == pytest.approx({0: 0.45, 1: 0.47, 2: 0.49})
+    assert found.areas("halo") == pytest.approx({0: 0.48, 1: 0.495, 2: 0.525})
+    difference = found.area_difference("halo")
+    assert difference.estimate == pytest.approx((0.03 + 0.025 + 0.035) / 3)
+    assert verdict(difference) == "better"
+
+
+def test_areas_span_what_all_variants_have(tmp_path):
+    write_matrix(tmp_path)
+    write_run(tmp_path / "more", iou=0.9, strategy="halo", budget="0.1", seed=0)
+    assert compared(tmp_path).areas("halo")[0] == pytest.approx(0.48)
+    write_run(tmp_path / "other", iou=0.9, strategy="ripu", budget="0.01", seed=0)
+    assert compared(tmp_path).areas("halo") == {}
+
+
+def test_differences_are_paired_by_seed_and_say_where_they_are_none(tmp_path):
+    found = compared(write_matrix(tmp_path))
+    ahead, even = found.difference("halo", "1 %"), found.difference("halo", "3 %")
+    assert ahead.estimate == pytest.approx(0.06)
+    # The means of the lowest and the highest resample, 0.05 and 0.07, widened for three seeds.
+    reach = 0.01 * math.sqrt(3 / 2) * 4.302653 / 1.959964
+    assert ahead[1:] == pytest.approx((0.06 - reach, 0.06 + reach), rel=1e-4)
+    assert verdict(ahead) == "better"
+    assert even.estimate == pytest.approx(0, abs=1e-12)
+    assert verdict(even) == "not distinguishable"
+    assert found.difference("random", "1 %") is None
+
+
+def test_seeds_that_only_one_side_has_are_left_out_of_the_pairs(tmp_path):
+    write_run(tmp_path / "r0", iou=0.4, seed=0)
+    write_run(tmp_path / "r7", iou=0.1, seed=7)
+    write_run(tmp_path / "h0", iou=0.5, seed=0, strategy="halo")
+    write_run(tmp_path / "h9", iou=0.9, seed=9, strategy="halo")
+    difference = compared(tmp_path).difference("halo", "1 %")
+    assert difference.estimate == pytest.approx(0.1)
+    assert verdict(difference) == "not distinguishable (one seed)"
+
+
+def test_a_worse_strategy_is_told(tmp_path):
+    found = compared(write_matrix(tmp_path), baseline="halo")
+    assert found.variants == ["halo", "random"]
+    assert verdict(found.difference("random", "1 %")) == "worse"
+
+
+def test_variants_are_named_by_what_tells_them_apart(tmp_path):
+    write_run(tmp_path / "a", strategy="halo", strategy_options={"radius": 1, "normalize": True})
+    write_run(tmp_path / "b", strategy="halo", strategy_options={"radius": 1, "normalize": False})
+    write_run(tmp_path / "c", strategy="ripu", strategy_options={"radius": 1})
+    names = compared(tmp_path).variants
+    assert names == ["halo (normalize=False)", "halo (normalize=True)", "ripu"]
+    write_run(
+        tmp_path / "d", strategy="ripu", protocol="source_free", strategy_options={"radius": 1}
+    )
+    assert "ripu (source_free)" in compared(tmp_path).variants
+
+
+def test_budgets_in_other_words_are_the_same(tmp_path):
+    write_run(tmp_path / "a", budget="1%", share=0.01, seed=0)
+    write_run(tmp_path / "b", budget="0.01", seed=1)
+    (point,) = compared(tmp_path).points
+    assert (point.budget, point.seeds) == ("1 %", (0, 1))
+
+
+def test_a_run_made_twice_counts_once_and_is_told(tmp_path):
+    write_run(tmp_path / "a", iou=0.4)
+    write_run(tmp_path / "b", iou=0.8)
+    found = compared(tmp_path)
+    assert found.points[0].miou[0] == pytest.approx(0.4)
+    (again,) = found.left_out
+    assert again.folder.name == "b"
+    assert "repeats" in again.problem
+
+
+def test_unfinished_runs_are_listed_and_alone_are_an_error(tmp_path):
+    (write_run(tmp_path / "a") / "summary.json").unlink()
+    with pytest.raises(CompareError, match=r"None of the 1 runs has figures to compare:\n.*ended"):
+        compared(tmp_path)
+    write_run(tmp_path / "b")
+    assert [run.folder.name for run in compared(tmp_path).left_out] == ["a"]
+
+
+def test_an_unknown_baseline_names_what_there_is(tmp_path):
+    write_run(tmp_path / "a", strategy="halo")
+    with pytest.raises(CompareError, match="'hallo'. Did you mean 'halo'"):
+        compared(tmp_path, baseline="hallo")
+    assert compared(tmp_path).baseline is None
+
+
+def test_runs_that_are_alike_are_not_warned_of(tmp_path):
+    assert warnings_of(compared(write_matrix(tmp_path))) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "warning"),
+    [
+        ({"steps": 700}, "another steps: 600 in random; 700 in halo"),
+        ({"start": 0.3}, "another start with seed 0: mIoU before training was random 20.0, halo"),
+        ({"report_split": "val"}, "another report_split: None in random; val in halo"),
+        ({"init_from": "x.ckpt"}, None),
+        ({"seed": 5}, "other seeds: 0 in random at 1 %; 5 in halo at 1 %"),
+        (
+            {"provenance": {"checkout": {"commit": "b"}}},
+            "another checkout.commit: a in random; b in",
+        ),
+        (
+            {"provenance": {"data": {"reported on": {"images": 5}}}},
+            "another data.reported on.images: 4 in random; 5 in halo",
+        ),
+        ({"provenance": {"time": "later"}}, None),
+    ],
+)
+def test_what_makes_runs_hard_to_compare_is_told(tmp_path, other, warning):
+    write_run(tmp_path / "a", provenance=MADE)
+    write_run(tmp_path / "b", **{"strategy": "halo", "provenance": MADE, **other})
+    found = warnings_of(compared(tmp_path))
+    assert len(found) == (0 if warning is None else 1)
+    assert warning is None or found[0].startswith(warning)
+
+
+def test_settings_of_asking_are_not_asked_of_runs_that_ask_for_nothing(tmp_path):
+    write_run(tmp_path / "a", rounds=3)
+    write_run(tmp_path / "b", protocol="source_only", rounds=5)
+    assert warnings_of(compared(tmp_path)) == []
+
+
+def test_a_run_that_went_on_with_another_version_is_told(tmp_path):
+    write_run(tmp_path / "a", provenance={"versions": {"torch": "2.6"}})
+    run = write_run(tmp_path / "b", strategy="halo")
+    starts = [{"versions": {"torch": version}} for version in ("2.6", "2.6", "2.7")]
+    (run / "provenance.json").write_text(json.dumps({"starts": starts}))
+    assert warnings_of(compared(tmp_path)) == (
+        ["another versions.torch: 2.6 in random; 2.6, then 2.7 in halo"]
+    )

@@ -1,0 +1,205 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from tests.evidence import write_evidence, write_whole_matrix
+from tests.runs import write_matrix, write_run
+
+from alseg.compare.comparison import compare_runs
+from alseg.compare.report.page import report_page
+from alseg.compare.runs import find_runs
+
+
+class Page(HTMLParser):
+    """The tables of a page by caption, its addresses, and whether every element is closed."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tables, self.links, self.anchors = [], {}, [], set()
+        self._caption = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        known = dict(attributes)
+        self.links += [known[name] for name in ("href", "src") if name in known]
+        self.anchors.add(known.get("id"))
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "table":
+            self.rows, self._caption = [], ""
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag == "table":
+            self.tables[self._caption] = self.rows
+
+    def handle_data(self, data):
+        if "caption" in self.open:
+            self._caption = data
+        elif self.open and self.open[-1] in ("td", "th") and self.rows:
+            self.rows[-1][-1] += data
+
+
+def page_of(folder, click_seconds=3.0):
+    text = report_page(compare_runs(find_runs([folder])), click_seconds)
+    return text, Page(text)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return page_of(write_whole_matrix(tmp_path_factory.mktemp("runs")))
+
+
+def test_the_page_is_one_small_file_that_asks_for_nothing(whole):
+    text, page = whole
+    assert len(text.encode()) < 3_000_000
+    assert "<script" not in text
+    kinds = {re.match(r"#|data:image/jpeg;base64,", link)[0] for link in page.links}
+    assert kinds == {"#", "data:image/jpeg;base64,"}
+    targets = {link[1:] for link in page.links if link.startswith("#")}
+    assert targets <= page.anchors
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower()
+
+
+def test_every_section_is_there(whole):
+    anchors = {"curves", "classes", "picks", "places", "costs", "geometry", "making"}
+    assert anchors <= whole[1].anchors
+
+
+def test_iou_by_class_and_the_share_of_picks(whole):
+    tables = whole[1].tables
+    rows = {row[0]: row[1:] for row in tables["IoU in %, means over the seeds"]}
+    assert rows["halo, 1 %"] == ["48.0"] * 3
+    assert rows["fully supervised"] == ["61.0"] * 3
+    shares = tables["Class share in %: of the pool, and of what was picked in all rounds"]
+    assert shares[1] == ["the pool", "60.0", "30.0", "10.0", "—"]
+    # 10, 20 and 24 of 54 with a class, 6 void of 60.
+    assert shares[2] == ["random, 1 %", "18.5", "37.0", "44.4", "10.0"]
+
+
+def test_the_same_images_are_shown_of_every_variant_in_its_first_and_last_round(whole):
+    text, _ = whole
+    named = re.findall(r'alt="(\w+) of (street/\d): (\w+), 3 %, seed 0, round (\d)"', text)
+    wanted = [
+        (kind, f"street/{image}", variant, number)
+        for image in (0, 1)
+        for variant in ("random", "halo")
+        for number in ("1", "2")
+        for kind in ("image", "score", "picks", "errors")
+    ]
+    assert named == wanted
+
+
+def test_precision_is_told_beside_what_random_picks_would_find(whole):
+    rows = whole[1].tables["Share of the picks that the network had wrong before the round"]
+    assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift"]
+    assert rows[1] == ["random", "1 %", *["50.0 % (20.0 %)"] * 3, "2.50"]
+
+
+def test_costs_are_means_over_the_seeds(whole):
+    tables = whole[1].tables
+    seconds = tables["Seconds of the machine, means over the seeds"]
+    assert seconds[0] == (
+        ["variant", "budget", "source start", "evaluation", "training", "asking for labels",
+         "together"]
+    )  # fmt: skip
+    assert seconds[1][2:] == ["50", "10", "100", "—", "160"]
+    assert seconds[3][2:] == ["50", "10", "100", "20", "180"]
+    labelling = tables["Clicks and hours of labelling, means over the seeds"]
+    # 300 clicks of 3 s; from 20 to 52 points in a quarter of an hour.
+    assert labelling[2] == ["random", "3 %", "300", "0.25", "128.0"]
+
+
+def test_a_click_takes_as_long_as_is_said(tmp_path):
+    write_run(tmp_path / "a", regions=1800)
+    _, page = page_of(tmp_path, click_seconds=4)
+    assert page.tables["Clicks and hours of labelling, means over the seeds"][1][3] == "2.00"
+
+
+def test_people_who_were_timed_count_as_long_as_they_took(tmp_path):
+    path = write_run(tmp_path / "a", regions=1800) / "summary.json"
+    content = json.loads(path.read_text())
+    content["labels"].update(clicks=1900, seconds_of_people=5400)
+    content["peak_memory_of_process_mib"] = {"training": 2048.4}
+    path.write_text(json.dumps(content))
+    _, page = page_of(tmp_path)
+    row = page.tables["Clicks and hours of labelling, means over the seeds"][1]
+    assert row[2:4] == ["1,900", "1.50"]
+    memory = page.tables["Peak memory of the process in MiB, means over the seeds"]
+    assert memory == [["variant", "budget", "training"], ["random", "1 %", "2,048"]]
+
+
+def test_the_radius_is_held_against_share_accuracy_and_entropy(whole):
+    rows = whole[1].tables["Correlations over the classes"]
+    found = {tuple(row[:3]): row[3:] for row in rows[1:]}
+    # Radii 3, 2, 1; accuracies 0.9, 0.8, 0.2: the deviations give 0.7 / sqrt(2 * 0.8600 / 3).
+    assert found["halo, 3 %", "hyperbolic radius", "accuracy"] == ["3", "+0.92", "+1.00"]
+    assert found["halo, 3 %", "hyperbolic radius", "entropy"][2] == "-1.00"
+    # Norms 5, 7, 6 rank 1, 3, 2 against shares that rank 3, 2, 1.
+    assert found["random, 3 %", "Euclidean norm", "share of the pixels"][2] == "-0.50"
+    assert ("random, 3 %", "hyperbolic radius", "accuracy") not in found
+
+
+def test_saturation_is_told_where_there_is_a_rim(whole):
+    rows = whole[1].tables["Saturation at the rim of the ball"]
+    # (600 * 3 + 300 * 2 + 100) / 1000
+    assert rows[1:] == [["halo, 3 %", "2.50", "12.00", "1.00 %"]]
+
+
+def test_what_differs_between_runs_is_listed_and_the_rest_once(tmp_path):
+    write_run(tmp_path / "a", provenance={"commit": "abc", "versions": {"torch": "2.6"}})
+    write_run(tmp_path / "b", seed=1, steps=700, provenance={"commit": "abd", "time": 3})
+    text, page = page_of(tmp_path)
+    rows = {row[3]: row[4] for row in page.tables["Every run"]}
+    assert rows["0"] == "steps=600; commit=abc; versions.torch=2.6"
+    assert rows["1"] == "steps=700; commit=abd"
+    assert "<li>batch_size: 8</li>" in text
+    assert "Not all of these runs are comparable" in text
+
+
+def test_runs_without_analysis_still_make_a_report(tmp_path):
+    text, page = page_of(write_matrix(tmp_path))
+    assert "wrote nothing down about their rounds" in text
+    assert "Correlations over the classes" not in page.tables
+
+
+def test_an_analysis_that_cannot_be_read_is_told(tmp_path):
+    run = write_run(tmp_path / "a")
+    write_evidence(run, 1)
+    write_evidence(run, 2)
+    (run / "analysis/round-002.json").write_text('{"format": 1, "round": 2')
+    (run / "analysis/round-003.json").write_text('{"format": 9}')
+    text, page = page_of(tmp_path)
+    assert "round-002.json cannot be read" in text
+    assert "it has format 9" in text
+    assert page.tables["Share of the picks that the network had wrong before the round"][0][2:] == (
+        ["round 1", "all", "lift"]
+    )
+
+
+def test_what_people_named_is_text_and_nothing_else(tmp_path):
+    run = write_run(tmp_path / "<b>a", name="<i>x")
+    write_evidence(run, 1, names=["<script>alert(1)</script>"])
+    text, _ = page_of(tmp_path)
+    assert "<script" not in text
+    assert "<b>" not in text
+    assert "<i>" not in text
+
+
+def test_pictures_that_do_not_fit_are_left_out_and_told(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "a")
+    write_evidence(run, 1)
+    whole, _ = page_of(tmp_path)
+    one_image = sum(map(len, re.findall(r"base64,[^\"]*", whole))) // 2
+    monkeypatch.setattr("alseg.compare.report.picks.ROOM", one_image * 3 // 2)
+    text, _ = page_of(tmp_path)
+    assert "Shown are 1 of the 2 images" in text
+    assert text.count("data:image/jpeg;base64,") == 4

@@ -1,0 +1,100 @@
+import json
+import re
+
+import pytest
+from tests.runs import write_run
+
+from alseg.compare.runs import find_runs
+from alseg.errors import CompareError
+
+
+def test_runs_are_found_below_the_folders_that_are_named_each_once(tmp_path):
+    write_run(tmp_path / "night" / "b")
+    write_run(tmp_path / "a")
+    (tmp_path / "a" / "wandb").mkdir()
+    (tmp_path / "a" / "wandb" / "config.yaml").write_text("not: a run")
+    found = find_runs([tmp_path, tmp_path / "a"])
+    assert [run.folder.name for run in found] == ["a", "b"]
+    assert [run.problem for run in found] == ["", ""]
+
+
+def test_a_run_tells_its_figures(tmp_path):
+    write_run(tmp_path / "r", iou=[0.25, None, 0.75], budget="1%", share=0.0099, regions=40, seed=3)
+    (run,) = find_runs([tmp_path])
+    assert (run.miou, run.start, run.share, run.clicks, run.seed) == (0.5, 0.2, 0.0099, 40, 3)
+    assert run.iou == {"road": 0.25, "sky": None, "car": 0.75}
+    assert run.budget.share == 0.01
+    assert not run.is_bound
+
+
+def test_clicks_of_people_count_as_they_were(tmp_path):
+    summary = write_run(tmp_path / "r", regions=40) / "summary.json"
+    content = json.loads(summary.read_text())
+    content["labels"]["clicks"] = 55
+    summary.write_text(json.dumps(content))
+    assert find_runs([tmp_path])[0].clicks == 55
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CompareError, match=r"empty holds no run: there is no config\.yaml"):
+        find_runs([tmp_path / "empty"])
+    with pytest.raises(CompareError, match="There is no folder .*missing"):
+        find_runs([tmp_path / "missing"])
+
+
+def edit(run, **parts):
+    path = run / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **parts}))
+
+
+def unfinished(run):
+    (run / "summary.json").write_text('{"seconds": {"training": 1.0}}')
+
+
+def without_summary(run):
+    (run / "summary.json").unlink()
+
+
+def unlabelled(run):
+    edit(run, after={})
+
+
+def cut_off(run):
+    (run / "summary.json").write_text('{"after": {"mIoU"')
+
+
+def a_list(run):
+    (run / "summary.json").write_text("[]")
+
+
+def words(run):
+    edit(run, after={"mIoU": "high"})
+
+
+def without_seed(run):
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("\nseed: 0\n", "\n"))
+
+
+def no_yaml(run):
+    (run / "config.yaml").write_text("strategy: [halo")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (unfinished, "has not ended; go on with `alseg fit --resume"),
+        (without_summary, "has not ended"),
+        (unlabelled, "measured no mIoU"),
+        (cut_off, r"summary\.json cannot be read"),
+        (a_list, "expected figures by name"),
+        (words, "could not convert string to float"),
+        (without_seed, "lacks seed"),
+        (no_yaml, "line 1"),
+    ],
+)
+def test_a_run_without_figures_says_why(tmp_path, damage, reason):
+    damage(write_run(tmp_path / "r"))
+    (run,) = find_runs([tmp_path])
+    assert re.search(reason, run.problem)

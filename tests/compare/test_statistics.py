@@ -1,0 +1,120 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from alseg.compare.statistics import (
+    area_under,
+    bootstrap_mean,
+    mean_and_deviation,
+    mean_ranks,
+    pearson,
+    spearman,
+    student_quantile,
+)
+
+
+def test_the_deviation_is_that_of_a_sample():
+    mean, deviation = mean_and_deviation([1.0, 2.0, 6.0])
+    # (4 + 1 + 9) / 2 = 7
+    assert (mean, deviation) == (3.0, pytest.approx(math.sqrt(7)))
+
+
+def test_one_value_has_no_deviation():
+    mean, deviation = mean_and_deviation([0.4])
+    assert mean == 0.4
+    assert math.isnan(deviation)
+
+
+def test_the_area_is_the_mean_height_whatever_the_order_of_the_points():
+    # 2 wide at a mean height of 3, then 2 wide at 4.
+    assert area_under([1, 3, 5], [2, 4, 4]) == pytest.approx((2 * 3 + 2 * 4) / 4)
+    assert area_under([5, 1, 3], [4, 2, 4]) == pytest.approx(3.5)
+
+
+@pytest.mark.parametrize("x", [[], [1.0], [2.0, 2.0]])
+def test_there_is_no_area_without_a_width(x):
+    assert math.isnan(area_under(x, [1.0] * len(x)))
+
+
+def test_students_quantiles_are_those_of_the_printed_tables():
+    printed = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 30: 2.042}
+    assert {n: round(student_quantile(n), 3) for n in printed} == printed
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 8, 61])
+def test_students_quantiles_are_scipys(freedom):
+    stats = pytest.importorskip("scipy.stats")
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
+
+
+def test_the_interval_of_two_seeds_is_students():
+    # The mean of 2 draws from {a, b} is a, (a+b)/2 or b with probabilities 1/4, 1/2 and 1/4, so the
+    # percentiles are a and b; widened by sqrt(2) t_1 / z.
+    found = bootstrap_mean([0.0, 1.0])
+    reach = 0.5 * math.sqrt(2) * 12.7062 / 1.95996
+    assert found == pytest.approx((0.5, 0.5 - reach, 0.5 + reach), rel=1e-4)
+
+
+def test_the_interval_agrees_with_all_resamples_of_four_seeds():
+    values = [0.1, 0.4, 0.2, 0.9]
+    means = np.array([np.mean(draw) for draw in itertools.product(values, repeat=4)])
+    low, high = np.quantile(means, [0.025, 0.975])
+    widened = math.sqrt(4 / 3) * 3.182446 / 1.959964
+    found = bootstrap_mean(values)
+    assert found.estimate == pytest.approx(0.4)
+    assert found.low == pytest.approx(0.4 + widened * (low - 0.4), abs=0.04)
+    assert found.high == pytest.approx(0.4 + widened * (high - 0.4), abs=0.04)
+
+
+def test_the_interval_holds_the_truth_in_nineteen_of_twenty_samples_of_few_seeds():
+    rng = np.random.default_rng(3)
+    samples = rng.normal(1.0, 2.0, (300, 4))
+    intervals = [bootstrap_mean(sample) for sample in samples]
+    held = sum(found.low <= 1.0 <= found.high for found in intervals)
+    # Some 285 of 300 with a deviation of 4; the percentile interval would hold some 240.
+    assert held >= 270
+
+
+def test_one_seed_tells_nothing():
+    found = bootstrap_mean([0.3])
+    assert found.estimate == 0.3
+    assert math.isnan(found.low)
+    assert not found.excludes_zero
+
+
+def test_correlations_of_a_small_table():
+    # By hand: sums of squares 10 and 10, of products 8.
+    x, y = [1, 2, 3, 4, 5], [2, 1, 4, 3, 5]
+    found = pearson(x, y)
+    reach = 1.959964 / math.sqrt(2)
+    assert found.estimate == pytest.approx(0.8)
+    assert found.low == pytest.approx(math.tanh(math.atanh(0.8) - reach))
+    assert found.high == pytest.approx(math.tanh(math.atanh(0.8) + reach))
+    # 1 - 6 * 4 / (5 * 24)
+    assert spearman(x, y).estimate == pytest.approx(0.8)
+    assert spearman(x, [1, 8, 27, 64, 1000]).estimate == pytest.approx(1.0)
+
+
+def test_ties_share_their_rank():
+    assert mean_ranks([7, 3, 7, 1]).tolist() == [3.5, 2.0, 3.5, 1.0]
+
+
+def test_correlations_are_scipys():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 6, 40).astype(float)
+    y = x + rng.normal(0, 2, 40)
+    theirs = stats.pearsonr(x, y)
+    assert pearson(x, y).estimate == pytest.approx(theirs.statistic)
+    limits = theirs.confidence_interval(0.95)
+    assert pearson(x, y)[1:] == pytest.approx((limits.low, limits.high))
+    assert spearman(x, y).estimate == pytest.approx(stats.spearmanr(x, y).statistic)
+
+
+@pytest.mark.parametrize("correlation", [pearson, spearman])
+def test_what_cannot_be_known_is_left_out_of_a_correlation(correlation):
+    assert correlation([1, 2, math.nan, 3], [1, 2, 9, 3]).estimate == pytest.approx(1.0)
+    assert math.isnan(correlation([1, 1, 1, 1], [1, 2, 3, 4]).estimate)
+    assert math.isnan(correlation([1, 2, 3], [3, 1, 2]).low)

@@ -1,0 +1,61 @@
+import csv
+import io
+
+from tests.runs import write_matrix, write_run
+
+from alseg.compare.comparison import compare_runs
+from alseg.compare.runs import find_runs
+from alseg.compare.tables import csv_text, markdown_text, terminal_text
+
+
+def compared(folder):
+    return compare_runs(find_runs([folder]))
+
+
+def test_the_table_in_the_terminal(tmp_path):
+    lines = terminal_text(compared(write_matrix(tmp_path))).splitlines()
+    assert [line.split()[0] for line in lines[:7]] == (
+        ["variant", "source", "random", "random", "halo", "halo", "fully"]
+    )
+    assert "42.0 ± 2.0" in lines[2]
+    # 0.42 of 0.61
+    assert "68.9 %" in lines[2]
+    assert "+6.0 (+3.3 to +8.7), better" in lines[4]
+    assert "not distinguishable" in lines[5]
+    assert max(map(len, lines)) <= 120
+
+
+def test_the_csv_has_plain_numbers(tmp_path):
+    rows = list(csv.DictReader(io.StringIO(csv_text(compared(write_matrix(tmp_path))))))
+    assert [row["variant"] for row in rows] == (
+        ["source only", "random", "random", "halo", "halo", "fully supervised"]
+    )
+    halo = rows[3]
+    assert (halo["budget"], halo["seeds"], halo["verdict"]) == ("1 %", "0 1 2", "better")
+    assert float(halo["miou"]) == 0.48
+    assert float(halo["miou_deviation"]) == 0.03
+    assert float(halo["labelled_share"]) == 0.01
+    assert float(halo["clicks"]) == 100
+    assert float(halo["difference"]) == 0.06
+    assert rows[0]["clicks"] == rows[0]["difference"] == ""
+
+
+def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
+    write_matrix(tmp_path)
+    write_run(tmp_path / "odd", strategy="ripu", steps=900)
+    (write_run(tmp_path / "stopped", strategy="ripu", seed=1) / "summary.json").unlink()
+    text = markdown_text(compared(tmp_path))
+    assert "| random | 1 % | 3 | 42.0 ± 2.0 | 68.9 % | 1.00 % | 100 | — |" in text
+    assert (
+        "- another steps: 600 in source only, fully supervised, random, halo; 900 in ripu" in text
+    )
+    assert f"- `{tmp_path / 'stopped'}`: It has not ended" in text
+    header, rule, *_ = text.splitlines()
+    assert header.count("|") == rule.count("|") == 9
+
+
+def test_runs_without_bounds_and_baseline_leave_dashes(tmp_path):
+    write_run(tmp_path / "a", strategy="halo")
+    text = terminal_text(compared(tmp_path))
+    assert "no run of the baseline" in text.replace("\n", " ")
+    assert text.splitlines()[1].split()[5] == "—"
