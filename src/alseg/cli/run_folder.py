@@ -225,6 +225,8 @@ def _figures(text: str) -> dict[str, Any]:
     if not isinstance(known, dict):
         raise ValueError(f"expected figures by name, got {known!r:.60}")
     for part, figures in known.items():
+        if part == "wandb_id" and isinstance(figures, str):
+            continue
         if not isinstance(figures, dict):
             raise ValueError(f"{part}: expected figures by name, got {figures!r:.60}")
         for name, figure in figures.items():
