@@ -23,6 +23,7 @@ COMMANDS = {
     "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
+    "dashboard": ("alseg.cli.dashboard", "compare the runs of a project on Weights & Biases"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
     "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
 }

@@ -24,6 +24,6 @@ def logged_in() -> bool:
         return bool(wandb.login(prompt=False, verify=False))
     except wandb.Error as error:
         raise ConfigError(
-            f"The key for Weights & Biases cannot be used: {error}. Log in with `wandb login "
-            "--relogin`, or set WANDB_MODE=offline to keep the run on this machine."
+            f"The key for Weights & Biases cannot be used: {str(error).rstrip('.')}. Log in with "
+            "`wandb login --relogin`, or set WANDB_MODE=offline to keep the run on this machine."
         ) from error
