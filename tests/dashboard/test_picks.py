@@ -40,7 +40,7 @@ def test_no_more_rows_are_listed_than_allowed(store, rows):
         assert places(picks, name) == best_first(store, name, 1)[: len(places(picks, name))]
 
 
-def test_of_more_images_than_rows_those_are_read_that_are_evenly_spaced(store, monkeypatch):
+def test_of_more_images_than_rows_those_are_read_that_are_evenly_spaced(store):
     asked = [name for name in SIZES if best_first(store, name, 1)]
     assert len(asked) == 3
     assert {pick[0] for pick in picks_of(store, 1, 2)} == {asked[0], asked[2]}
