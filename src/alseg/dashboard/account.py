@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import wandb
 
 from alseg.errors import ConfigError
@@ -17,9 +15,6 @@ def logged_in() -> bool:
     Raises:
         ConfigError: What is there cannot be a key.
     """
-    # From 0.31 on wandb can be asked without a prompt; what served before warns of its end there.
-    if "prompt" not in inspect.signature(wandb.login).parameters:
-        return bool(wandb.api.api_key)
     try:
         return bool(wandb.login(prompt=False, verify=False))
     except wandb.Error as error:
