@@ -227,3 +227,32 @@ def test_a_key_that_is_none_is_refused_before_anything_is_written(folder, nobody
     with pytest.raises(ConfigError, match=r"40\+ characters.*WANDB_MODE=offline"):
         wandb_logger(config(), folder)
     assert not (folder.path / "wandb").exists()
+
+
+def one_round_and_no_more():
+    yield 1
+    raise RuntimeError("out of memory")
+
+
+def test_a_run_that_fails_sends_what_is_known(folder, backend):
+    folder.record(before={"mIoU": 0.25})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        hold_run(folder, config(), rounds=one_round_and_no_more())
+    sync(backend, *offline_runs(folder))
+    (run,) = backend.runs
+    assert backend.summary[run]["before/mIoU"] == 0.25
+
+
+def test_a_server_that_refuses_the_run_is_answered_with_how_to_go_on(folder, account, monkeypatch):
+    def refuse(given):
+        raise PermissionError("not your project")
+
+    monkeypatch.setattr(account, "_UpsertBucket", refuse)
+    settings = config()
+    logger = wandb_logger(settings, folder)
+    with (
+        pytest.raises(ConfigError, match=r"WANDB_MODE=offline.*--resume"),
+        open_run([logger], settings, folder, CLASSES),
+    ):
+        pytest.fail("the run was opened")
+    account.failed.clear()
