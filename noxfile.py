@@ -40,7 +40,7 @@ def lowest_python() -> str | None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the fast tests; arguments after -- go to pytest."""
-    session.install(*PACKAGES, *group("test"))
+    session.install("./strategies", ".[dashboard]", *group("test"))
     session.run("python", "-m", "pytest", "-m", FAST, *session.posargs, env=QUIET)
 
 

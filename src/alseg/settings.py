@@ -174,6 +174,9 @@ class OutputSettings:
     resume: Annotated[str | None, "run folder to go on with, under the settings kept in it"] = None
     logger: Annotated[Literal["csv", "wandb"], "where figures go; CSV is written always"] = "csv"
     wandb_project: Annotated[str | None, "project on Weights & Biases; null: alseg"] = None
+    experiment: Annotated[
+        str | None, "experiment that the run belongs to: its group on Weights & Biases"
+    ] = None
     pictures: Annotated[int, "images to picture in every round"] = 4
     progress: Annotated[bool, "show progress bars"] = True
 

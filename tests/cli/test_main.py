@@ -47,8 +47,8 @@ def test_a_misspelt_command_is_refused_with_a_suggestion(capsys):
     assert main(["chek-data"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "alseg: unknown command 'chek-data'. Did you mean 'check-data'?",
-        "Commands: fit, query, annotate, export, import, labels, sweep, compare, evaluate, "
-        "predict, strategies, check-data",
+        "Commands: fit, query, annotate, export, import, labels, sweep, compare, dashboard, "
+        "evaluate, predict, strategies, check-data",
     ]
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "labels": ("alseg.cli.labels", "check the labels of a run, or write them as ordinary PNGs"),
     "sweep": ("alseg.cli.sweep", "run strategies, budgets and seeds as one table"),
     "compare": ("alseg.cli.compare", "hold runs against one another, in a table and a report"),
+    "dashboard": ("alseg.cli.dashboard", "compare the runs of a project on Weights & Biases"),
     "evaluate": ("alseg.cli.evaluate", "measure a checkpoint on labelled images"),
     "predict": ("alseg.cli.predict", "segment images with a checkpoint"),
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),

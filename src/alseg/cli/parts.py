@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning as L
@@ -196,3 +197,14 @@ def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
 
         loggers.append(wandb_logger(config, folder))
     return loggers
+
+
+def logged_elsewhere(
+    config: RunConfig, folder: RunFolder, trainer: L.Trainer, domains: Domains
+) -> AbstractContextManager[None]:
+    """Return what keeps the run open on Weights & Biases, if it is logged there."""
+    if config.logger != "wandb":
+        return nullcontext()
+    from alseg.cli.wandb_logger import open_run
+
+    return open_run(trainer.loggers, config, folder, domains.target.label_space.classes)

@@ -35,6 +35,7 @@ class RoundPictures:
     def __call__(self, number: int, result: Any, scores: Mapping[int, Tensor]) -> None:
         """Picture the images whose score maps were kept."""
         store = LabelStore.open(self.folder.labels)
+        shown = []
         for index, score in list(scores.items())[: self.count]:
             image_id = self.pool.ids[index]
             image = self.pool.image(index)
@@ -45,25 +46,10 @@ class RoundPictures:
             path = self.folder.pictures / f"round-{number:03d}" / f"{name}.png"
             with self.folder.writing(path):
                 save_png(path, np.concatenate([image, heat, picks], axis=1))
-            for logger in self.loggers:
-                if isinstance(logger, WandbLogger):
-                    self._log(logger, number, image_id, image, heat, picks, store)
+            shown.append((image_id, image, heat, picks))
+        for logger in self.loggers:
+            if isinstance(logger, WandbLogger):
+                # Takes a second to import, which runs without it need not wait for.
+                from alseg.cli.wandb_round import Picture, log_round
 
-    def _log(
-        self,
-        logger: WandbLogger,
-        number: int,
-        image_id: str,
-        image: Any,
-        heat: Any,
-        picks: Any,
-        store: LabelStore,
-    ) -> None:
-        names = dict(enumerate(self.pool.label_space.classes))
-        mask = {"mask_data": store.label(image_id), "class_labels": {**names, 255: "not asked"}}
-        logger.log_image(
-            f"picks/{image_id}",
-            [image, heat, picks],
-            caption=[f"asked for after round {number}", "score", f"picks of round {number}"],
-            masks=[{"labels": mask}, None, None],
-        )
+                log_round(logger, number, [Picture(*parts) for parts in shown], store)

@@ -18,7 +18,15 @@ from alseg.annotate.next_step import how_to_answer
 from alseg.cli.checkpoint import check_resumable, read_checkpoint
 from alseg.cli.domains import Domains, open_domains
 from alseg.cli.launch import meet
-from alseg.cli.parts import new_callbacks, new_data, new_loop, new_module, run_trainer, saving
+from alseg.cli.parts import (
+    logged_elsewhere,
+    new_callbacks,
+    new_data,
+    new_loop,
+    new_module,
+    run_trainer,
+    saving,
+)
 from alseg.cli.provenance import record_start
 from alseg.cli.round_analysis import RoundAnalysis
 from alseg.cli.round_pictures import RoundPictures
@@ -78,7 +86,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     data.check_sizes(PROTOCOLS[config.protocol].domains)
     callbacks = [stop, *new_callbacks(config, domains, folder, loop)]
     trainer = run_trainer(config, folder, "training", config.steps, callbacks)
-    with folder.claimed(config):
+    with folder.claimed(config), logged_elsewhere(config, folder, trainer, domains):
         log.info("run folder: %s", folder.path)
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
@@ -108,10 +116,6 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
                     chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
                     figures["best"] = _test(trainer, chosen, data)
                 folder.record(**figures)
-        if config.logger == "wandb":
-            from alseg.cli.wandb_logger import finish
-
-            finish()
         return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
 

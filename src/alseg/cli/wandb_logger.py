@@ -1,48 +1,116 @@
-"""The Weights & Biases logger of a run."""
+"""The run on Weights & Biases: under which name and project, over which axis, and its end."""
 
 from __future__ import annotations
 
 import logging
 import os
 import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
+from alseg.active import LabelStore
 from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.config import RunConfig, dump_settings
+from alseg.dashboard.account import logged_in
+from alseg.dashboard.names import FRACTION, METHOD, method_of, stage_names, summary_figures
+from alseg.errors import ConfigError
+from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
 
 
 def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
-    """Return a logger whose validation curves run over ``labelled_fraction``.
+    """Return the logger of a run, which starts nothing yet.
+
+    Runs lie in one project, in the group of their experiment, with the protocol as job type and
+    the strategy as tag. A resumed run goes on under the same id.
 
     Nobody logged in and no ``WANDB_MODE`` set means offline: the run lies in the run folder and
-    ``wandb sync`` sends it later. A resumed run goes on under the same id.
+    ``wandb sync`` sends it later.
     """
-    offline = "WANDB_MODE" not in os.environ and not wandb.api.api_key
-    if offline:
-        log.info("wandb: nobody is logged in, so the run is kept offline in %s", folder.path)
-    logger = WandbLogger(
+    active = PROTOCOLS[config.protocol].active
+    return WandbLogger(
         id=folder.summary.setdefault("wandb_id", secrets.token_hex(4)),
         resume="allow",
         name=folder.path.name,
         project=config.wandb_project or "alseg",
         save_dir=folder.path,
-        offline=offline,
-        tags=[config.strategy],
+        mode=_mode(folder),
+        group=config.experiment,
+        tags=[config.strategy] if active else [],
         job_type=config.protocol,
-        config=dump_settings(config),
+        config={
+            **dump_settings(config),
+            METHOD: method_of(config.protocol, active, config.strategy),
+        },
     )
-    if is_first_process():
+
+
+def _mode(folder: RunFolder) -> str | None:
+    """Return ``offline`` where nobody is logged in; None leaves the choice to wandb's settings."""
+    if not is_first_process() or "WANDB_MODE" in os.environ or logged_in():
+        return None
+    log.info(
+        "wandb: nobody is logged in, so the run is kept offline. After `wandb login`, send it "
+        "with: wandb sync %s",
+        folder.path / "wandb" / "offline-run-*",
+    )
+    return "offline"
+
+
+@contextmanager
+def open_run(
+    loggers: Sequence[Logger], config: RunConfig, folder: RunFolder, classes: Sequence[str]
+) -> Iterator[None]:
+    """Keep the run open while the body runs; at its end send the figures of the run's summary.
+
+    Under several processes it is the first that has the run.
+
+    Args:
+        loggers: The loggers of the trainer, that of the run among them.
+        config: The settings of the run.
+        folder: The run's folder, claimed.
+        classes: The names of the classes.
+
+    Raises:
+        ConfigError: The server does not take the run.
+    """
+    logger = next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
+    if logger is None or not is_first_process():
+        yield
+        return
+    # Whatever happens from here on, the run goes on under this id.
+    folder.record(wandb_id=logger.version)
+    try:
         run = logger.experiment
-        run.define_metric("labelled_fraction")
-        for stage in ("val", "test"):
-            run.define_metric(f"{stage}/*", step_metric="labelled_fraction")
-    return logger
+    except wandb.Error as error:
+        raise ConfigError(
+            f"Weights & Biases does not take the run: {error}. Set WANDB_MODE=offline to keep it "
+            f"on this machine, and go on with `alseg fit --resume {folder.path}`."
+        ) from error
+    # Each by its name: the logger has a pattern for all names already, and where two patterns fit
+    # either may be taken.
+    run.define_metric(FRACTION)
+    for stage in ("val", "test"):
+        for name in stage_names(stage, classes):
+            run.define_metric(name, step_metric=FRACTION)
+    run.log({FRACTION: _fraction(config, folder)})
+    status = 1
+    try:
+        yield
+        status = 0
+    finally:
+        run.summary.update(summary_figures(folder.summary))
+        run.finish(exit_code=status)
 
 
-def finish() -> None:
-    """End the run on Weights & Biases, so that all of it is sent or kept."""
-    wandb.finish()
+def _fraction(config: RunConfig, folder: RunFolder) -> float:
+    """Return the share of labelled pixels that the run begins or goes on with."""
+    if PROTOCOLS[config.protocol].all_target_labels:
+        return 1.0
+    if LabelStore.exists(folder.labels):
+        return LabelStore.open(folder.labels).labelled_fraction
+    return 0.0
