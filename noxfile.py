@@ -41,7 +41,8 @@ def lowest_python() -> str | None:
 def tests(session: nox.Session) -> None:
     """Run the fast tests; arguments after -- go to pytest."""
     session.install("./strategies", ".[dashboard]", *group("test"))
-    session.run("python", "-m", "pytest", "-m", FAST, *session.posargs, env=QUIET)
+    two = {**QUIET, "OMP_NUM_THREADS": "1"}
+    session.run("python", "-m", "pytest", "-n", "2", "-m", FAST, *session.posargs, env=two)
 
 
 @nox.session

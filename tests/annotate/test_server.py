@@ -176,13 +176,13 @@ def test_pictures_are_those_of_the_round(tmp_path):
 
 
 def test_an_image_that_is_gone_is_named(client, asked):
-    (asked.folder / "images/city/a.png").unlink()
+    path = asked.folder / "images/city/a.png"
+    image = path.read_bytes()
+    path.unlink()
     status, content = client.get("/image/0")
     assert status == 422
     assert "Put it back" in content["error"]
-    (asked.folder / "images/city/a.png").write_bytes(
-        (asked.folder / "images/city/b.png").read_bytes()
-    )
+    path.write_bytes(image)
     assert client.request("GET", "/image/0")[0] == 200
 
 

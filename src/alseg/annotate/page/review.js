@@ -8,7 +8,7 @@ import {
 const WORDS = {
   mixed: ["Mixed", "Several classes lie in the window"],
   void: ["Void", "None of the classes"],
-  skip: ["Skip", "Cannot tell; the window goes back to the pool"],
+  skip: ["Skip", "Cannot tell; the window is not charged"],
   undo: ["Take the correction back", "What people said counts again"],
 };
 
