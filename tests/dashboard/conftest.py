@@ -57,6 +57,7 @@ def sync(backend, *runs):
     """Send offline runs with `wandb sync`."""
     done = subprocess.run(
         [sys.executable, "-m", "wandb", "sync", *map(str, runs)],
+        cwd=runs[0],  # where wandb keeps a log of what it did
         env={**os.environ, "WANDB_BASE_URL": backend.url, "WANDB_API_KEY": KEY},
         capture_output=True,
         text=True,
