@@ -207,16 +207,16 @@ def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
     result: dict[str, dict[str, Answer]] = {}
     for person in people(asked):
         said: dict[str, Answer] = {}
-        for entry in Journal(asked, person).entries():
+        journal = Journal(asked, person)
+        for entry in journal.entries():
             if entry.answer is None:
                 said.pop(entry.query, None)
             else:
                 try:
                     check_answer(asked, entry.query, entry.answer)
                 except LabelStoreError as error:
-                    path = Journal(asked, person).path
                     raise LabelStoreError(
-                        f"{path}: {error} Remove the line; the query is asked again."
+                        f"{journal.path}: {error} Remove the line; the query is asked again."
                     ) from error
                 said[entry.query] = entry.answer
         result[person] = said

@@ -166,8 +166,8 @@ class People:
         for number in asked_rounds(self.run):
             if number < before:
                 asked = open_round(self.run, number)
-                for name in settle(asked).skipped:
-                    found.setdefault(asked.find(name).image, []).append(asked.find(name))
+                for query in map(asked.find, settle(asked).skipped):
+                    found.setdefault(query.image, []).append(query)
         return found
 
     def clicks_expected(self, radius: int) -> float:
