@@ -56,7 +56,8 @@ def here(tmp_path, monkeypatch):
 
 def planned(here):
     matrix = read_matrix(here / "matrix.yaml")
-    return plan_runs(matrix, {"progress": False}, (here / "out").relative_to(here), checker())
+    shared = {"progress": False, "experiment": "out"}
+    return plan_runs(matrix, shared, (here / "out").relative_to(here), checker())
 
 
 def sweep(*more):

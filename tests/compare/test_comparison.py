@@ -40,12 +40,13 @@ def test_areas_are_a_seed_each(tmp_path):
     assert verdict(difference) == "better"
 
 
-def test_areas_span_what_all_variants_have(tmp_path):
+def test_areas_span_the_budgets_of_the_baseline(tmp_path):
     write_matrix(tmp_path)
     write_run(tmp_path / "more", iou=0.9, strategy="halo", budget="0.1", seed=0)
-    assert compared(tmp_path).areas("halo")[0] == pytest.approx(0.48)
     write_run(tmp_path / "other", iou=0.9, strategy="ripu", budget="0.01", seed=0)
-    assert compared(tmp_path).areas("halo") == {}
+    found = compared(tmp_path)
+    assert found.areas("halo")[0] == pytest.approx(0.48)
+    assert found.areas("ripu") == {}
 
 
 def test_differences_are_paired_by_seed_and_say_where_they_are_none(tmp_path):
@@ -87,6 +88,29 @@ def test_variants_are_named_by_what_tells_them_apart(tmp_path):
         tmp_path / "d", strategy="ripu", protocol="source_free", strategy_options={"radius": 1}
     )
     assert "ripu (source_free)" in compared(tmp_path).variants
+
+
+def test_a_strategy_under_another_head_or_loss_is_a_variant_of_its_own(tmp_path):
+    write_run(tmp_path / "a", head="linear", consistency_weight=0.1)
+    write_run(tmp_path / "b", head="linear", consistency_weight=0.1, strategy="ripu")
+    other = {"head": "hyperbolic", "consistency_weight": 0.0}
+    write_run(tmp_path / "c", strategy="ripu", **other)
+    write_run(tmp_path / "d", strategy="halo", **other)
+    write_run(tmp_path / "e", strategy="entropy", head="linear", consistency_weight=0.1, out="x")
+    found = compared(tmp_path)
+    assert found.left_out == ()
+    other_ripu = "ripu (consistency_weight=0.0, head=hyperbolic)"
+    assert found.variants == ["random", "entropy", "halo", "ripu", other_ripu]
+
+
+def test_two_variants_are_held_against_each_other_by_seed(tmp_path):
+    for seed, (ripu, halo) in enumerate([(0.3, 0.5), (0.4, 0.6), (0.2, 0.4)]):
+        write_run(tmp_path / f"r{seed}", iou=ripu, strategy="ripu", seed=seed)
+        write_run(tmp_path / f"h{seed}", iou=halo, strategy="halo", seed=seed)
+    found = compared(tmp_path)
+    assert found.difference("halo", "1 %", "ripu") == pytest.approx((0.2, 0.2, 0.2))
+    assert found.difference("ripu", "1 %", "halo") == pytest.approx((-0.2, -0.2, -0.2))
+    assert found.difference("halo", "1 %", "halo") is None
 
 
 def test_budgets_in_other_words_are_the_same(tmp_path):

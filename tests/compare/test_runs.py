@@ -18,6 +18,13 @@ def test_runs_are_found_below_the_folders_that_are_named_each_once(tmp_path):
     assert [run.problem for run in found] == ["", ""]
 
 
+def test_the_shared_starts_of_a_matrix_are_found_where_they_are_named_alone(tmp_path):
+    write_run(tmp_path / "ripu-1%-seed0")
+    write_run(tmp_path / "starts" / "linear-seed0", protocol="source_only")
+    assert [run.folder.name for run in find_runs([tmp_path])] == ["ripu-1%-seed0"]
+    assert [run.folder.name for run in find_runs([tmp_path / "starts"])] == ["linear-seed0"]
+
+
 def test_a_run_tells_its_figures(tmp_path):
     write_run(tmp_path / "r", iou=[0.25, None, 0.75], budget="1%", share=0.0099, regions=40, seed=3)
     (run,) = find_runs([tmp_path])

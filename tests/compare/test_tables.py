@@ -5,7 +5,7 @@ from tests.runs import write_matrix, write_run
 
 from alseg.compare.comparison import compare_runs
 from alseg.compare.runs import find_runs
-from alseg.compare.tables import csv_text, markdown_text, terminal_text
+from alseg.compare.tables import csv_text, markdown_text, pair_tables, terminal_text
 
 
 def compared(folder):
@@ -23,6 +23,22 @@ def test_the_table_in_the_terminal(tmp_path):
     assert "+6.0 (+3.3 to +8.7), better" in lines[4]
     assert "not distinguishable" in lines[5]
     assert max(map(len, lines)) <= 120
+
+
+def test_pairs_are_held_against_each_other_where_there_are_more_than_two(tmp_path):
+    found = compared(write_matrix(tmp_path))
+    assert pair_tables(found) == {}
+    for seed in range(3):
+        write_run(tmp_path / f"e{seed}", iou=0.45 + 0.01 * seed, strategy="entropy", seed=seed)
+    # At 1 %, random has 0.40, 0.42, 0.44 and halo 0.45, 0.48, 0.51.
+    assert pair_tables(compared(tmp_path)) == {
+        "1 %": [
+            ["at 1 %", "− random", "− entropy", "− halo"],
+            ["random", "—", "-4.0", "-6.0"],
+            ["entropy", "+4.0", "—", "-2.0 n. d."],
+            ["halo", "+6.0", "+2.0 n. d.", "—"],
+        ]
+    }
 
 
 def test_the_csv_has_plain_numbers(tmp_path):

@@ -69,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     places = _places(arguments["jobs"], arguments["devices"])
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
-    runs = plan_runs(matrix, _shared(parser, matrix, settings), out, checker())
+    runs = plan_runs(matrix, _shared(parser, matrix, settings, out), out, checker())
     stages = {one.name: stage_of(one, parser) for one in runs}
     alone = arguments["only"] is not None
     if alone:
@@ -190,7 +190,9 @@ def _usual_folder(matrix: Matrix) -> Path:
     return Path("runs") / f"{path.parent.name}-{path.stem}"
 
 
-def _shared(parser: CommandParser, matrix: Matrix, given: dict[str, Any]) -> dict[str, Any]:
+def _shared(
+    parser: CommandParser, matrix: Matrix, given: dict[str, Any], out: Path
+) -> dict[str, Any]:
     """Return the settings of all runs: of the base, of the matrix, then of the command line."""
     decided = [name for name in given if name in DECIDED]
     if decided:
@@ -199,7 +201,8 @@ def _shared(parser: CommandParser, matrix: Matrix, given: dict[str, Any]) -> dic
     # A base may be the file of a run: what it asks for is left for the lines to say.
     kept = {name: value for name, value in base.items() if name not in DECIDED}
     # What the runs say goes to their logs, where a progress bar is no use.
-    return {"progress": False, **kept, **matrix.settings, **given}
+    usual = {"progress": False, "experiment": out.resolve().name}
+    return usual | kept | dict(matrix.settings) | given
 
 
 def checker() -> Check:

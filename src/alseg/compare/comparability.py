@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
-from alseg.compare.runs import Run
+from alseg.compare.runs import CHANGE_NO_FIGURE, Run
 
-MEANT_TO_DIFFER = (
+MEANT_TO_DIFFER = CHANGE_NO_FIGURE | {
     *("protocol", "strategy", "strategy_options", "budget", "seed"),
-    *("out", "name", "resume", "logger", "wandb_project", "pictures", "progress", "workers"),
     # Each seed has a start of its own: whether it is the same for all is seen by its figure.
     "init_from",
-)
+}
 """Settings that are compared, and those that change no figure."""
 
 OF_MAKING = ("versions.", "checkout.", "data.", "weights.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from alseg.active import Budget
-from alseg.compare.runs import BOUNDS, Run
+from alseg.compare.runs import BOUNDS, CHANGE_NO_FIGURE, Run
 from alseg.compare.statistics import Interval, area_under, bootstrap_mean, mean_and_deviation
 from alseg.errors import CompareError, did_you_mean
 
@@ -101,11 +102,13 @@ class Comparison:
     def areas(self, variant: str) -> dict[int, float]:
         """Return by seed the area under mIoU against labelled share, divided by its width.
 
-        It spans the budgets that all variants have, so that areas are of the same range; a seed
-        that lacks one of them has none.
+        It spans the budgets of the baseline, or all budgets where there is none, so that areas are
+        of the same range; a variant or a seed that lacks one of them has none.
         """
-        spanned = [b for b in self.budgets if all(self.point(v, b) for v in self.variants)]
+        spanned = [b for b in self.budgets if self.baseline is None or self.point(self.baseline, b)]
         points = [point for b in spanned if (point := self.point(variant, b)) is not None]
+        if len(points) < len(spanned):
+            return {}
         if len(points) < 2:
             return {}
         everywhere = set.intersection(*(set(point.seeds) for point in points))
@@ -115,13 +118,15 @@ class Comparison:
             areas[seed] = area_under([run.share or 0 for run in curve], [r.miou for r in curve])
         return areas
 
-    def difference(self, variant: str, budget: str) -> Interval | None:
-        """Return how much more mIoU a variant has than the baseline, paired by seed.
+    def difference(self, variant: str, budget: str, other: str | None = None) -> Interval | None:
+        """Return how much more mIoU a variant has than another, paired by seed.
 
-        None for the baseline itself and where no seed was run for both.
+        The other is the baseline unless it is named. None for a variant and itself, and where no
+        seed was run for both.
         """
-        ours, theirs = self.point(variant, budget), self.point(self.baseline or "", budget)
-        if ours is None or theirs is None or variant == self.baseline:
+        other = other or self.baseline or ""
+        ours, theirs = self.point(variant, budget), self.point(other, budget)
+        if ours is None or theirs is None or variant == other:
             return None
         mine, base = ({run.seed: run.miou for run in p.runs} for p in (ours, theirs))
         return _paired(mine, base)
@@ -205,31 +210,47 @@ def _once(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
     return list(first.values()), again
 
 
-Options = tuple[tuple[str, str], ...]
+NOT_OF_A_VARIANT = CHANGE_NO_FIGURE | {
+    *("protocol", "strategy", "strategy_options", "budget", "seed", "init_from"),
+}
+"""Settings that are told apart otherwise, or in which the runs of a variant differ."""
+
+Variant = tuple[str, str, frozenset[tuple[str, str]]]
+"""Protocol, strategy, and by name all options and settings that may change a figure."""
 
 
-def _variant(run: Run) -> tuple[str, str, Options]:
+def _variant(run: Run) -> Variant:
     """Return what makes runs the same but for budget and seed."""
     if run.is_bound:
-        return run.protocol, "", ()
+        return run.protocol, "", frozenset()
+    settings = {k: v for k, v in run.settings.items() if k not in NOT_OF_A_VARIANT}
     options = run.settings.get("strategy_options") or {}
-    told = tuple(sorted((str(name), str(value)) for name, value in options.items()))
-    return run.protocol, str(run.settings["strategy"]), told
+    told = {(str(k), str(v)) for k, v in (settings | options).items() if v is not None}
+    return run.protocol, str(run.settings["strategy"]), frozenset(told)
 
 
-def _variant_names(runs: Iterable[Run]) -> dict[Any, str]:
-    """Name variants by their strategy, and by what else tells them apart."""
-    variants = sorted({_variant(run) for run in runs})
-    protocols = {protocol for protocol, _, _ in variants}
+def _variant_names(runs: Iterable[Run]) -> dict[Variant, str]:
+    """Name variants by their strategy, and by what else tells them apart.
+
+    Of settings in which variants of a strategy differ, those are named that most variants in the
+    comparison have not.
+    """
+    variants = {_variant(run) for run in runs}
+    counts = Counter(detail for *_, told in variants for detail in told)
+    protocols = {protocol for protocol, *_ in variants}
     names = {}
-    for protocol, strategy, options in variants:
-        others = [set(told) for _, name, told in variants if name == strategy]
-        shared = set.intersection(*others)
-        details = [f"{name}={value}" for name, value in options if (name, value) not in shared]
+    for protocol, strategy, told in variants:
+        others = [other for _, name, other in variants if name == strategy]
+        shared = frozenset.intersection(*others)
+        details = [
+            f"{name}={value}"
+            for name, value in sorted(told - shared)
+            if 2 * counts[name, value] <= len(variants)
+        ]
         if len(protocols) > 1:
             details.insert(0, protocol)
         name = f"{strategy} ({', '.join(details)})" if details else strategy
-        names[protocol, strategy, options] = name
+        names[protocol, strategy, told] = name
     return names
 
 

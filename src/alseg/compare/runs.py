@@ -10,12 +10,19 @@ from typing import Any
 
 from alseg.active import Budget
 from alseg.errors import AlsegError, CompareError, ConfigError
+from alseg.sweep.plan import STARTS
 from alseg.yaml_file import read_mapping
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
 PROVENANCE = "provenance.json"
 NEEDED = ("protocol", "strategy", "budget", "seed")
+
+CHANGE_NO_FIGURE = frozenset(
+    {"out", "name", "resume", "logger", "wandb_project", "experiment", "pictures", "progress"}
+    | {"workers"}
+)
+"""Settings under which the figures of a run are the same."""
 
 BOUNDS = {"source_only": "source only", "fully_supervised": "fully supervised"}
 """The protocols that ask for no labels: what a run without and one with all of them reaches."""
@@ -94,6 +101,9 @@ class Run:
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     """Return the runs in some folders, each once, in the order of their names.
 
+    The starts that the runs of a matrix share are no lines of its table: they are found only where
+    their own folder is named.
+
     Args:
         paths: Folders of runs, or folders that have such in them at any depth.
 
@@ -156,7 +166,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
         yield folder
         return
     for below in sorted(folder.iterdir()):
-        if below.is_dir() and not below.name.startswith("."):
+        if below.is_dir() and not below.name.startswith(".") and below.name != STARTS:
             yield from _run_folders(below)
 
 

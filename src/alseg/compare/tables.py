@@ -69,6 +69,24 @@ def area_table(comparison: Comparison) -> Table:
     return table
 
 
+def pair_tables(comparison: Comparison) -> dict[str, Table]:
+    """Return by budget how much more mIoU the variant of a row has than that of a column.
+
+    Budgets with fewer than three variants are left out: the main table says it all.
+    """
+    tables = {}
+    for budget in comparison.budgets:
+        there = [name for name in comparison.variants if comparison.point(name, budget)]
+        if len(there) > 2:
+            heading = [f"at {budget}", *(f"− {name}" for name in there)]
+            rows = [
+                [name, *(_pair_text(comparison.difference(name, budget, o)) for o in there)]
+                for name in there
+            ]
+            tables[budget] = [heading, *rows]
+    return tables
+
+
 def csv_text(comparison: Comparison) -> str:
     """Return the main table as CSV; shares and mIoU lie in [0, 1], what is not known is empty."""
     buffer = io.StringIO()
@@ -97,6 +115,8 @@ def markdown_text(comparison: Comparison) -> str:
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_markdown(areas), AREA_NOTE]
+    if pairs := pair_tables(comparison):
+        blocks += [*map(_markdown, pairs.values()), PAIR_NOTE]
     warnings = warnings_of(comparison)
     if warnings:
         blocks += ["Not all runs are comparable:", "\n".join(f"- {line}" for line in warnings)]
@@ -122,7 +142,12 @@ def terminal_text(comparison: Comparison) -> str:
 
 AREA_NOTE = (
     "The area lies under mIoU against labelled share, between the smallest and the largest budget "
-    "that all variants have, divided by its width: the mean mIoU over these shares."
+    "of the baseline, divided by its width: the mean mIoU over these shares."
+)
+
+PAIR_NOTE = (
+    "Points of mIoU that the variant of a row has more than that of a column, paired by "
+    "seed; n. d. is not distinguishable."
 )
 
 
@@ -158,6 +183,13 @@ def difference_text(difference: Interval | None) -> str:
     if not math.isnan(difference.low):
         points += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
     return f"{points}, {verdict(difference)}"
+
+
+def _pair_text(difference: Interval | None) -> str:
+    if difference is None:
+        return "—"
+    told = f"{100 * difference.estimate:+.1f}"
+    return told if difference.excludes_zero else f"{told} n. d."
 
 
 def _points(comparison: Comparison) -> list[Point]:

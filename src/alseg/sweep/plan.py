@@ -144,7 +144,8 @@ def _start(
     name: str, settings: Mapping[str, Any], config: RunConfig, out: Path, check: Check
 ) -> Run:
     """Return the run that trains on the source alone what others start from."""
-    kept = ("report_split", "eval_size", "flip", "workers", "progress", "logger", "wandb_project")
+    kept = {"report_split", "eval_size", "flip", "workers"}
+    kept |= {"progress", "logger", "wandb_project", "experiment"}
     own = {
         key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
     }

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.chart import Curve, Mark, line_chart
 from alseg.compare.report.markup import paragraph, section, table
-from alseg.compare.tables import AREA_NOTE, area_table, main_table, notes
+from alseg.compare.tables import (
+    AREA_NOTE,
+    PAIR_NOTE,
+    area_table,
+    main_table,
+    notes,
+    pair_tables,
+)
 
 WIDE = 8.0
 """Budgets of which the largest is more than so many times the smallest are spread by ratio."""
@@ -45,7 +52,10 @@ def curves_section(comparison: Comparison) -> str:
     if len(areas) > 1:
         parts += [table("area under mIoU against labelled share", areas), paragraph(AREA_NOTE)]
     else:
-        parts.append(paragraph("No area: it takes two budgets that all variants have."))
+        parts.append(paragraph("No area: it takes two budgets of the baseline."))
+    if pairs := pair_tables(comparison):
+        parts += [table(f"differences at {budget}", rows) for budget, rows in pairs.items()]
+        parts.append(paragraph(PAIR_NOTE))
     return section("curves", "What the labels bought", *parts)
 
 
