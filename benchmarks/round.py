@@ -98,7 +98,7 @@ def profile(
     forward = parts["forward pass"]
     upsampling = parts.pop("with upsampling") - forward
     own = sum(parts.values()) - forward
-    total = loop.seconds / images / ROUNDS
+    total = loop.seconds["asking for labels"] / images / ROUNDS
     parts["upsampling of the logits"] = upsampling
     parts["waiting for images, and the rest"] = total - sum(parts.values())
     parts["whole round"] = total

@@ -5,6 +5,7 @@ from lightning.pytorch.callbacks import Callback
 from tests.toys import SPACE, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop, LabelStore
+from alseg.active.round import spread
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
 from alseg.module import SegmentationModule
@@ -55,6 +56,23 @@ class Person:
 
     def answer(self, image_id, asked, *rest, **more):
         return np.where(asked, 1, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "ranks", "expected"),
+    [
+        (8, 4, 1, [1, 3, 5, 7]),
+        (9, 3, 1, [1, 4, 7]),
+        # The first of two ranks scores 0, 2, 4, ...
+        (8, 2, 2, [2, 6]),
+        (3, 4, 2, [0, 2]),
+        (5, 0, 1, []),
+    ],
+)
+def test_score_maps_are_kept_of_images_spread_over_those_of_the_first_rank(
+    length, count, ranks, expected
+):
+    assert spread(length, count, ranks) == expected
 
 
 def test_a_pool_without_labels_can_be_scored_asked_about_and_trained_on(tmp_path):

@@ -42,8 +42,8 @@ def held_round(folder, pool, answers, budget="10%"):
     return run, store, scores
 
 
-def analysed(run, pool, module, scores, count=2):
-    RoundAnalysis(pool, run, count, module)(1, None, scores)
+def analysed(run, pool, module, scores):
+    RoundAnalysis(pool, run, module)(1, None, scores)
     return json.loads((run.analysis / "round-001.json").read_text())
 
 
@@ -60,18 +60,16 @@ def test_picks_and_places_are_those_of_the_whole_sample(tmp_path, module):
     assert sum(sums["picked_distances"]) == sum(p.sum() for p in picked) == store.asked_pixels
 
 
-def test_errors_and_radii_are_those_of_the_network_on_the_images_that_are_pictured(
-    tmp_path, module
-):
+def test_errors_and_radii_are_those_of_the_network_on_the_sample(tmp_path, module):
     pool = Toy(3)
     run, store, scores = held_round(tmp_path, pool, pool)
     module.train()
-    sums = analysed(run, pool, module, scores)["sums"]
+    sums = analysed(run, pool, module, {1: scores[1]})["sums"]
     assert module.training
     assert not module.segmenter.head._forward_pre_hooks
     wrong = asked_wrong = 0
     radius = np.zeros(3)
-    for index in (0, 1):
+    for index in range(3):
         label, image = pool.label(index), pool.image(index)
         missed = (module.segment(image) != label) & (label != 255)
         wrong += missed.sum()
@@ -83,7 +81,9 @@ def test_errors_and_radii_are_those_of_the_network_on_the_images_that_are_pictur
     assert sums["wrong"] == [wrong]
     assert sums["asked_wrong"] == [asked_wrong]
     assert sums["class_radius"] == pytest.approx(radius, rel=1e-5)
-    assert sum(sums["radius_counts"]) == sums["pixels"][0] == 2 * (32 * 48 - 1)
+    assert sum(sums["radius_counts"]) == sums["pixels"][0] == 3 * (32 * 48 - 1)
+    # The radius is twice the norm of what is mapped into the ball, until it saturates.
+    assert sums["class_norm"] == pytest.approx(radius / 2, rel=1e-4)
 
 
 def test_pictures_are_small_and_a_single_window_is_still_seen(tmp_path, module):

@@ -6,6 +6,7 @@ import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from alseg.active.requirements import (
     parts_of,
     pool_images,
 )
-from alseg.active.round import Round, described
+from alseg.active.round import Round, described, spread
 from alseg.active.scores import score_pool, share_buffers
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
@@ -65,7 +66,8 @@ class ActiveLoop(L.Callback):
             with the same network; None saves nothing.
         on_round: Called on the first rank after a round with the number of the round, its result,
             the pool indices and score maps of ``keep_scores`` images.
-        keep_scores: For how many images the score map is kept for ``on_round``.
+        keep_scores: For how many images, spread over the pool, the score map is kept for
+            ``on_round``.
         progress: Show a progress bar over the pool.
 
     Raises:
@@ -112,7 +114,7 @@ class ActiveLoop(L.Callback):
         self.on_round = on_round
         self.keep_scores = keep_scores
         self.progress = progress
-        self.seconds = 0.0
+        self.seconds = {"asking for labels": 0.0, "analysis": 0.0}
         self._lock: BaseFileLock | None = None
         self._checked = False
         if not 1 <= self.rounds <= MAX_ROUNDS:
@@ -243,17 +245,25 @@ class ActiveLoop(L.Callback):
             check_none_missing(self.folder, number - 1, self._steps, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
-            started = time.perf_counter()
-            try:
-                self._hold(number, trainer, module, data)
-            finally:
-                self.seconds += time.perf_counter() - started
+            with self._timed("asking for labels"):
+                result, kept = self._hold(number, trainer, module, data)
+            if trainer.is_global_zero and self.on_round is not None:
+                with self._timed("analysis"):
+                    self.on_round(number, result, kept)
         data.use_labels(self._store, due)
         for logger in trainer.loggers:
             logger.log_metrics(
                 {"labelled_fraction": self._store.labelled_fraction, "round": due},
                 step=trainer.global_step,
             )
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] += time.perf_counter() - started
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Warn if the pool was exhausted before the budget was spent."""
@@ -285,7 +295,8 @@ class ActiveLoop(L.Callback):
         trainer: L.Trainer,
         module: SegmentationModule,
         data: SegmentationDataModule,
-    ) -> None:
+    ) -> tuple[RoundResult, dict[int, Tensor]]:
+        """Hold a round; return its result, and the score maps that were kept by pool index."""
         answers = self._answers
         people, annotator = (answers, None) if isinstance(answers, People) else (None, answers)
         this = Round(
@@ -304,12 +315,12 @@ class ActiveLoop(L.Callback):
         else:
             with ranks.together():
                 scored = self._scores(number, trainer, module, data)
-                regions = this.choose(scored, kept, self.keep_scores, people)
+                keep = spread(len(data.pool), self.keep_scores, trainer.world_size)
+                regions = this.choose(scored, kept, keep, people)
                 if people is not None:
                     this.ask(people, data.pool, regions)
             result = this.label(annotator, regions)
-        if trainer.is_global_zero and self.on_round is not None:
-            self.on_round(number, result, kept)
+        return result, kept
 
     def _scores(
         self,

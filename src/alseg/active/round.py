@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,15 +57,15 @@ class Round:
         self,
         scored: Iterable[tuple[int, Tensor, Tensor]],
         kept: dict[int, Tensor],
-        keep: int = 0,
+        keep: Collection[int] = (),
         people: People | None = None,
     ) -> dict[int, Candidates]:
         """Return the regions to ask for in the images of this rank, by pool index.
 
         Args:
             scored: Pool index, score map H×W and logits C×H×W of the images of this rank.
-            kept: Takes up the score maps of the first images.
-            keep: Of how many.
+            kept: Takes up the score maps of some images.
+            keep: The pool indices of these.
             people: Who will answer, if people do; what they have skipped is not chosen again.
 
         Raises:
@@ -78,7 +79,7 @@ class Round:
             nonlocal logits
             for index, score, shown in scored:
                 logits = shown
-                if len(kept) < keep:
+                if index in keep:
                     kept[index] = score.cpu()
                 yield index, score
 
@@ -232,3 +233,16 @@ def described(strategy: Strategy, name: str) -> dict[str, Any]:
         if isinstance(value, str | int | float | bool) and option not in ("level", "requires")
     }
     return {"strategy": name, "strategy_options": options}
+
+
+def spread(length: int, count: int, ranks: int) -> list[int]:
+    """Return the indices of a few images, spread over a pool, that the first rank scores.
+
+    Args:
+        length: Number of images in the pool.
+        count: How many to return; of a small pool, fewer.
+        ranks: Number of ranks, which take turns.
+    """
+    there = math.ceil(length / ranks)
+    count = min(count, there)
+    return [ranks * ((2 * place + 1) * there // (2 * count)) for place in range(count)]

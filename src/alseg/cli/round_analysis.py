@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from alseg.active import LabelStore
@@ -25,13 +25,14 @@ from alseg.data import SegmentationDataset
 from alseg.data.transforms import eval_transform
 from alseg.durable import replace_durably
 from alseg.errors import DatasetError
+from alseg.models import HyperbolicHead
 from alseg.models.poincare import RIM
 from alseg.module import SegmentationModule
 from alseg.pictures import RGB, picks_picture, score_picture
 
 SAMPLE = 32
-"""Pool images, evenly spread, whose picks are counted by class and place: enough to see where picks
-fall, and few beside the pool that a round has just scored."""
+"""Pool images, evenly spread, whose picks are counted and that are shown to the network: enough to
+see where picks fall and what the network is like, and few beside the pool just scored."""
 
 WIDTH = 240
 """Of the small pictures, in pixels."""
@@ -43,41 +44,33 @@ ERROR = np.array([220, 30, 30])
 class RoundAnalysis:
     """Writes down where a round's picks fell and what the network was like that made them.
 
-    It looks at the network again on the images that are pictured, and at the labels of the pool
-    where there are any: never before the picks are made.
+    It shows some images to the network again, and looks at the labels of the pool where there are
+    any: never before the picks are made.
 
     Attributes:
         pool: The pool.
         folder: The run's folder.
-        count: Number of images to picture and to look at with the network.
         module: The network.
     """
 
     pool: SegmentationDataset
     folder: RunFolder
-    count: int
     module: SegmentationModule
 
     def __call__(self, number: int, result: Any, scores: Mapping[int, Tensor]) -> None:
-        """Analyse a round, with the images whose score maps were kept."""
+        """Analyse a round, and picture the images whose score maps were kept."""
         store = LabelStore.open(self.folder.labels)
-        sums = self._sample_sums(number, store)
-        images = []
-        rim = None
-        for index in list(scores)[: self.count]:
-            prediction, maps = self._look(index)
-            rim = self._rim if "radius" in maps else None
-            truth = self._truth(index)
-            picked = store.round_map(self.pool.ids[index]) == number
-            if truth is not None:
-                classes = len(self.pool.label_space)
-                sums = added(sums, network_sums(truth, picked, prediction, maps, classes, rim))
-            images.append(self._pictures(number, index, scores[index], store, prediction, truth))
+        sample = np.linspace(0, len(self.pool) - 1, min(SAMPLE, len(self.pool))).astype(int)
+        sums: Sums = {}
+        for index in sample.tolist():
+            sums = added(sums, self._sums(number, index, store))
+        images = [self._pictures(number, *kept, store) for kept in scores.items()]
+        has_radius = self.module.hparams["head"] == "hyperbolic"
         content = {
             "format": 1,
             "round": number,
             "classes": list(self.pool.label_space.classes),
-            "rim": rim,
+            "rim": self._rim if has_radius else None,
             "images": images,
             "sums": {name: values.tolist() for name, values in sums.items()},
         }
@@ -86,18 +79,18 @@ class RoundAnalysis:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_durably(path, (json.dumps(content) + "\n").encode())
 
-    def _sample_sums(self, number: int, store: LabelStore) -> Sums:
-        """Return what was picked, and where, in a part of the pool that is the same every round."""
-        classes = len(self.pool.label_space)
-        sums: Sums = {}
-        for index in np.linspace(0, len(self.pool) - 1, min(SAMPLE, len(self.pool))).astype(int):
-            image_id = self.pool.ids[index]
-            picked = store.round_map(image_id, number) == number
-            sums = added(sums, pick_sums(store.label(image_id, number), picked, classes))
-            truth = self._truth(int(index))
-            if truth is not None:
-                sums = added(sums, place_sums(truth, picked, classes))
-        return sums
+    def _sums(self, number: int, index: int, store: LabelStore) -> Sums:
+        """Return what was picked in an image, where, and what the network made of it before."""
+        classes, image_id = len(self.pool.label_space), self.pool.ids[index]
+        picked = store.round_map(image_id, number) == number
+        sums = pick_sums(store.label(image_id, number), picked, classes)
+        truth = self._truth(index)
+        if truth is None:
+            return sums
+        prediction, maps = self._look(index)
+        rim = self._rim if "radius" in maps else None
+        sums |= place_sums(truth, picked, classes)
+        return sums | network_sums(truth, picked, prediction, maps, classes, rim)
 
     def _truth(self, index: int) -> NDArray[np.uint8] | None:
         if not self.pool.has_labels:
@@ -123,10 +116,10 @@ class RoundAnalysis:
         module.eval()
         with _features_of(module) as features:
             signals = module.signals(pixels, size)
+            norm = _norm(module.segmenter.head, features[0])
         module.train(was_training)
         logarithms = signals.logits[0].float().log_softmax(0)
         entropy = -(logarithms.exp() * logarithms).sum(0) / math.log(len(logarithms))
-        norm = torch.linalg.vector_norm(features[0].float(), dim=1, keepdim=True)
         norm = functional.interpolate(norm, size=size, mode="bilinear", align_corners=False)
         maps = {"entropy": entropy, "norm": norm[0, 0]}
         if signals.radius is not None:
@@ -140,11 +133,10 @@ class RoundAnalysis:
         index: int,
         score: Tensor,
         store: LabelStore,
-        prediction: NDArray[np.uint8],
-        truth: NDArray[np.uint8] | None,
     ) -> dict[str, Any]:
         """Write the small pictures of an image, and return its name and theirs."""
         image_id = self.pool.ids[index]
+        truth = self._truth(index)
         rounds = store.round_map(image_id, number)
         image = _small(self.pool.image(index))
         panels = {
@@ -154,6 +146,7 @@ class RoundAnalysis:
             "picks": picks_picture(image, _covered(rounds > 0), _covered(rounds == number)),
         }
         if truth is not None:
+            prediction, _ = self._look(index)
             panels["errors"] = _errors_picture(image, (prediction != truth) & (truth != 255))
         names = {}
         for kind, picture in panels.items():
@@ -180,6 +173,17 @@ def _features_of(module: SegmentationModule) -> Iterator[list[Tensor]]:
         yield seen
     finally:
         hook.remove()
+
+
+def _norm(head: nn.Module, features: Tensor) -> Tensor:
+    """Return the Euclidean norm B×1×h×w of what a head classifies linearly or maps into the ball.
+
+    A hyperbolic radius is twice this norm until it saturates, so beside it the norm shows what
+    the ball adds.
+    """
+    vectors = head.tangent(features) if isinstance(head, HyperbolicHead) else features
+    norm: Tensor = torch.linalg.vector_norm(vectors.float(), dim=1, keepdim=True)
+    return norm
 
 
 def _errors_picture(image: RGB, wrong: NDArray[np.bool_]) -> RGB:

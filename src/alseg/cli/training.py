@@ -76,7 +76,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     if config.init_from is not None and not begun:
         load_weights(module, config.init_from)
     pictures = RoundPictures(domains.target, folder, config.pictures)
-    analysis = RoundAnalysis(domains.target, folder, config.pictures, module)
+    analysis = RoundAnalysis(domains.target, folder, module)
     loop = new_loop(config, folder, [pictures, analysis], partial)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
@@ -104,9 +104,9 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
                     _fit(trainer, module, data, last, folder)
                     trainer.save_checkpoint(last)
             except AnswersNeeded as needed:
-                _book(folder, loop)
                 return how_to_answer(folder.path, str(needed)) if trainer.is_global_zero else ""
-            _book(folder, loop)
+            finally:
+                _book(folder, loop)
             if loop is not None:
                 folder.record(labels=_spent(loop))
             with folder.phase("evaluation"):
@@ -236,8 +236,9 @@ def _fit(
 def _book(folder: RunFolder, loop: ActiveLoop | None) -> None:
     """Tell the seconds of the rounds from those of the training around them."""
     if loop is not None:
-        folder.add_seconds("training", -loop.seconds)
-        folder.add_seconds("asking for labels", loop.seconds)
+        folder.add_seconds("training", -sum(loop.seconds.values()))
+        for phase, seconds in loop.seconds.items():
+            folder.add_seconds(phase, seconds)
 
 
 def _spent(loop: ActiveLoop) -> dict[str, Any]:
