@@ -4,7 +4,7 @@ import math
 import pytest
 from tests.runs import write_matrix, write_run
 
-from alseg.compare.comparability import warnings_of
+from alseg.compare.comparability import choices_of, warnings_of
 from alseg.compare.comparison import compare_runs, verdict
 from alseg.compare.runs import find_runs
 from alseg.errors import CompareError
@@ -40,11 +40,13 @@ def test_areas_are_a_seed_each(tmp_path):
     assert verdict(difference) == "better"
 
 
-def test_areas_span_the_budgets_of_the_baseline(tmp_path):
+@pytest.mark.parametrize("strategy", ["halo", "random"])
+def test_areas_span_the_budgets_that_all_curves_have(tmp_path, strategy):
     write_matrix(tmp_path)
-    write_run(tmp_path / "more", iou=0.9, strategy="halo", budget="0.1", seed=0)
+    write_run(tmp_path / "more", iou=0.9, strategy=strategy, budget="0.1", seed=0)
     write_run(tmp_path / "other", iou=0.9, strategy="ripu", budget="0.01", seed=0)
     found = compared(tmp_path)
+    assert found.area_budgets == ["1 %", "3 %"]
     assert found.areas("halo")[0] == pytest.approx(0.48)
     assert found.areas("ripu") == {}
 
@@ -69,7 +71,7 @@ def test_seeds_that_only_one_side_has_are_left_out_of_the_pairs(tmp_path):
     write_run(tmp_path / "h9", iou=0.9, seed=9, strategy="halo")
     difference = compared(tmp_path).difference("halo", "1 %")
     assert difference.estimate == pytest.approx(0.1)
-    assert verdict(difference) == "not distinguishable (one seed)"
+    assert verdict(difference) == "not distinguishable (no spread over the seeds)"
 
 
 def test_a_worse_strategy_is_told(tmp_path):
@@ -104,13 +106,80 @@ def test_a_strategy_under_another_head_or_loss_is_a_variant_of_its_own(tmp_path)
 
 
 def test_two_variants_are_held_against_each_other_by_seed(tmp_path):
-    for seed, (ripu, halo) in enumerate([(0.3, 0.5), (0.4, 0.6), (0.2, 0.4)]):
+    for seed, (ripu, halo) in enumerate([(0.3, 0.5), (0.4, 0.7), (0.2, 0.3)]):
         write_run(tmp_path / f"r{seed}", iou=ripu, strategy="ripu", seed=seed)
         write_run(tmp_path / f"h{seed}", iou=halo, strategy="halo", seed=seed)
+        write_run(tmp_path / f"s{seed}", iou=0.2, protocol="source_only", seed=seed)
     found = compared(tmp_path)
-    assert found.difference("halo", "1 %", "ripu") == pytest.approx((0.2, 0.2, 0.2))
-    assert found.difference("ripu", "1 %", "halo") == pytest.approx((-0.2, -0.2, -0.2))
+    ahead, behind = (
+        found.difference(*p) for p in (("halo", "1 %", "ripu"), ("ripu", "1 %", "halo"))
+    )
+    assert ahead.estimate == pytest.approx(0.2)
+    assert behind == pytest.approx((-ahead.estimate, -ahead.high, -ahead.low))
     assert found.difference("halo", "1 %", "halo") is None
+    # 0.5, 0.7 and 0.3 against 0.2
+    assert found.difference("halo", "1 %", "source only").estimate == pytest.approx(0.3)
+
+
+def test_equal_differences_say_nothing_of_their_spread(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path / f"r{seed}", iou=0.4, seed=seed)
+        write_run(tmp_path / f"h{seed}", iou=0.5, strategy="halo", seed=seed)
+    assert verdict(compared(tmp_path).difference("halo", "1 %")).startswith("not distinguishable")
+
+
+def test_the_share_of_full_supervision_is_taken_seed_by_seed(tmp_path):
+    for seed, (reached, most) in enumerate([(0.4, 0.5), (0.3, 0.4), (0.9, None)]):
+        write_run(tmp_path / f"r{seed}", iou=reached, seed=seed)
+        if most is not None:
+            top = {"protocol": "fully_supervised", "seed": seed}
+            write_run(tmp_path / f"t{seed}", iou=most, **top)
+    found = compared(tmp_path)
+    # 0.8 and 0.75
+    assert found.of_upper(found.points[0]) == pytest.approx((0.775, 0.05 / math.sqrt(2)))
+
+
+def test_a_bound_or_a_strategy_may_be_what_others_are_held_against(tmp_path):
+    write_matrix(tmp_path)
+    for name in ("source_only", "source only"):
+        found = compared(tmp_path, baseline=name)
+        assert found.baseline == "source only"
+        # 0.45, 0.48, 0.51 against 0.20, 0.21, 0.22
+        assert found.difference("halo", "1 %").estimate == pytest.approx(0.27)
+    write_run(tmp_path / "a", protocol="source_free", strategy="ripu")
+    assert compared(tmp_path, baseline="ripu").baseline == "ripu (source_free)"
+    write_run(tmp_path / "b", protocol="source_free", strategy="ripu", head="hyperbolic")
+    with pytest.raises(CompareError, match=r"Several variants have the strategy 'ripu'.*head=hyp"):
+        compared(tmp_path, baseline="ripu")
+
+
+def test_runs_of_other_targets_or_classes_are_refused(tmp_path):
+    write_run(tmp_path / "a", target="camvid:/data")
+    write_run(tmp_path / "b", target="camvid:/moved", seed=1)
+    assert compared(tmp_path).points[0].seeds == (0, 1)
+    write_run(tmp_path / "c", target="camvid-dusk:/data", seed=2)
+    with pytest.raises(CompareError, match=r"other targets: camvid in .*a; camvid-dusk in .*c"):
+        compared(tmp_path)
+
+
+def test_a_full_supervision_of_other_settings_is_no_part_of_the_line(tmp_path):
+    for seed in range(2):
+        write_run(tmp_path / f"t{seed}", iou=0.6, protocol="fully_supervised", seed=seed)
+    other = {"protocol": "fully_supervised", "head": "hyperbolic"}
+    write_run(tmp_path / "h", iou=0.9, **other)
+    found = compared(tmp_path)
+    assert found.upper == pytest.approx(0.6)
+    assert found.left_out[0].folder.name == "h"
+    assert "other settings (head=hyperbolic)" in found.left_out[0].problem
+
+
+def test_a_setting_that_only_some_runs_have_tells_variants_apart(tmp_path):
+    write_run(tmp_path / "a", strategy="halo", report_split="val")
+    write_run(tmp_path / "b", strategy="halo")
+    write_run(tmp_path / "c", strategy="random", report_split="val")
+    found = compared(tmp_path)
+    assert found.variants == ["random", "halo", "halo (report_split=None)"]
+    assert found.left_out == ()
 
 
 def test_budgets_in_other_words_are_the_same(tmp_path):
@@ -153,7 +222,10 @@ def test_runs_that_are_alike_are_not_warned_of(tmp_path):
     ("other", "warning"),
     [
         ({"steps": 700}, "another steps: 600 in random; 700 in halo"),
-        ({"start": 0.3}, "another start with seed 0: mIoU before training was random 20.0, halo"),
+        (
+            {"start": 0.3},
+            "another start with seed 0: mIoU before training was random 1 % 20.0, halo 1 % 30.0",
+        ),
         ({"report_split": "val"}, "another report_split: None in random; val in halo"),
         ({"init_from": "x.ckpt"}, None),
         ({"seed": 5}, "other seeds: 0 in random at 1 %; 5 in halo at 1 %"),
@@ -166,6 +238,13 @@ def test_runs_that_are_alike_are_not_warned_of(tmp_path):
             "another data.reported on.images: 4 in random; 5 in halo",
         ),
         ({"provenance": {"time": "later"}}, None),
+        (
+            {"provenance": {"checkout": {"commit": "a", "changed": True}}},
+            "uncommitted changes in the checkout: in halo",
+        ),
+        # What a comparison may be about is told apart from what makes it unfair.
+        ({"head": "hyperbolic", "start": 0.3}, None),
+        ({"consistency_weight": 0.0}, None),
     ],
 )
 def test_what_makes_runs_hard_to_compare_is_told(tmp_path, other, warning):
@@ -174,6 +253,22 @@ def test_what_makes_runs_hard_to_compare_is_told(tmp_path, other, warning):
     found = warnings_of(compared(tmp_path))
     assert len(found) == (0 if warning is None else 1)
     assert warning is None or found[0].startswith(warning)
+
+
+def test_what_else_the_variants_differ_in_is_told(tmp_path):
+    write_run(tmp_path / "a", head="linear")
+    write_run(tmp_path / "b", strategy="halo", head="hyperbolic")
+    assert choices_of(compared(tmp_path)) == ["another head: linear in random; hyperbolic in halo"]
+
+
+def test_another_start_of_a_bound_or_another_budget_is_told(tmp_path):
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", budget="0.05", start=0.4)
+    write_run(tmp_path / "c", protocol="fully_supervised", start=0.5)
+    assert warnings_of(compared(tmp_path)) == [
+        "another start with seed 0: mIoU before training was "
+        "fully supervised 50.0, random 1 % 20.0, random 5 % 40.0"
+    ]
 
 
 def test_settings_of_asking_are_not_asked_of_runs_that_ask_for_nothing(tmp_path):

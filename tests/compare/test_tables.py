@@ -5,7 +5,7 @@ from tests.runs import write_matrix, write_run
 
 from alseg.compare.comparison import compare_runs
 from alseg.compare.runs import find_runs
-from alseg.compare.tables import csv_text, markdown_text, pair_tables, terminal_text
+from alseg.compare.tables import csv_text, markdown_text, pair_tables, runs_csv, terminal_text
 
 
 def compared(folder):
@@ -18,27 +18,31 @@ def test_the_table_in_the_terminal(tmp_path):
         ["variant", "source", "random", "random", "halo", "halo", "fully"]
     )
     assert "42.0 ± 2.0" in lines[2]
-    # 0.42 of 0.61
-    assert "68.9 %" in lines[2]
+    # 0.40 of 0.60, 0.42 of 0.61 and 0.44 of 0.62
+    assert "68.8 ± 2.2" in lines[2]
     assert "+6.0 (+3.3 to +8.7), better" in lines[4]
     assert "not distinguishable" in lines[5]
     assert max(map(len, lines)) <= 120
 
 
-def test_pairs_are_held_against_each_other_where_there_are_more_than_two(tmp_path):
-    found = compared(write_matrix(tmp_path))
-    assert pair_tables(found) == {}
-    for seed in range(3):
-        write_run(tmp_path / f"e{seed}", iou=0.45 + 0.01 * seed, strategy="entropy", seed=seed)
-    # At 1 %, random has 0.40, 0.42, 0.44 and halo 0.45, 0.48, 0.51.
-    assert pair_tables(compared(tmp_path)) == {
-        "1 %": [
-            ["at 1 %", "− random", "− entropy", "− halo"],
-            ["random", "—", "-4.0", "-6.0"],
-            ["entropy", "+4.0", "—", "-2.0 n. d."],
-            ["halo", "+6.0", "+2.0 n. d.", "—"],
-        ]
-    }
+def test_pairs_are_held_against_each_other_the_bounds_among_them(tmp_path):
+    found = pair_tables(compared(write_matrix(tmp_path)))
+    assert list(found) == ["1 %", "3 %"]
+    # At 1 %, random has 0.40, 0.42, 0.44 and halo 0.45, 0.48, 0.51; at 3 %, they are even.
+    assert found["1 %"][0] == (
+        ["at 1 %", "− source only", "− random", "− halo", "− fully supervised"]
+    )
+    assert found["1 %"][3] == ["halo", "+27.0", "+6.0", "—", "-13.0"]
+    assert found["3 %"][3][2] == "+0.0 n. d."
+
+
+def test_there_is_a_row_for_every_run(tmp_path):
+    rows = list(csv.DictReader(io.StringIO(runs_csv(compared(write_matrix(tmp_path))))))
+    assert len(rows) == 2 * 2 * 3 + 2 * 3
+    halo = [row for row in rows if (row["variant"], row["budget"]) == ("halo", "1 %")]
+    assert [row["seed"] for row in halo] == ["0", "1", "2"]
+    assert [row["iou_car"] for row in halo] == ["0.45", "0.48", "0.51"]
+    assert halo[0]["folder"] == str(tmp_path / "halo-0.01-0")
 
 
 def test_the_csv_has_plain_numbers(tmp_path):
@@ -61,7 +65,7 @@ def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
     write_run(tmp_path / "odd", strategy="ripu", steps=900)
     (write_run(tmp_path / "stopped", strategy="ripu", seed=1) / "summary.json").unlink()
     text = markdown_text(compared(tmp_path))
-    assert "| random | 1 % | 3 | 42.0 ± 2.0 | 68.9 % | 1.00 % | 100 | — |" in text
+    assert "| random | 1 % | 3 | 42.0 ± 2.0 | 68.8 ± 2.2 | 1.00 % | 100 | — |" in text
     assert (
         "- another steps: 600 in source only, fully supervised, random, halo; 900 in ripu" in text
     )

@@ -11,7 +11,7 @@ from alseg.errors import CompareError, ConfigError
 ABOUT = """Hold runs against one another: mIoU for every strategy and budget over the seeds, and
 how sure the differences to random picks are. RUNS are folders of runs, or folders that have such in
 them. The table is printed and written as REPORT.csv and REPORT.md beside the report, a page that
-needs no network."""
+needs no network; REPORT-runs.csv has a row for every run."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
         "--baseline",
         default="random",
         metavar="NAME",
-        help="variant that the others are held against (random)",
+        help="variant or protocol that the others are held against, such as source_only (random)",
     )
     parser.add(
         "--click-seconds",
@@ -51,12 +51,13 @@ def run(argv: Sequence[str]) -> int:
     from alseg.compare.comparison import compare_runs
     from alseg.compare.report.page import report_page
     from alseg.compare.runs import find_runs
-    from alseg.compare.tables import csv_text, markdown_text, terminal_text
+    from alseg.compare.tables import csv_text, markdown_text, runs_csv, terminal_text
 
     comparison = compare_runs(find_runs(arguments["runs"]), arguments["baseline"])
     files = {
         out: report_page(comparison, arguments["click_seconds"]),
         out.with_suffix(".csv"): csv_text(comparison),
+        out.with_name(f"{out.stem}-runs.csv"): runs_csv(comparison),
         out.with_suffix(".md"): markdown_text(comparison),
     }
     for path, text in files.items():

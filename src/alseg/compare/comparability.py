@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
-from alseg.compare.runs import CHANGE_NO_FIGURE, Run
+from alseg.compare.runs import CHANGE_NO_FIGURE, OF_ASKING, Run
+from alseg.sweep.plan import COMPARED
 
 MEANT_TO_DIFFER = CHANGE_NO_FIGURE | {
     *("protocol", "strategy", "strategy_options", "budget", "seed"),
@@ -18,11 +19,6 @@ MEANT_TO_DIFFER = CHANGE_NO_FIGURE | {
 OF_MAKING = ("versions.", "checkout.", "data.", "weights.")
 """What runs wrote down about their making that may change a figure."""
 
-OF_ASKING = (
-    *("annotator", "mixed", "scope", "rounds", "round_steps", "radius", "exclusion_radius"),
-)
-"""Settings that mean nothing to a run that asks for no labels."""
-
 SAME_START = 1e-6
 """Figures of one and the same network differ by less, on whatever machine it was measured."""
 
@@ -32,21 +28,20 @@ LONGEST = 60
 def warnings_of(comparison: Comparison) -> list[str]:
     """Return what differs between the runs that should be alike, one sentence each."""
     return [
-        *_classes(comparison),
-        *_settings(comparison),
+        *(text for name, text in _settings(comparison) if name not in COMPARED),
         *_starts(comparison),
         *_provenance(comparison),
         *_seeds(comparison),
     ]
 
 
-def _classes(comparison: Comparison) -> list[str]:
-    values = _by_value(comparison, lambda run: ", ".join(run.iou))
-    return [_sentence("other classes", values)] if len(values) > 1 else []
+def choices_of(comparison: Comparison) -> list[str]:
+    """Return in what else the variants differ that a comparison may be about, such as the head."""
+    return [text for name, text in _settings(comparison) if name in COMPARED]
 
 
-def _settings(comparison: Comparison) -> list[str]:
-    found = []
+def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield each setting that differs, with a sentence."""
     names = dict.fromkeys(name for run in comparison.runs for name in run.settings)
     for name in names:
         if name in MEANT_TO_DIFFER:
@@ -57,21 +52,22 @@ def _settings(comparison: Comparison) -> list[str]:
 
         values = _by_value(comparison, value_of, asking_only=name in OF_ASKING)
         if len(values) > 1:
-            found.append(_sentence(f"another {name}", values))
-    return found
+            yield name, _sentence(f"another {name}", values)
 
 
 def _starts(comparison: Comparison) -> list[str]:
     """Compare what the networks reached before training: the same start gives the same figure."""
+    figures: dict[tuple[int, str], dict[str, float]] = {}
+    for point in [*comparison.bounds.values(), *comparison.points]:
+        for run in point.runs:
+            if run.start is not None:
+                place = run.seed, str(run.settings.get("head"))
+                name = f"{point.variant} {point.budget}".strip()
+                figures.setdefault(place, {})[name] = run.start
     found = []
-    for seed in sorted({run.seed for run in comparison.runs}):
-        starts: dict[str, float] = {}
-        for point in comparison.points:
-            for run in point.runs:
-                if run.seed == seed and run.start is not None:
-                    starts.setdefault(point.variant, run.start)
-        if starts and max(starts.values()) - min(starts.values()) > SAME_START:
-            told = ", ".join(f"{variant} {100 * start:.1f}" for variant, start in starts.items())
+    for (seed, _), starts in sorted(figures.items()):
+        if max(starts.values()) - min(starts.values()) > SAME_START:
+            told = ", ".join(f"{name} {100 * start:.1f}" for name, start in starts.items())
             found.append(f"another start with seed {seed}: mIoU before training was {told}")
     return found
 
@@ -91,17 +87,21 @@ def _provenance(comparison: Comparison) -> list[str]:
         values.pop("None", None)  # What a run did not write down is not known to be another.
         if len(values) > 1:
             found.append(_sentence(f"another {name}", values))
+    changed = _by_value(comparison, lambda run: flat[run.folder].get("checkout.changed"))
+    if "True" in changed:
+        found.append(f"uncommitted changes in the checkout: in {', '.join(changed['True'])}")
     return found
 
 
 def _seeds(comparison: Comparison) -> list[str]:
-    counts = {point.seeds for point in comparison.points}
+    points = [*comparison.bounds.values(), *comparison.points]
+    counts = {point.seeds for point in points}
     if len(counts) < 2:
         return []
     listed = {
         ", ".join(map(str, seeds)): [
-            f"{point.variant} at {point.budget}"
-            for point in comparison.points
+            f"{point.variant} at {point.budget}" if point.budget else point.variant
+            for point in points
             if point.seeds == seeds
         ]
         for seeds in sorted(counts)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from alseg.active import Budget
-from alseg.compare.runs import BOUNDS, CHANGE_NO_FIGURE, Run
+from alseg.compare.runs import BOUNDS, CHANGE_NO_FIGURE, OF_ASKING, Run
 from alseg.compare.statistics import Interval, area_under, bootstrap_mean, mean_and_deviation
 from alseg.errors import CompareError, did_you_mean
 
@@ -82,6 +80,21 @@ class Comparison:
             shares.setdefault(point.budget, []).append(point.share)
         return sorted(shares, key=lambda budget: sum(shares[budget]) / len(shares[budget]))
 
+    @cached_property
+    def area_budgets(self) -> list[str]:
+        """The budgets that all variants with a curve have, so that areas are of the same range.
+
+        A variant has a curve that has two budgets of the baseline, or two at all where there is
+        none.
+        """
+        there = {
+            variant: [budget for budget in self.budgets if self.point(variant, budget)]
+            for variant in self.variants
+        }
+        usual = there.get(self.baseline or "", self.budgets)
+        curves = [own for own in there.values() if len(set(own) & set(usual)) > 1]
+        return [budget for budget in usual if curves and all(budget in own for own in curves)]
+
     def point(self, variant: str, budget: str) -> Point | None:
         """Return the runs of a variant at a budget; None if there are none."""
         places = {(point.variant, point.budget): point for point in self.points}
@@ -99,17 +112,23 @@ class Comparison:
         bound = self.bounds.get("fully_supervised")
         return math.nan if bound is None else bound.miou[0]
 
+    def of_upper(self, point: Point) -> tuple[float, float]:
+        """Return mIoU as a share of full supervision with the same seed: mean and deviation.
+
+        NaN where no seed was run for both, or full supervision reached nothing.
+        """
+        bound = self.bounds.get("fully_supervised")
+        most = {} if bound is None else {run.seed: run.miou for run in bound.runs}
+        shares = [run.miou / most[run.seed] for run in point.runs if most.get(run.seed)]
+        return mean_and_deviation(shares)
+
     def areas(self, variant: str) -> dict[int, float]:
         """Return by seed the area under mIoU against labelled share, divided by its width.
 
-        It spans the budgets of the baseline, or all budgets where there is none, so that areas are
-        of the same range; a variant or a seed that lacks one of them has none.
+        It spans `area_budgets`; a variant or a seed that lacks one of them has none.
         """
-        spanned = [b for b in self.budgets if self.baseline is None or self.point(self.baseline, b)]
-        points = [point for b in spanned if (point := self.point(variant, b)) is not None]
-        if len(points) < len(spanned):
-            return {}
-        if len(points) < 2:
+        points = [p for b in self.area_budgets if (p := self.point(variant, b)) is not None]
+        if len(points) < max(2, len(self.area_budgets)):
             return {}
         everywhere = set.intersection(*(set(point.seeds) for point in points))
         areas = {}
@@ -121,11 +140,12 @@ class Comparison:
     def difference(self, variant: str, budget: str, other: str | None = None) -> Interval | None:
         """Return how much more mIoU a variant has than another, paired by seed.
 
-        The other is the baseline unless it is named. None for a variant and itself, and where no
-        seed was run for both.
+        The other is the baseline unless it is named; each may also be a bound, which has no
+        budget. None for a variant and itself, and where no seed was run for both.
         """
         other = other or self.baseline or ""
-        ours, theirs = self.point(variant, budget), self.point(other, budget)
+        places = {bound.variant: bound for bound in self.bounds.values()}
+        ours, theirs = (places.get(name) or self.point(name, budget) for name in (variant, other))
         if ours is None or theirs is None or variant == other:
             return None
         mine, base = ({run.seed: run.miou for run in p.runs} for p in (ours, theirs))
@@ -143,45 +163,119 @@ def compare_runs(runs: Sequence[Run], baseline: str = "random") -> Comparison:
 
     Args:
         runs: The runs.
-        baseline: The variant that the others are held against.
+        baseline: What the others are held against: a variant, a strategy that has but one, or a
+            protocol that asks for no labels.
 
     Raises:
-        CompareError: No run has figures, or the baseline was named and is not among the variants.
+        CompareError: No run has figures, they are of other targets or classes, or the baseline was
+            named and is not there.
     """
+    usable = [run for run in runs if not run.problem]
     left_out = [run for run in runs if run.problem]
-    usable, twice = _once([run for run in runs if not run.problem])
     if not usable:
         reasons = "\n".join(f"  {run.folder}: {run.problem}" for run in left_out[:5])
         raise CompareError(f"None of the {len(left_out)} runs has figures to compare:\n{reasons}")
-    active = [run for run in usable if not run.is_bound]
-    names = _variant_names(active)
+    _check_one_task(usable)
+    names = _variant_names(run for run in usable if not run.is_bound)
     places: dict[tuple[str, str], list[Run]] = {}
-    for run in active:
-        places.setdefault((names[_variant(run)], budget_text(run.budget)), []).append(run)
-    variants = {variant for variant, _ in places}
-    if baseline not in variants and baseline != "random":
-        hint = did_you_mean(baseline, variants)
-        raise CompareError(
-            f"No run has the variant {baseline!r}.{hint} There are {', '.join(sorted(variants))}."
-        )
-    points = [
-        Point(variant, budget, tuple(sorted(group, key=lambda run: run.seed)))
-        for (variant, budget), group in places.items()
-    ]
-    points.sort(key=lambda p: (p.variant != baseline, p.variant, p.share))
+    for run in usable:
+        if not run.is_bound:
+            place = names[_variant(run)], budget_text(run.budget)
+            left_out += _placed(run, places.setdefault(place, []))
+    points = [Point(*place, tuple(group)) for place, group in places.items()]
     bounds = {}
     for protocol, words in BOUNDS.items():
-        group = sorted((r for r in usable if r.protocol == protocol), key=lambda run: run.seed)
+        group, others = _most_alike([run for run in usable if run.protocol == protocol])
+        left_out += others
         if group:
             bounds[protocol] = Point(words, "", tuple(group))
-    known = baseline if baseline in variants else None
-    return Comparison(tuple(points), bounds, (*left_out, *twice), known)
+    known = _baseline(baseline, points, bounds)
+    points.sort(key=lambda p: (p.variant != known, p.variant, p.share))
+    return Comparison(tuple(points), bounds, tuple(left_out), known)
+
+
+def _check_one_task(runs: Sequence[Run]) -> None:
+    """Check that runs have been measured on the same kind of images, in the same classes.
+
+    Raises:
+        CompareError: They have not: their mIoU says nothing of one another.
+    """
+    targets: dict[str, Run] = {}
+    classes: dict[str, Run] = {}
+    for run in runs:
+        targets.setdefault(str(run.settings.get("target")).partition(":")[0], run)
+        classes.setdefault(", ".join(run.iou), run)
+    for what, first in (("targets", targets), ("classes", classes)):
+        if len(first) > 1:
+            told = "; ".join(f"{value} in {run.folder}" for value, run in first.items())
+            raise CompareError(
+                f"These runs are of other {what}: {told}. An mIoU of one says nothing of the "
+                "others: make a report of each."
+            )
+
+
+def _placed(run: Run, group: list[Run]) -> list[Run]:
+    """Put a run among those of other seeds; return it with the reason if its seed is there."""
+    for other in group:
+        if other.seed == run.seed:
+            reason = f"It repeats {other.folder}: the same variant, budget and seed."
+            return [replace(run, problem=reason)]
+    group.append(run)
+    group.sort(key=lambda run: run.seed)
+    return []
+
+
+def _most_alike(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Return the largest group of runs that differ in seed alone, and the others with a reason."""
+    groups: dict[Variant, list[Run]] = {}
+    left_out: list[Run] = []
+    for run in runs:
+        left_out += _placed(run, groups.setdefault(_variant(run), []))
+    if not groups:
+        return [], []
+    chosen, group = max(groups.items(), key=lambda entry: len(entry[1]))
+    for variant, others in groups.items():
+        if variant != chosen:
+            differing = dict(sorted(variant[2] - chosen[2]))
+            told = ", ".join(f"{name}={value}" for name, value in differing.items())
+            reason = (
+                f"The line of {BOUNDS[variant[0]]} is drawn from {group[0].folder} and those like "
+                f"it; this run has other settings ({told or 'of those left empty'})."
+            )
+            left_out += [replace(run, problem=reason) for run in others]
+    return group, left_out
+
+
+def _baseline(wanted: str, points: Sequence[Point], bounds: dict[str, Point]) -> str | None:
+    """Return the name of what others are held against; None where the usual one is not there.
+
+    Raises:
+        CompareError: It was named, and is not there.
+    """
+    variants = {point.variant: point.runs[0].settings["strategy"] for point in points}
+    if wanted in variants:
+        return wanted
+    for protocol, bound in bounds.items():
+        if wanted in (protocol, bound.variant):
+            return bound.variant
+    alike = [variant for variant, strategy in variants.items() if strategy == wanted]
+    if len(alike) == 1:
+        return alike[0]
+    if wanted == "random" and not alike:
+        return None
+    known = [*sorted(variants), *(bound.variant for bound in bounds.values())]
+    hint = did_you_mean(wanted, known)
+    listed = ", ".join(map(repr, alike or known))
+    raise CompareError(
+        f"{'Several variants have' if alike else 'No run has'} the strategy {wanted!r}.{hint} "
+        f"Name with --baseline one of {listed}."
+    )
 
 
 def verdict(difference: Interval) -> str:
     """Return what a difference to the baseline says, in words."""
     if math.isnan(difference.low):
-        return f"{UNDISTINGUISHED} (one seed)"
+        return f"{UNDISTINGUISHED} (no spread over the seeds)"
     if not difference.excludes_zero:
         return UNDISTINGUISHED
     return "better" if difference.estimate > 0 else "worse"
@@ -196,61 +290,47 @@ def budget_text(budget: Budget) -> str:
     return f"{budget.regions_per_image:,} regions per image"
 
 
-def _once(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
-    """Return runs that differ in variant, budget or seed, and those that repeat one of them."""
-    first: dict[Any, Run] = {}
-    again = []
-    for run in runs:
-        place = (_variant(run), None if run.is_bound else run.budget, run.seed)
-        if place in first:
-            reason = f"It repeats {first[place].folder}: the same variant, budget and seed."
-            again.append(replace(run, problem=reason))
-        else:
-            first[place] = run
-    return list(first.values()), again
-
-
 NOT_OF_A_VARIANT = CHANGE_NO_FIGURE | {
     *("protocol", "strategy", "strategy_options", "budget", "seed", "init_from"),
+    *("source", "source_options", "target", "target_options", "encoder_weights"),
+    *("accelerator", "devices", "num_nodes", "precision"),
 }
-"""Settings that are told apart otherwise, or in which the runs of a variant differ."""
+"""Settings that are told apart otherwise, and those of data and machine, which are warned of."""
 
 Variant = tuple[str, str, frozenset[tuple[str, str]]]
-"""Protocol, strategy, and by name all options and settings that may change a figure."""
+"""Protocol, strategy, and by name the options and settings that are not empty."""
 
 
 def _variant(run: Run) -> Variant:
     """Return what makes runs the same but for budget and seed."""
-    if run.is_bound:
-        return run.protocol, "", frozenset()
     settings = {k: v for k, v in run.settings.items() if k not in NOT_OF_A_VARIANT}
-    options = run.settings.get("strategy_options") or {}
+    if run.is_bound:
+        settings = {k: v for k, v in settings.items() if k not in OF_ASKING}
+    options = {} if run.is_bound else run.settings.get("strategy_options") or {}
     told = {(str(k), str(v)) for k, v in (settings | options).items() if v is not None}
-    return run.protocol, str(run.settings["strategy"]), frozenset(told)
+    return run.protocol, "" if run.is_bound else str(run.settings["strategy"]), frozenset(told)
 
 
 def _variant_names(runs: Iterable[Run]) -> dict[Variant, str]:
     """Name variants by their strategy, and by what else tells them apart.
 
-    Of settings in which variants of a strategy differ, those are named that most variants in the
-    comparison have not.
+    Of what variants of a strategy differ in, the value that most variants of the comparison have
+    is left unsaid, so that at most one of the strategy is.
     """
-    variants = {_variant(run) for run in runs}
-    counts = Counter(detail for *_, told in variants for detail in told)
+    variants = {_variant(run): dict(_variant(run)[2]) for run in runs}
     protocols = {protocol for protocol, *_ in variants}
     names = {}
-    for protocol, strategy, told in variants:
-        others = [other for _, name, other in variants if name == strategy]
-        shared = frozenset.intersection(*others)
-        details = [
-            f"{name}={value}"
-            for name, value in sorted(told - shared)
-            if 2 * counts[name, value] <= len(variants)
-        ]
-        if len(protocols) > 1:
-            details.insert(0, protocol)
-        name = f"{strategy} ({', '.join(details)})" if details else strategy
-        names[protocol, strategy, told] = name
+    for variant, own in variants.items():
+        protocol, strategy, _ = variant
+        alike = [told for (_, other, _), told in variants.items() if other == strategy]
+        details = [] if len(protocols) == 1 else [protocol]
+        for name in sorted({name for told in alike for name in told}):
+            value = own.get(name)
+            if any(told.get(name) != value for told in alike):
+                count = sum(told.get(name) == value for told in variants.values())
+                if 2 * count <= len(variants):
+                    details.append(f"{name}={value}")
+        names[variant] = f"{strategy} ({', '.join(details)})" if details else strategy
     return names
 
 

@@ -24,6 +24,11 @@ CHANGE_NO_FIGURE = frozenset(
 )
 """Settings under which the figures of a run are the same."""
 
+OF_ASKING = frozenset(
+    {"annotator", "mixed", "scope", "rounds", "round_steps", "radius", "exclusion_radius"}
+)
+"""Settings that mean nothing to a run that asks for no labels."""
+
 BOUNDS = {"source_only": "source only", "fully_supervised": "fully supervised"}
 """The protocols that ask for no labels: what a run without and one with all of them reaches."""
 
@@ -113,9 +118,9 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     found: dict[Path, Run] = {}
     for path in map(Path, paths):
         if not path.is_dir():
+            what = f"{path} is no folder" if path.exists() else f"There is no folder {path}"
             raise CompareError(
-                f"There is no folder {path}. Name the folders of runs, or folders with runs in "
-                "them, such as runs."
+                f"{what}. Name the folders of runs, or folders with runs in them, such as runs."
             )
         folders = list(_run_folders(path))
         if not folders:
@@ -162,11 +167,13 @@ def _problem(run: Run) -> str:
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    if (folder / CONFIG).is_file():
+    if (folder / CONFIG).is_file() or (folder / SUMMARY).is_file():
         yield folder
         return
     for below in sorted(folder.iterdir()):
-        if below.is_dir() and not below.name.startswith(".") and below.name != STARTS:
+        # A link may lead back up.
+        passed_over = below.is_symlink() or below.name.startswith(".") or below.name == STARTS
+        if below.is_dir() and not passed_over:
             yield from _run_folders(below)
 
 

@@ -69,11 +69,12 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
         seed: Of the resampling, so that a report is the same whenever it is made.
 
     Returns:
-        The interval; NaN at its ends for fewer than two values.
+        The interval; NaN at its ends for fewer than two values, and for equal ones, which say
+        nothing of how they would spread.
     """
     array = np.asarray(values, dtype=np.float64)
     count = len(array)
-    if count < 2:
+    if count < 2 or np.ptp(array) < 1e-12:
         return Interval(float(array.mean()) if count else math.nan, math.nan, math.nan)
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
     mean = float(array.mean())
@@ -114,8 +115,8 @@ def student_within(t: float, freedom: int) -> float:
 def pearson(x: ArrayLike, y: ArrayLike) -> Interval:
     """Return Pearson's correlation with Fisher's interval.
 
-    NaN where a variable is constant; no interval for fewer than four pairs. Pairs with a NaN are
-    left out.
+    NaN where a variable is constant; no interval for fewer than four pairs, or for ±1. Pairs with
+    a NaN are left out.
     """
     return _correlation(*_pairs(x, y), inflation=1.0)
 
@@ -147,10 +148,9 @@ def _correlation(x: NDArray[np.float64], y: NDArray[np.float64], inflation: floa
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Interval(math.nan, math.nan, math.nan)
     r = float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
-    if len(x) < 4:
+    # Of a perfect correlation Fisher's interval has no width, whatever the number of pairs.
+    if len(x) < 4 or abs(r) > 1 - 1e-12:
         return Interval(r, math.nan, math.nan)
-    # atanh(±1) is infinite, and so are the ends, which come back as ±1.
-    with np.errstate(divide="ignore"):
-        z = np.arctanh(r)
+    z = np.arctanh(r)
     reach = NORMAL * math.sqrt(inflation / (len(x) - 3))
     return Interval(r, float(np.tanh(z - reach)), float(np.tanh(z + reach)))

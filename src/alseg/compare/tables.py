@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from alseg.compare.comparability import warnings_of
+from alseg.compare.comparability import choices_of, warnings_of
 from alseg.compare.comparison import Comparison, Point, verdict
+from alseg.compare.runs import BOUNDS
 from alseg.compare.statistics import Interval, mean_and_deviation
 
 WIDTH = 100
@@ -38,17 +39,16 @@ CSV_COLUMNS = (
 def main_table(comparison: Comparison) -> Table:
     """Return a row for every bound, and for every variant at every budget."""
     base = comparison.baseline
-    heading = ["variant", "budget", "seeds", "mIoU", "of upper bound", "labelled", "clicks"]
+    heading = ["variant", "budget", "seeds", "mIoU", "% of full", "labelled", "clicks"]
     table = [[*heading, f"against {base}" if base else "against random"]]
     for point in _points(comparison):
-        share = point.miou[0] / comparison.upper
         table.append(
             [
                 point.variant,
                 point.budget or "—",
                 str(len(point.runs)),
                 plus_minus(*point.miou),
-                percent(share),
+                plus_minus(*comparison.of_upper(point)),
                 percent(point.share, 2),
                 "—" if math.isnan(point.clicks) else f"{point.clicks:,.0f}",
                 difference_text(comparison.difference(point.variant, point.budget)),
@@ -60,7 +60,9 @@ def main_table(comparison: Comparison) -> Table:
 def area_table(comparison: Comparison) -> Table:
     """Return a row for every variant; only a heading where no area can be told."""
     base = comparison.baseline or "random"
-    table = [["variant", "seeds", "area under the curve", f"against {base}"]]
+    spanned = comparison.area_budgets
+    what = f"area from {spanned[0]} to {spanned[-1]}" if len(spanned) > 1 else "area"
+    table = [["variant", "seeds", what, f"against {base}"]]
     for variant in comparison.variants:
         areas = list(comparison.areas(variant).values())
         if areas:
@@ -72,12 +74,15 @@ def area_table(comparison: Comparison) -> Table:
 def pair_tables(comparison: Comparison) -> dict[str, Table]:
     """Return by budget how much more mIoU the variant of a row has than that of a column.
 
-    Budgets with fewer than three variants are left out: the main table says it all.
+    The bounds are among them. Budgets with fewer than two variants are left out.
     """
+    lower, upper = (comparison.bounds.get(protocol) for protocol in BOUNDS)
     tables = {}
     for budget in comparison.budgets:
-        there = [name for name in comparison.variants if comparison.point(name, budget)]
-        if len(there) > 2:
+        variants = [name for name in comparison.variants if comparison.point(name, budget)]
+        if len(variants) > 1:
+            there = [lower.variant] if lower else []
+            there += [*variants, *([upper.variant] if upper else [])]
             heading = [f"at {budget}", *(f"− {name}" for name in there)]
             rows = [
                 [name, *(_pair_text(comparison.difference(name, budget, o)) for o in there)]
@@ -95,7 +100,7 @@ def csv_text(comparison: Comparison) -> str:
     for point in _points(comparison):
         mean, deviation = point.miou
         difference = comparison.difference(point.variant, point.budget)
-        numbers = [mean, deviation, mean / comparison.upper, point.share, point.clicks]
+        numbers = [mean, deviation, comparison.of_upper(point)[0], point.share, point.clicks]
         held = difference or Interval(math.nan, math.nan, math.nan)
         writer.writerow(
             [
@@ -109,6 +114,22 @@ def csv_text(comparison: Comparison) -> str:
     return buffer.getvalue()
 
 
+def runs_csv(comparison: Comparison) -> str:
+    """Return a row for every run as CSV, with the IoU of each class."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    points = _points(comparison)
+    classes = list(points[0].runs[0].iou)
+    columns = ["variant", "budget", "seed", "miou", "miou_before", "labelled_share", "clicks"]
+    writer.writerow([*columns, *(f"iou_{name}" for name in classes), "folder"])
+    for point in points:
+        for run in point.runs:
+            figures = [run.miou, run.start, run.share, run.clicks, *run.iou.values()]
+            told = ["" if figure is None else _plain(figure) for figure in figures]
+            writer.writerow([point.variant, point.budget, run.seed, *told, run.folder])
+    return buffer.getvalue()
+
+
 def markdown_text(comparison: Comparison) -> str:
     """Return the tables as Markdown, with what has to be known to read them."""
     blocks = [_markdown(main_table(comparison)), notes(comparison)]
@@ -117,9 +138,12 @@ def markdown_text(comparison: Comparison) -> str:
         blocks += [_markdown(areas), AREA_NOTE]
     if pairs := pair_tables(comparison):
         blocks += [*map(_markdown, pairs.values()), PAIR_NOTE]
-    warnings = warnings_of(comparison)
-    if warnings:
-        blocks += ["Not all runs are comparable:", "\n".join(f"- {line}" for line in warnings)]
+    for title, lines in (
+        (DIFFER, choices_of(comparison)),
+        (NOT_COMPARABLE, warnings_of(comparison)),
+    ):
+        if lines:
+            blocks += [f"{title}:", "\n".join(f"- {line}" for line in lines)]
     if comparison.left_out:
         lines = [f"- `{run.folder}`: {run.problem}" for run in comparison.left_out]
         blocks += ["Left out:", "\n".join(lines)]
@@ -132,17 +156,24 @@ def terminal_text(comparison: Comparison) -> str:
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_aligned(areas), textwrap.fill(AREA_NOTE, WIDTH)]
-    if warnings := warnings_of(comparison):
-        blocks.append("\n".join(["not all runs are comparable", *(f"  {w}" for w in warnings)]))
+    for title, told in (
+        (DIFFER, choices_of(comparison)),
+        (NOT_COMPARABLE, warnings_of(comparison)),
+    ):
+        if told:
+            blocks.append("\n".join([title, *(f"  {line}" for line in told)]))
     if comparison.left_out:
         lines = [f"  {run.folder}: {run.problem}" for run in comparison.left_out]
         blocks.append("\n".join(["left out", *lines]))
     return "\n\n".join(blocks)
 
 
+DIFFER = "The variants differ, beside the strategy, in"
+NOT_COMPARABLE = "Not all runs are comparable"
+
 AREA_NOTE = (
     "The area lies under mIoU against labelled share, between the smallest and the largest budget "
-    "of the baseline, divided by its width: the mean mIoU over these shares."
+    "that all variants with a curve have, divided by its width: the mean mIoU over these shares."
 )
 
 PAIR_NOTE = (
@@ -153,20 +184,23 @@ PAIR_NOTE = (
 
 def notes(comparison: Comparison) -> str:
     """Return what has to be known to read the main table."""
-    said = "mIoU in per cent: mean ± standard deviation over the seeds, of the last checkpoints."
+    said = (
+        "mIoU in per cent, and in per cent of full supervision with the same seed: mean ± standard "
+        "deviation over the seeds, of the last checkpoints."
+    )
     if comparison.baseline is None:
         return f"{said} There is no run of the baseline to hold the others against."
     return (
         f"{said} Differences are in points of mIoU and paired by seed, with bootstrap intervals of "
-        "95 % that are widened for the small number of seeds; where one holds 0, or there is one "
-        "seed, the two are not distinguishable. With many comparisons, one in twenty misleads."
+        "95 % that are widened for the small number of seeds; where one holds 0, or the seeds do "
+        "not spread, the two are not distinguishable. Of many comparisons one in twenty misleads."
     )
 
 
 def plus_minus(mean: float, deviation: float) -> str:
-    """Return a mean with its standard deviation, if there is one, in per cent."""
+    """Return a mean with its standard deviation, if there is one, in per cent; a dash for NaN."""
     if math.isnan(deviation):
-        return f"{100 * mean:.1f}"
+        return "—" if math.isnan(mean) else f"{100 * mean:.1f}"
     return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
 
 
