@@ -4,16 +4,28 @@ from alseg.dashboard.names import method_of, stage_names, summary_figures
 
 
 @pytest.mark.parametrize(
-    ("protocol", "active", "method"),
+    ("protocol", "other", "method"),
     [
-        ("source_target", True, "ripu"),
-        ("source_free", True, "ripu (source_free)"),
-        ("source_only", False, "source_only"),
-        ("fully_supervised", False, "fully_supervised"),
+        ("source_target", {}, "ripu at 0.01"),
+        ("source_free", {}, "ripu (source_free) at 0.01"),
+        (
+            "source_target",
+            {"head": "hyperbolic", "strategy_options": {"impurity": False}},
+            "ripu (hyperbolic, impurity=False) at 0.01",
+        ),
     ],
 )
-def test_a_run_that_asks_for_no_labels_is_compared_as_its_protocol(protocol, active, method):
-    assert method_of(protocol, active, "ripu") == method
+def test_runs_that_differ_in_more_than_their_seed_are_compared_apart(protocol, other, method):
+    settings = {"strategy": "ripu", "budget": "0.01", "head": "linear", "strategy_options": {}}
+    assert method_of({**settings, "protocol": protocol, **other}, active=True) == method
+
+
+@pytest.mark.parametrize(
+    ("head", "method"), [("linear", "source_only"), ("hyperbolic", "source_only (hyperbolic)")]
+)
+def test_a_run_that_asks_for_no_labels_is_compared_as_its_protocol(head, method):
+    settings = {"protocol": "source_only", "head": head, "strategy": "ripu", "budget": "0.01"}
+    assert method_of(settings, active=False) == method
 
 
 def test_the_figures_of_a_stage_have_the_names_that_are_logged():

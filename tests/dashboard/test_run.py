@@ -92,7 +92,7 @@ def test_an_offline_run_arrives_as_what_it_is(sent):
     assert known["tags"] == ["ripu"]
     assert known["displayName"] == "halo-1"
     settings = json.loads(known["config"])
-    assert settings["method"]["value"] == "ripu"
+    assert settings["method"]["value"] == "ripu at 0.01"
     assert settings["seed"]["value"] == 3
 
 

@@ -32,6 +32,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
     ``wandb sync`` sends it later.
     """
     active = PROTOCOLS[config.protocol].active
+    settings = dump_settings(config)
     return WandbLogger(
         id=folder.summary.setdefault("wandb_id", secrets.token_hex(4)),
         resume="allow",
@@ -42,10 +43,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
         group=config.experiment,
         tags=[config.strategy] if active else [],
         job_type=config.protocol,
-        config={
-            **dump_settings(config),
-            METHOD: method_of(config.protocol, active, config.strategy),
-        },
+        config={**settings, METHOD: method_of(settings, active)},
     )
 
 
@@ -91,6 +89,9 @@ def open_run(
             f"Weights & Biases does not take the run: {error}. Set WANDB_MODE=offline to keep it "
             f"on this machine, and go on with `alseg fit --resume {folder.path}`."
         ) from error
+    if run.id != logger.version:
+        # The agent of a sweep has given it another id.
+        folder.record(wandb_id=run.id)
     # Each by its name: the logger has a pattern for all names already, and where two patterns fit
     # either may be taken.
     run.define_metric(FRACTION)

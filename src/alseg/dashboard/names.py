@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 METHOD = "method"
-"""In a run's config: its strategy, or the protocol of a run that asks for no labels."""
+"""In a run's config: what it shares with runs that differ from it by their seed alone."""
 
 FRACTION = "labelled_fraction"
 """The share of the pool's pixels that were asked for: the axis of the curves."""
@@ -31,17 +31,20 @@ CLASS_AFTER = "after/IoU/"
 """What the IoU of a class after training begins with; its name follows."""
 
 
-def method_of(protocol: str, active: bool, strategy: str) -> str:
-    """Return what a run is compared as.
+def method_of(settings: Mapping[str, Any], active: bool) -> str:
+    """Return what a run is compared as, such as ``ripu (impurity=False) at 0.01``.
 
     Args:
-        protocol: The protocol of the run.
-        active: Whether labels are asked for under it.
-        strategy: The strategy in the run's settings, which matters only then.
+        settings: The settings of the run.
+        active: Whether labels are asked for under its protocol.
     """
-    if not active:
-        return protocol
-    return strategy if protocol == "source_target" else f"{strategy} ({protocol})"
+    protocol, head = settings["protocol"], settings["head"]
+    details = [] if head in (None, "linear") else [str(head)]
+    if active:
+        details += [] if protocol == "source_target" else [protocol]
+        details += [f"{name}={value}" for name, value in settings["strategy_options"].items()]
+    told = f" ({', '.join(details)})" if details else ""
+    return f"{settings['strategy']}{told} at {settings['budget']}" if active else protocol + told
 
 
 def stage_names(stage: str, classes: Sequence[str]) -> list[str]:
