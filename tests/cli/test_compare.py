@@ -14,7 +14,10 @@ def test_the_table_is_printed_and_written_beside_the_report(tmp_path, capsys):
     assert "42.0 ± 2.0" in printed
     assert str(report.with_suffix(".csv")) in printed
     assert report.with_suffix(".csv").read_text().startswith("variant,budget,seeds,miou")
-    assert report.with_suffix(".md").read_text().startswith("| variant | budget |")
+    assert report.with_suffix(".md").read_text().startswith("# 18 runs compared")
+    runs = report.with_name("report-runs.csv")
+    assert str(runs) in printed
+    assert runs.read_text().startswith("variant,budget,seed,miou")
 
 
 def test_runs_that_are_left_out_make_the_status_1(tmp_path, capsys):

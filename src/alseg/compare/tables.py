@@ -132,7 +132,9 @@ def runs_csv(comparison: Comparison) -> str:
 
 def markdown_text(comparison: Comparison) -> str:
     """Return the tables as Markdown, with what has to be known to read them."""
-    blocks = [_markdown(main_table(comparison)), notes(comparison)]
+    title = f"# {len(comparison.runs)} runs compared"
+    blocks = [title, "Made by `alseg compare`.", _markdown(main_table(comparison))]
+    blocks.append(notes(comparison))
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_markdown(areas), AREA_NOTE]
