@@ -30,7 +30,7 @@ def report_page(comparison: Comparison, click_seconds: float) -> str:
         comparison: The runs in their places.
         click_seconds: How long a click takes a person, where nobody was timed.
     """
-    evidence = Evidence()
+    evidence = Evidence(comparison)
     parts = {
         "curves": ("labels and mIoU", curves_section(comparison)),
         "classes": ("classes", classes_section(comparison, evidence)),
