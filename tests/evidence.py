@@ -79,7 +79,7 @@ def write_evidence(run, number, *, names=("street/0", "street/1"), radius=None, 
 
 def write_whole_matrix(folder):
     """Write `write_matrix` with what every run tells of two rounds."""
-    write_matrix(folder)
+    write_matrix(folder, rounds=2)
     for run in folder.iterdir():
         strategy = run.name.partition("-")[0]
         if strategy in ("random", "halo"):

@@ -46,7 +46,7 @@ def write_run(folder, *, iou=0.5, share=None, regions=100, start=0.2, provenance
     return folder
 
 
-def write_matrix(folder):
+def write_matrix(folder, **settings):
     """Write a small comparison: two strategies, two budgets, three seeds, and the bounds.
 
     mIoU of ``random`` is 0.40, 0.42, 0.44 over the seeds at 1 % and 0.1 more at 3 %; ``halo`` is
@@ -67,6 +67,7 @@ def write_matrix(folder):
                     seed=seed,
                     share=share,
                     regions=round(share * 10_000),
+                    **settings,
                 )
     for seed in range(3):
         write_run(folder / f"low-{seed}", iou=0.2 + seed / 100, protocol="source_only", seed=seed)

@@ -8,6 +8,7 @@ from alseg.compare.analysis import (
     RADIUS_BINS,
     added,
     boundary_distance,
+    checked,
     network_sums,
     pick_sums,
     place_sums,
@@ -99,3 +100,27 @@ def test_radii_are_counted_up_to_the_rim_and_saturate_there():
 def test_sums_add_up_and_keep_what_one_of_them_lacks():
     total = added({"a": np.array([1.0, 2.0])}, {"a": np.array([3.0, 4.0]), "b": np.array([5.0])})
     assert {name: values.tolist() for name, values in total.items()} == {"a": [4, 6], "b": [5]}
+
+
+def test_what_a_round_writes_down_is_read_again():
+    sums = pick_sums(np.where(PICKED, TRUTH, 255).astype(np.uint8), PICKED, 3)
+    sums |= place_sums(TRUTH, PICKED, 3)
+    maps = {**MAPS, "norm": MAPS["entropy"]}
+    sums |= network_sums(TRUTH, PICKED, PREDICTION, maps, 3, rim=9.0)
+    read = checked({name: values.tolist() for name, values in sums.items()}, 3)
+    assert {"picked_void", "pool_distances", "distance_norm", "radius_counts"} <= read.keys()
+    assert all(read[name].tolist() == sums[name].tolist() for name in read)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"picked_classes": [1, 2, 3]}, "lacks picked_void"),
+        ({"picked_classes": [1, 2], "picked_void": [0]}, "picked_classes should have 3"),
+        ({"picked_classes": [1, 2, 3], "picked_void": 4}, "picked_void should have 1"),
+        ({"picked_classes": [1, 2, float("nan")], "picked_void": [0]}, "should have 3"),
+    ],
+)
+def test_sums_that_lack_or_have_another_length_are_no_sums(content, words):
+    with pytest.raises(ValueError, match=words):
+        checked(content, 3)

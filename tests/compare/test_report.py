@@ -2,12 +2,15 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from tests.evidence import write_evidence, write_whole_matrix
 from tests.runs import write_matrix, write_run
 
 from alseg.compare.comparison import compare_runs
+from alseg.compare.report.geometry import spread
 from alseg.compare.report.page import report_page
+from alseg.compare.report.shown import shown_points
 from alseg.compare.runs import find_runs
 
 
@@ -46,6 +49,15 @@ class Page(HTMLParser):
             self._caption = data
         elif self.open and self.open[-1] in ("td", "th") and self.rows:
             self.rows[-1][-1] += data
+
+
+def change_sums(run, number=1, **sums):
+    """Change what a run told of a round; None takes it away."""
+    path = run / f"analysis/round-{number:03d}.json"
+    content = json.loads(path.read_text())
+    content["sums"].update(sums)
+    content["sums"] = {name: values for name, values in content["sums"].items() if values}
+    path.write_text(json.dumps(content))
 
 
 def page_of(folder, click_seconds=3.0):
@@ -87,21 +99,36 @@ def test_iou_by_class_and_the_share_of_picks(whole):
 
 def test_the_same_images_are_shown_of_every_variant_in_its_first_and_last_round(whole):
     text, _ = whole
-    named = re.findall(r'alt="(\w+) of (street/\d): (\w+), 3 %, seed 0, round (\d)"', text)
-    wanted = [
-        (kind, f"street/{image}", variant, number)
-        for image in (0, 1)
-        for variant in ("random", "halo")
-        for number in ("1", "2")
-        for kind in ("image", "score", "picks", "errors")
-    ]
+    named = re.findall(r'alt="(\w+) of (street/\d)(?:: (\w+), 3 %, seed 0, round (\d))?"', text)
+    told = [("score", "1"), ("picks", "1"), ("score", "2"), ("picks", "2"), ("errors", "2")]
+    wanted = []
+    for image in ("street/0", "street/1"):
+        wanted.append(("image", image, "", ""))
+        for variant in ("random", "halo"):
+            wanted += [(kind, image, variant, number) for kind, number in told]
     assert named == wanted
 
 
 def test_precision_is_told_beside_what_random_picks_would_find(whole):
     rows = whole[1].tables["Share of the picks that the network had wrong before the round"]
     assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift"]
-    assert rows[1] == ["random", "1 %", *["50.0 % (20.0 %)"] * 3, "2.50"]
+    assert rows[1] == [
+        *("random", "1 %"),
+        # 60 in each of three runs.
+        *["50.0 ± 0.0 % of 180 (20.0 %)"] * 2,
+        *("50.0 ± 0.0 % of 360 (20.0 %)", "2.50"),
+    ]
+
+
+def test_precision_is_a_mean_over_the_seeds_and_not_over_the_picks(tmp_path):
+    for seed, (asked, wrong) in enumerate([(60, 30), (20, 16)]):
+        run = write_run(tmp_path / f"a{seed}", seed=seed, rounds=1)
+        write_evidence(run, 1)
+        change_sums(run, asked=[asked], asked_wrong=[wrong])
+    _, page = page_of(tmp_path)
+    rows = page.tables["Share of the picks that the network had wrong before the round"]
+    # 50 % and 80 %: lifts of 2.5 and 4.
+    assert rows[1][2:] == ["65.0 ± 21.2 % of 80 (20.0 %)"] * 2 + ["3.25"]
 
 
 def test_costs_are_means_over_the_seeds(whole):
@@ -162,7 +189,7 @@ def test_what_differs_between_runs_is_listed_and_the_rest_once(tmp_path):
     assert rows["0"] == "steps=600; commit=abc; versions.torch=2.6"
     assert rows["1"] == "steps=700; commit=abd"
     assert "<li>batch_size: 8</li>" in text
-    assert "Not all of these runs are comparable" in text
+    assert "Not all runs are comparable:" in text
 
 
 def test_runs_without_analysis_still_make_a_report(tmp_path):
@@ -180,6 +207,7 @@ def test_an_analysis_that_cannot_be_read_is_told(tmp_path):
     text, page = page_of(tmp_path)
     assert "round-002.json cannot be read" in text
     assert "it has format 9" in text
+    assert f"{run} tells nothing of rounds 2, 3, 4, 5; its rounds are 5." in text
     assert page.tables["Share of the picks that the network had wrong before the round"][0][2:] == (
         ["round 1", "all", "lift"]
     )
@@ -194,12 +222,142 @@ def test_what_people_named_is_text_and_nothing_else(tmp_path):
     assert "<i>" not in text
 
 
-def test_pictures_that_do_not_fit_are_left_out_and_told(tmp_path, monkeypatch):
-    run = write_run(tmp_path / "a")
-    write_evidence(run, 1)
-    whole, _ = page_of(tmp_path)
-    one_image = sum(map(len, re.findall(r"base64,[^\"]*", whole))) // 2
-    monkeypatch.setattr("alseg.compare.report.picks.ROOM", one_image * 3 // 2)
+@pytest.mark.parametrize(
+    ("sums", "words"),
+    [
+        ({"class_pixels": None}, "lacks class_pixels"),
+        ({"class_norm": [1.0, 2.0]}, "class_norm should have 3 numbers"),
+        ({"picked_distances": [1.0]}, "picked_distances should have 7 numbers"),
+    ],
+)
+def test_damaged_sums_are_told_and_left_out(tmp_path, sums, words):
+    for seed in (0, 1):
+        run = write_run(tmp_path / f"a{seed}", seed=seed, rounds=1)
+        write_evidence(run, 1)
+    change_sums(run, **sums)
+    text, page = page_of(tmp_path)
+    assert words in text
+    assert f"{run} tells nothing of round 1; its rounds are 1." in text
+    rows = page.tables["Share of the picks that the network had wrong before the round"]
+    assert rows[1][2] == "50.0 % of 60 (20.0 %)"
+
+
+def test_a_run_with_other_classes_than_the_first_is_told_and_left_out(tmp_path):
+    for seed in (0, 1):
+        run = write_run(tmp_path / f"a{seed}", seed=seed, rounds=1)
+        write_evidence(run, 1)
+    path = run / "analysis/round-001.json"
+    content = json.loads(path.read_text())
+    content["classes"] = ["road", "sky", "bus"]
+    path.write_text(json.dumps(content))
+    text, page = page_of(tmp_path)
+    assert "round 1 has the classes road, sky, bus" in text
+    rows = page.tables["Share of the picks that the network had wrong before the round"]
+    assert rows[1][2] == "50.0 % of 60 (20.0 %)"
+
+
+def test_rounds_that_a_run_should_have_are_counted_by_their_steps(tmp_path):
+    run = write_run(tmp_path / "a", round_steps=[0, 100])
+    for number in (1, 3):
+        write_evidence(run, number)
     text, _ = page_of(tmp_path)
-    assert "Shown are 1 of the 2 images" in text
-    assert text.count("data:image/jpeg;base64,") == 4
+    assert (
+        f"{run} tells nothing of round 2 and tells of round 3, which it should not have; "
+        "its rounds are 2."
+    ) in text
+
+
+def test_figures_of_costs_that_lack_are_dashes(tmp_path):
+    path = write_run(tmp_path / "a") / "summary.json"
+    content = json.loads(path.read_text())
+    content["seconds"] = None
+    content["peak_memory_of_process_mib"] = {"training": "much"}
+    path.write_text(json.dumps(content))
+    _, page = page_of(tmp_path)
+    rows = page.tables["Seconds of the machine, means over the seeds"]
+    assert rows == [["variant", "budget", "together"], ["random", "1 %", "—"]]
+
+
+def test_variants_are_shown_at_the_budget_that_most_of_them_have(tmp_path):
+    budgets = {"random": ["0.01", "0.03"], "halo": ["0.01", "0.03", "0.05"], "ripu": ["0.1"]}
+    for strategy, shares in budgets.items():
+        for share in shares:
+            write_run(tmp_path / f"{strategy}{share}", strategy=strategy, budget=share)
+    comparison = compare_runs(find_runs([tmp_path]))
+    names = ["random, 3 %", "halo, 3 %", "ripu, 10 % (the nearest to 3 %)"]
+    assert list(shown_points(comparison)) == names
+
+
+def test_the_spread_is_that_within_runs():
+    pixels = np.array([2.0])
+    near = {"distance_pixels": pixels, "distance_norm": np.array([6.0])}
+    far = {"distance_pixels": pixels, "distance_norm": np.array([18.0])}
+    # 1 and 5: a deviation of 2 around 3; 7 and 11: one of 2 around 9.
+    near["distance_norm_squares"], far["distance_norm_squares"] = (
+        np.array([26.0]),
+        np.array([170.0]),
+    )
+    assert spread([near, far], "norm") == pytest.approx([(2 / 3 + 2 / 9) / 2])
+
+
+def test_a_variant_has_one_colour_in_all_charts(whole):
+    text, _ = whole
+    entries = re.findall(r'(?:stroke|fill)="(#\w+)"[^<]*/></svg>(random|halo|fully)', text)
+    colours = {name: {colour for colour, of in entries if of == name} for _, name in entries}
+    assert {name: len(found) for name, found in colours.items()} == (
+        {"random": 1, "halo": 1, "fully": 1}
+    )
+    assert len(entries) > 8
+    assert "mIoU in per cent of full supervision against clicks" in text
+
+
+def test_digests_are_short_and_whole_where_pointed_at(tmp_path):
+    digests = {seed: f"{seed}123456789abcdef" * 4 for seed in (0, 1)}
+    for seed, digest in digests.items():
+        made = {"data": {"sha256": digest}, "weights": {"sha256": "ab" * 32}}
+        write_run(tmp_path / f"a{seed}", seed=seed, provenance=made)
+    text, page = page_of(tmp_path)
+    assert [row[4] for row in page.tables["Every run"][1:]] == (
+        ["data.sha256=0123456789ab…", "data.sha256=1123456789ab…"]
+    )
+    assert f'title="data.sha256={digests[1]}"' in text
+    assert "weights.sha256: abababababab…</li>" in text
+
+
+def pictures(text):
+    return re.findall(r'alt="[^"]*, round (\d)" src="data:image/jpeg;base64,([^"]*)"', text)
+
+
+def test_without_room_last_rounds_are_shown_then_smaller_then_fewer_images(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "a", rounds=2)
+    for number in (1, 2):
+        write_evidence(run, number)
+    whole, _ = page_of(tmp_path)
+    assert whole.count("base64,") == 2 * (1 + 5)
+    taken = sum(map(len, re.findall(r"base64,[^\"]*", whole)))
+
+    def page_with(room):
+        monkeypatch.setattr("alseg.compare.report.picks.ROOM", room)
+        return page_of(tmp_path)[0]
+
+    lasts = page_with(taken - 1)
+    assert [number for number, _ in pictures(lasts)] == ["2"] * 6
+    small = page_with(taken * 3 // 5)
+    assert small.count("base64,") == 2 * (1 + 3)
+    assert max(len(data) for _, data in pictures(small)) < (
+        min(len(data) for _, data in pictures(lasts))
+    )
+    least = page_with(1)
+    assert "Shown are 1 of the 2 images" in least
+    assert least.count("base64,") == 1 + 3
+
+
+def test_twenty_variants_fit_on_a_small_page(tmp_path):
+    for place in range(20):
+        run = write_run(tmp_path / f"a{place}", steps=700 + place, rounds=2)
+        for number in (1, 2):
+            write_evidence(run, number, names=("a", "b", "c", "d"))
+    text, _ = page_of(tmp_path)
+    assert len(text.encode()) < 3_000_000
+    assert re.search(r"Shown are [123] of the 4 images", text)
+    assert text.count('alt="errors of a') == 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,22 @@ RADIUS_BINS = 24
 
 NEAR_RIM = 0.99
 """A radius above this share of the largest that can be told counts as saturated."""
+
+
+def _of_map(name: str) -> tuple[str, ...]:
+    return f"class_{name}", f"distance_{name}", f"distance_{name}_squares"
+
+
+TOGETHER = (
+    ("picked_classes", "picked_void"),
+    ("pool_classes", "pool_distances", "picked_distances"),
+    (
+        *("pixels", "wrong", "asked", "asked_wrong", "class_pixels", "class_right"),
+        *("distance_pixels", "distance_wrong", "class_entropy", *_of_map("norm")),
+    ),
+    (*_of_map("radius"), "radius_counts", "at_rim"),
+)
+"""The names of the sums that the report is made of, told all together or not at all."""
 
 
 def boundary_distance(label: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -119,12 +136,46 @@ def network_sums(
     return sums
 
 
+def checked(content: Mapping[str, Any], classes: int) -> Sums:
+    """Return the sums that the report is made of, out of what was read from a file.
+
+    Args:
+        content: By name, lists of numbers.
+        classes: Number of classes.
+
+    Raises:
+        ValueError: A sum lacks that is told together with others, or is no list of as many numbers
+            as it should have.
+    """
+    sums: Sums = {}
+    for group in TOGETHER:
+        there = [name for name in group if name in content]
+        if there and len(there) < len(group):
+            lacking = ", ".join(name for name in group if name not in content)
+            raise ValueError(f"it has {there[0]} and lacks {lacking}")
+        for name in there:
+            sums[name] = np.asarray(content[name], dtype=np.float64)
+            if sums[name].shape != (_length(name, classes),) or not np.isfinite(sums[name]).all():
+                raise ValueError(f"{name} should have {_length(name, classes)} numbers")
+    if "radius_counts" in sums and "pixels" not in sums:
+        raise ValueError("it has radius_counts and lacks pixels")
+    return sums
+
+
 def added(one: Mapping[str, NDArray[np.float64]], other: Mapping[str, NDArray[np.float64]]) -> Sums:
     """Return the sums of two sets; what only one of them has is taken from it."""
     return {
         name: one[name] + other[name] if name in one and name in other else {**one, **other}[name]
         for name in {**one, **other}
     }
+
+
+def _length(name: str, classes: int) -> int:
+    if name == "radius_counts":
+        return RADIUS_BINS
+    if name.startswith("distance_") or name.endswith("_distances"):
+        return len(DISTANCES) - 1
+    return classes if name.startswith("class_") or name.endswith("_classes") else 1
 
 
 def _ranges(distance: NDArray[np.float32]) -> NDArray[np.int64]:

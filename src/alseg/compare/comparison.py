@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -261,8 +262,10 @@ def _baseline(wanted: str, points: Sequence[Point], bounds: dict[str, Point]) ->
     alike = [variant for variant, strategy in variants.items() if strategy == wanted]
     if len(alike) == 1:
         return alike[0]
-    if wanted == "random" and not alike:
-        return None
+    if wanted == "random":
+        # Not asked for by name: that of the most runs, if any.
+        runs = Counter(point.variant for point in points for _ in point.runs)
+        return max(sorted(alike), key=runs.__getitem__, default=None)
     known = [*sorted(variants), *(bound.variant for bound in bounds.values())]
     hint = did_you_mean(wanted, known)
     listed = ", ".join(map(repr, alike or known))

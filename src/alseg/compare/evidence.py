@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from alseg.compare.analysis import Sums, added
+from alseg.compare.analysis import Sums, added, checked
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import Run
 
@@ -37,72 +36,108 @@ class RoundEvidence:
     sums: Sums
 
 
-@dataclass
 class Evidence:
-    """The rounds of all runs, each file read once.
+    """The rounds of all runs that have the same classes.
+
+    Args:
+        comparison: The runs; the first that tells its classes says which ones count.
 
     Attributes:
-        problems: Files that could not be read, and why.
+        classes: The names of the classes; none where no run wrote anything down.
+        problems: What could not be read, does not fit or lacks, one sentence each.
     """
 
-    problems: list[str] = field(default_factory=list)
-    _rounds: dict[Path, list[RoundEvidence]] = field(default_factory=dict)
+    def __init__(self, comparison: Comparison) -> None:
+        self.classes: tuple[str, ...] = ()
+        self.problems: list[str] = []
+        self._rounds = {run.folder: self._read_run(run) for run in comparison.runs}
+        if self.classes:
+            self.problems += [
+                problem
+                for run in comparison.runs
+                if not run.is_bound and (problem := self._lacking(run))
+            ]
 
     def rounds(self, run: Run) -> list[RoundEvidence]:
         """Return the rounds of a run, in order; none where it wrote nothing down."""
-        if run.folder not in self._rounds:
-            paths = sorted((run.folder / FOLDER).glob("round-*.json"))
-            found = [self._read(path) for path in paths]
-            self._rounds[run.folder] = [part for part in found if part is not None]
         return self._rounds[run.folder]
-
-    def classes(self, comparison: Comparison) -> tuple[str, ...]:
-        """Return the classes of the first run that tells them."""
-        for run in comparison.runs:
-            for part in self.rounds(run):
-                return part.classes
-        return ()
 
     def numbers(self, point: Point) -> list[int]:
         """Return the rounds that some run of a point wrote something down about."""
         return sorted({part.number for run in point.runs for part in self.rounds(run)})
 
-    def sums(self, point: Point, numbers: Sequence[int] | None = None) -> Sums:
-        """Return the sums over the runs of a point.
+    def sums(self, runs: Iterable[Run], numbers: Sequence[int] | None = None) -> Sums:
+        """Return the sums over runs.
 
         Args:
-            point: The runs.
+            runs: The runs.
             numbers: The rounds to add up; None takes all.
         """
         total: Sums = {}
-        for run in point.runs:
+        for run in runs:
             for part in self.rounds(run):
                 if numbers is None or part.number in numbers:
                     total = added(total, part.sums)
         return total
 
+    def _read_run(self, run: Run) -> list[RoundEvidence]:
+        paths = sorted((run.folder / FOLDER).glob("round-*.json"))
+        rounds = [part for path in paths if (part := self._read(path)) is not None]
+        for part in rounds:
+            self.classes = self.classes or part.classes
+            if part.classes != self.classes:
+                self.problems.append(
+                    f"{run.folder / FOLDER} is left out: round {part.number} has the classes "
+                    f"{', '.join(part.classes)}, and the first run has {', '.join(self.classes)}."
+                )
+                return []
+        return rounds
+
     def _read(self, path: Path) -> RoundEvidence | None:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return _evidence(path.parent, content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            found = _evidence(path.parent, content)
+            if path.name != f"round-{found.number:03d}.json":
+                raise ValueError(f"it tells of round {found.number}")
+        except KeyError as error:
+            self.problems.append(f"{path} cannot be read (it lacks {error}) and is left out.")
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
             self.problems.append(f"{path} cannot be read ({error}) and is left out.")
-            return None
+        else:
+            return found
+        return None
+
+    def _lacking(self, run: Run) -> str:
+        """Return which rounds of a run nothing is known of, or too much; nothing if it is whole."""
+        steps = run.settings.get("round_steps")
+        count = len(steps) if isinstance(steps, list | tuple) else run.settings.get("rounds")
+        if not isinstance(count, int):
+            return ""
+        wanted, told = set(range(1, count + 1)), {part.number for part in self.rounds(run)}
+        parts = []
+        if wanted - told:
+            parts.append(f"tells nothing of {_rounds_text(wanted - told)}")
+        if told - wanted:
+            parts.append(f"tells of {_rounds_text(told - wanted)}, which it should not have")
+        return f"{run.folder} {' and '.join(parts)}; its rounds are {count}." if parts else ""
 
 
 def _evidence(folder: Path, content: dict[str, Any]) -> RoundEvidence:
     if content["format"] != FORMAT:
         raise ValueError(f"it has format {content['format']!r}, and format {FORMAT} is read here")
+    classes = tuple(map(str, content["classes"]))
     images = [
         (str(image["id"]), {kind: folder / name for kind, name in image["panels"].items()})
         for image in content["images"]
     ]
-    sums = {name: np.asarray(values, dtype=np.float64) for name, values in content["sums"].items()}
-    rim = content["rim"]
+    rim = None if content["rim"] is None else float(content["rim"])
+    if not classes or (rim is not None and not (math.isfinite(rim) and rim > 0)):
+        raise ValueError("it has no classes, or a rim that is no length")
     return RoundEvidence(
-        int(content["round"]),
-        tuple(map(str, content["classes"])),
-        None if rim is None else float(rim),
-        tuple(images),
-        sums,
+        int(content["round"]), classes, rim, tuple(images), checked(content["sums"], len(classes))
     )
+
+
+def _rounds_text(numbers: Iterable[int]) -> str:
+    listed = sorted(numbers)
+    return f"round{'s' if len(listed) > 1 else ''} {', '.join(map(str, listed))}"

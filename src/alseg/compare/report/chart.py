@@ -8,12 +8,33 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
-COLOURS = ("#0b5fa5", "#c1440e", "#2a7d2e", "#7b3fa0", "#9a6a00", "#00767a", "#a8114b", "#4d4d4d")
+COLOURS = ("#0b5fa5", "#c1440e", "#2a7d2e", "#7b3fa0", "#9a6a00", "#00767a", "#a8114b")
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
+SYMBOLS = 5
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 56, 18, 14, 46
 TEXT = "#222"
 MOST_TICKS = 7
+NEAR = 8.0
+"""Bars that are less than so many pixels apart are moved out of one another's way,"""
+STEP, MOST_STEPS = 4.0, 24.0
+"""by so many pixels, and all together by no more than that."""
+
+
+class Look(NamedTuple):
+    """How a curve is drawn, so that it can be told from the others on grey paper, too."""
+
+    colour: str
+    dash: str
+    symbol: int
+
+
+GREY, BLACK = Look("#777777", "6 3", 0), Look("#111111", "", 0)
+
+
+def look(place: int) -> Look:
+    """Return how the variant of a place in the order of variants is drawn."""
+    return Look(COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)], place % SYMBOLS)
 
 
 class Mark(NamedTuple):
@@ -26,15 +47,19 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line through marks, or a level line if it has one mark at x = NaN."""
+    """A named line.
+
+    Attributes:
+        name: What it is called in the legend.
+        marks: The points it goes through.
+        look: How it is drawn.
+        is_level: Whether it goes across the whole chart, at the height of its only mark.
+    """
 
     name: str
     marks: Sequence[Mark]
-
-    @property
-    def is_level(self) -> bool:
-        """Whether the curve is a level line."""
-        return len(self.marks) == 1 and math.isnan(self.marks[0].x)
+    look: Look
+    is_level: bool = False
 
 
 class Axis:
@@ -91,13 +116,15 @@ def line_chart(
     x = Axis(across, LEFT, WIDTH - RIGHT, logarithmic and min(across, default=0) > 0)
     y = Axis(upwards, HEIGHT - BOTTOM, TOP)
     parts = [_frame(x, y, x_label, y_label)]
-    parts += [_curve(curve, index, x, y) for index, curve in enumerate(curves)]
-    return _figure(name, parts, [(curve.name, not curve.is_level) for curve in curves])
+    for curve in curves:
+        parts.append(_level(curve, y) if curve.is_level else _curve(curve, curves, x, y))
+    entries = [(c.name, c.look, True, not c.is_level) for c in curves]
+    return _figure(name, parts, entries)
 
 
 def scatter_chart(
     name: str,
-    groups: Sequence[tuple[str, Sequence[tuple[float, float, str]]]],
+    groups: Sequence[tuple[str, Look, Sequence[tuple[float, float, str]]]],
     x_label: str,
     y_label: str,
     logarithmic: bool = False,
@@ -106,20 +133,19 @@ def scatter_chart(
 
     Args:
         name: What it shows.
-        groups: Name of a group and its points: x, y and what the point is called.
+        groups: Name and look of a group, and its points: x, y and what the point is called.
         x_label: What lies across.
         y_label: What lies upwards.
         logarithmic: Whether the values across are spread by their ratios.
     """
-    points = [point for _, group in groups for point in group]
+    points = [point for _, _, group in groups for point in group]
     across = [px for px, _, _ in points]
     x = Axis(across, LEFT, WIDTH - RIGHT, logarithmic and min(across, default=0) > 0)
     y = Axis([py for _, py, _ in points], HEIGHT - BOTTOM, TOP)
     parts = [_frame(x, y, x_label, y_label)]
-    for index, (_, group) in enumerate(groups):
-        colour = COLOURS[index % len(COLOURS)]
+    for _, style, group in groups:
         for px, py, words in group:
-            parts.append(_symbol(index, x(px), y(py), colour))
+            parts.append(_symbol(style, x(px), y(py)))
             # To the left where there is no room to the right.
             end = x(px) > WIDTH - 90
             anchor, shift = ("end", -7) if end else ("start", 7)
@@ -127,18 +153,15 @@ def scatter_chart(
                 f'<text x="{x(px) + shift}" y="{y(py) - 5}" class="s" text-anchor="{anchor}">'
                 f"{escape(words)}</text>"
             )
-    return _figure(name, parts, [(group, True) for group, _ in groups], stroked=False)
+    return _figure(name, parts, [(group, style, False, True) for group, style, _ in groups])
 
 
-def _figure(
-    name: str, parts: Sequence[str], names: Sequence[tuple[str, bool]], stroked: bool = True
-) -> str:
-    """Return a chart with its legend; a name says whether it stands for marks or a line alone."""
+def _figure(name: str, parts: Sequence[str], legend: Sequence[tuple[str, Look, bool, bool]]) -> str:
+    """Return a chart; its legend says of each name how it looks, and if it has line and marks."""
     entries = []
-    for index, (text, has_marks) in enumerate(names):
-        colour = COLOURS[index % len(COLOURS)]
-        drawn = _stroke(index, [(2, 6), (32, 6)], colour) if stroked else ""
-        drawn += _symbol(index, 17, 6, colour) if has_marks else ""
+    for text, style, has_line, has_marks in legend:
+        drawn = _stroke(style, [(2, 6), (32, 6)]) if has_line else ""
+        drawn += _symbol(style, 17, 6) if has_marks else ""
         entries.append(
             f'<li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true">'
             f"{drawn}</svg>{escape(text)}</li>"
@@ -172,38 +195,54 @@ def _frame(x: Axis, y: Axis, x_label: str, y_label: str) -> str:
     )
 
 
-def _curve(curve: Curve, index: int, x: Axis, y: Axis) -> str:
-    colour = COLOURS[index % len(COLOURS)]
-    if curve.is_level:
-        level, reach = y(curve.marks[0].y), _or_0(curve.marks[0].reach)
-        high, low = y(curve.marks[0].y + reach), y(curve.marks[0].y - reach)
-        band = (
-            f'<rect x="{LEFT}" y="{high}" width="{WIDTH - RIGHT - LEFT}" '
-            f'height="{round(low - high, 1)}" fill="{colour}" opacity=".12"/>'
-        )
-        return band + _stroke(index, [(LEFT, level), (WIDTH - RIGHT, level)], colour)
+def _level(curve: Curve, y: Axis) -> str:
+    mark, right = curve.marks[0], WIDTH - RIGHT
+    level, reach = y(mark.y), _or_0(mark.reach)
+    high, low = y(mark.y + reach), y(mark.y - reach)
+    band = (
+        f'<rect x="{LEFT}" y="{high}" width="{right - LEFT}" '
+        f'height="{round(low - high, 1)}" fill="{curve.look.colour}" opacity=".12"/>'
+    )
+    return band + _stroke(curve.look, [(LEFT, level), (right, level)])
+
+
+def _curve(curve: Curve, curves: Sequence[Curve], x: Axis, y: Axis) -> str:
     marks = [mark for mark in curve.marks if math.isfinite(mark.x) and math.isfinite(mark.y)]
-    parts = [_stroke(index, [(x(mark.x), y(mark.y)) for mark in marks], colour)]
-    for mark in marks:
-        at = x(mark.x)
+    places = [(round(x(m.x) + _aside(curve, m, curves, x), 1), y(m.y)) for m in marks]
+    parts = [_stroke(curve.look, places)] if places else []
+    for mark, (at, height) in zip(marks, places, strict=True):
         if math.isfinite(mark.reach):
             low, high = y(mark.y - mark.reach), y(mark.y + mark.reach)
             parts.append(
                 f'<path d="M{at} {low}V{high}M{at - 4} {low}h8M{at - 4} {high}h8" '
-                f'fill="none" stroke="{colour}"/>'
+                f'fill="none" stroke="{curve.look.colour}"/>'
             )
-        parts.append(_symbol(index, at, y(mark.y), colour))
+        parts.append(_symbol(curve.look, at, height))
     return "".join(parts)
 
 
-def _stroke(index: int, places: Sequence[tuple[float, float]], colour: str) -> str:
+def _aside(curve: Curve, mark: Mark, curves: Sequence[Curve], x: Axis) -> float:
+    """Return how far to the right a mark is drawn, so that its bar hides no other's."""
+    beside = [
+        other
+        for other in curves
+        if not other.is_level
+        and any(math.isfinite(m.reach) and abs(x(m.x) - x(mark.x)) < NEAR for m in other.marks)
+    ]
+    if not any(other is curve for other in beside):
+        return 0.0
+    place = next(i for i, other in enumerate(beside) if other is curve)
+    return min(STEP, MOST_STEPS / len(beside)) * (place - (len(beside) - 1) / 2)
+
+
+def _stroke(look: Look, places: Sequence[tuple[float, float]]) -> str:
     path = "L".join(f"{x} {y}" for x, y in places)
-    dash = DASHES[index % len(DASHES)]
-    dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dashed}/>'
+    dashed = f' stroke-dasharray="{look.dash}"' if look.dash else ""
+    return f'<path d="M{path}" fill="none" stroke="{look.colour}" stroke-width="1.8"{dashed}/>'
 
 
-def _symbol(index: int, x: float, y: float, colour: str) -> str:
+def _symbol(look: Look, x: float, y: float) -> str:
+    colour = look.colour
     kinds = (
         f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>',
         f'<rect x="{x - 3.5}" y="{y - 3.5}" width="7" height="7" fill="{colour}"/>',
@@ -212,7 +251,7 @@ def _symbol(index: int, x: float, y: float, colour: str) -> str:
         'stroke-width="1.6"/>',
         f'<circle cx="{x}" cy="{y}" r="4" fill="#fff" stroke="{colour}" stroke-width="1.6"/>',
     )
-    return kinds[index % len(kinds)]
+    return kinds[look.symbol]
 
 
 def _even_ticks(low: float, high: float) -> list[float]:

@@ -22,11 +22,10 @@ def classes_section(comparison: Comparison, evidence: Evidence) -> str:
     parts = [heat_table("IoU in %, means over the seeds", ["", *names], rows)]
     shares = _pick_shares(comparison, evidence)
     if shares:
-        classes = evidence.classes(comparison)
         highest = max(np.nanmax(values) for _, values in shares)
         caption = "Class share in %: of the pool, and of what was picked in all rounds"
         parts += [
-            heat_table(caption, ["", *classes, "void"], shares, highest=float(highest)),
+            heat_table(caption, ["", *evidence.classes, "void"], shares, highest=float(highest)),
             paragraph(
                 "Counted in a sample of pool images that is the same for every run; class shares "
                 "are of the pixels that have a class, the share of void is of all that was picked."
@@ -40,12 +39,12 @@ def classes_section(comparison: Comparison, evidence: Evidence) -> str:
 def _pick_shares(comparison: Comparison, evidence: Evidence) -> list[tuple[str, list[float]]]:
     rows: list[tuple[str, list[float]]] = []
     for point in comparison.points:
-        sums = evidence.sums(point)
+        sums = evidence.sums(point.runs)
         if "picked_classes" not in sums:
             continue
         if "pool_classes" in sums and not rows:
             pool = sums["pool_classes"]
-            rows.append(("the pool", [*(pool / pool.sum()).tolist(), math.nan]))
+            rows.append(("the pool", [*(pool / max(pool.sum(), 1.0)).tolist(), math.nan]))
         picked, void = sums["picked_classes"], float(sums["picked_void"][0])
         share = picked / max(picked.sum(), 1.0)
         rows.append((_name(point), [*share.tolist(), void / max(picked.sum() + void, 1.0)]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.markup import paragraph, section, table
@@ -30,7 +30,12 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
         caption = f"Peak memory of the {kind} in MiB, means over the seeds"
         parts.append(table(caption, _by_phase(groups, part, False)))
     if memory:
-        parts.append(paragraph("Of the first process, without those that load images."))
+        parts.append(
+            paragraph(
+                "Of the first process, without those that load images. A peak of the process is "
+                "the largest since it began, so never less than in a phase before."
+            )
+        )
     labelling = [["variant", "budget", "clicks", "hours", "points of mIoU gained per hour"]]
     for point in comparison.points:
         hours = _mean(_hours(run, click_seconds) for run in point.runs)
@@ -53,12 +58,10 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
 def _by_phase(groups: Iterable[Point], part: str, summed: bool) -> list[list[str]]:
     groups = list(groups)
     runs = [run for point in groups for run in point.runs]
-    phases = list(dict.fromkeys(name for run in runs for name in run.summary.get(part, {})))
+    phases = list(dict.fromkeys(name for run in runs for name in _figures(run, part)))
     rows = [["variant", "budget", *phases, *(["together"] if summed else [])]]
     for point in groups:
-        means = [
-            _mean(run.summary.get(part, {}).get(phase) for run in point.runs) for phase in phases
-        ]
+        means = [_mean(_figures(run, part).get(phase) for run in point.runs) for phase in phases]
         told = [value for value in means if not math.isnan(value)]
         together = [sum(told) if told else math.nan] if summed else []
         cells = [_number(value, 0) for value in (*means, *together)]
@@ -66,10 +69,18 @@ def _by_phase(groups: Iterable[Point], part: str, summed: bool) -> list[list[str
     return rows
 
 
+def _figures(run: Run, part: str) -> dict[str, float]:
+    """Return the numbers in a part of a run's summary; none where the part lacks."""
+    told = run.summary.get(part)
+    if not isinstance(told, Mapping):
+        return {}
+    return {name: float(value) for name, value in told.items() if isinstance(value, int | float)}
+
+
 def _hours(run: Run, click_seconds: float) -> float | None:
-    timed = run.summary["labels"].get("seconds_of_people")
+    timed = _figures(run, "labels").get("seconds_of_people")
     if timed is not None:
-        return float(timed) / 3600
+        return timed / 3600
     return None if run.clicks is None else run.clicks * click_seconds / 3600
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.chart import Curve, Mark, line_chart
 from alseg.compare.report.markup import paragraph, section, table
+from alseg.compare.report.shown import looks
 from alseg.compare.tables import (
     AREA_NOTE,
     PAIR_NOTE,
@@ -23,28 +24,24 @@ WIDE = 8.0
 
 def curves_section(comparison: Comparison) -> str:
     """Return the section with mIoU over labels, the areas and the differences."""
-    against_share = _chart(
-        comparison,
-        "mIoU against the labelled share of the pool",
-        lambda p: 100 * p.share,
-        "labelled share of the pool's pixels in %",
-        1.0,
-    )
-    against_clicks = _chart(comparison, "mIoU against clicks", lambda p: p.clicks, "clicks", 1.0)
-    charts = [against_share, against_clicks]
+    of_pool = ("labelled share of the pool's pixels in %", lambda p: 100 * p.share)
+    of_people = ("clicks", lambda p: p.clicks)
+    charts = [
+        _chart(comparison, "mIoU against the labelled share of the pool", *of_pool, 1.0),
+        _chart(comparison, "mIoU against clicks", *of_people, 1.0),
+    ]
     if not math.isnan(comparison.upper):
-        charts.append(
-            _chart(
-                comparison,
-                "mIoU in per cent of full supervision",
-                lambda p: 100 * p.share,
-                "labelled share of the pool's pixels in %",
-                comparison.upper,
-            )
-        )
+        name = "mIoU in per cent of full supervision"
+        charts += [
+            _chart(comparison, f"{name} against the labelled share", *of_pool, comparison.upper),
+            _chart(comparison, f"{name} against clicks", *of_people, comparison.upper),
+        ]
     parts = [
         f'<div class="charts">{"".join(charts)}</div>',
-        paragraph("Points are means over the seeds, bars and bands one standard deviation."),
+        paragraph(
+            "Points are means over the seeds, bars and bands one standard deviation. Where bars "
+            "would hide one another, they are drawn a little to the side."
+        ),
         table("mIoU of every variant and budget", main_table(comparison)),
         paragraph(notes(comparison)),
     ]
@@ -60,14 +57,16 @@ def curves_section(comparison: Comparison) -> str:
 
 
 def _chart(
-    comparison: Comparison, name: str, across: Callable[[Point], float], x_label: str, unit: float
+    comparison: Comparison, name: str, x_label: str, across: Callable[[Point], float], unit: float
 ) -> str:
     """Return a chart of all variants; ``unit`` is the mIoU that counts as 100."""
-    curves = []
+    curves, styles = [], looks(comparison)
     for variant in comparison.variants:
         marks = [_mark(p, across(p), unit) for p in comparison.points if p.variant == variant]
-        curves.append(Curve(variant, sorted(marks)))
-    curves += [Curve(p.variant, [_mark(p, math.nan, unit)]) for p in comparison.bounds.values()]
+        curves.append(Curve(variant, sorted(marks), styles[variant]))
+    for bound in comparison.bounds.values():
+        mark = _mark(bound, math.nan, unit)
+        curves.append(Curve(bound.variant, [mark], styles[bound.variant], is_level=True))
     places = [mark.x for curve in curves for mark in curve.marks if math.isfinite(mark.x)]
     wide = bool(places) and min(places) > 0 and max(places) / min(places) > WIDE
     y_label = "mIoU in %" if unit == 1.0 else "mIoU in % of full supervision"

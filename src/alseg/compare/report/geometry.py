@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.compare.analysis import RADIUS_BINS, Sums
+from alseg.compare.analysis import RADIUS_BINS, Sums, added
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
-from alseg.compare.report.chart import Curve, Mark, line_chart, scatter_chart
+from alseg.compare.report.chart import Curve, Look, Mark, line_chart, scatter_chart
 from alseg.compare.report.classes import NO_ROUNDS
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.report.places import MIDDLES
+from alseg.compare.report.shown import looks, shown_points
 from alseg.compare.statistics import Interval, pearson, spearman
 from alseg.compare.tables import percent
 
@@ -23,25 +26,24 @@ QUANTITIES = {"radius": "hyperbolic radius", "norm": "Euclidean norm"}
 
 def geometry_section(comparison: Comparison, evidence: Evidence) -> str:
     """Return the section with correlations over the classes, spread and saturation."""
-    told = list(_told(comparison, evidence))
+    told = _told(comparison, evidence)
     if not told:
         return section("geometry", "The geometry of the network", paragraph(NO_ROUNDS))
-    classes = evidence.classes(comparison)
-    charts = []
-    for name, sums, _ in told:
+    charts, curves = [], []
+    for part in told:
         for quantity, words in QUANTITIES.items():
-            if f"class_{quantity}" in sums and (quantity == "radius" or "class_radius" in sums):
-                charts.append(_classes_chart(name, words, by_class(sums, quantity), sums, classes))
-    spread = [
-        _spread_curve(f"{name}: {words}", sums, quantity)
-        for name, sums, _ in told
-        for quantity, words in QUANTITIES.items()
-        if f"distance_{quantity}" in sums
-    ]
+            if f"class_{quantity}" not in part.sums:
+                continue
+            if "class_radius" in part.sums:
+                charts.append(_classes_chart(part, quantity, evidence.classes))
+            values = (100 * spread(part.by_run, quantity)).tolist()
+            marks = [Mark(x, y) for x, y in zip(MIDDLES, values, strict=True)]
+            style = part.look._replace(dash="" if quantity == "radius" else "7 3")
+            curves.append(Curve(f"{part.name}: {words}", marks, style))
     charts.append(
         line_chart(
             "Spread of radius and norm against distance from class boundaries",
-            spread,
+            curves,
             "distance from the nearest class boundary in pixels",
             "standard deviation in % of the mean",
             logarithmic=True,
@@ -49,17 +51,20 @@ def geometry_section(comparison: Comparison, evidence: Evidence) -> str:
     )
     saturated = [["variant", "mean radius", "saturates at", "saturated pixels"]]
     histograms = []
-    for name, sums, rim in told:
+    for part in told:
+        sums, rim = part.sums, part.rim
         if "radius_counts" in sums and rim is not None:
-            histograms.append(_histogram(name, sums, rim))
-            mean = float(sums["class_radius"].sum() / sums["class_pixels"].sum())
-            share = float(sums["at_rim"][0] / sums["pixels"][0])
-            saturated.append([name, f"{mean:.2f}", f"{rim:.2f}", percent(share, 2)])
+            histograms.append(_histogram(part, rim))
+            pixels = max(float(sums["pixels"][0]), 1.0)
+            mean = float(sums["class_radius"].sum()) / pixels
+            share = float(sums["at_rim"][0]) / pixels
+            saturated.append([part.name, f"{mean:.2f}", f"{rim:.2f}", percent(share, 2)])
     parts = [
         paragraph(
-            "In the images that were pictured, before the last round of every variant at its "
-            "largest budget, over all seeds. The norm is that of the features that the head is "
-            "given, of any kind of head: what the radius tells beyond it is owed to the geometry."
+            "In up to 32 images spread over the pool, before the last round, over all seeds. Of a "
+            "hyperbolic head the norm is that of the vector that the exponential map is applied "
+            "to: the radius is twice this norm until it saturates. Of a linear head it is that of "
+            "the features."
         ),
     ]
     if histograms:
@@ -67,6 +72,12 @@ def geometry_section(comparison: Comparison, evidence: Evidence) -> str:
             line_chart("Hyperbolic radii of all pixels", histograms, "radius", "pixels in %")
         )
     parts.append(f'<div class="charts">{"".join(charts)}</div>')
+    parts.append(
+        paragraph(
+            "The spread is reckoned within each run and averaged over the seeds. Lines of norms "
+            "are dashed."
+        )
+    )
     parts += [
         table("Correlations over the classes", _correlations(told)),
         paragraph(
@@ -89,23 +100,45 @@ def by_class(sums: Sums, quantity: str) -> NDArray[np.float64]:
     return means
 
 
-def spread(sums: Sums, quantity: str) -> NDArray[np.float64]:
-    """Return by distance the standard deviation of a quantity as a share of its mean."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = sums[f"distance_{quantity}"] / sums["distance_pixels"]
-        square = sums[f"distance_{quantity}_squares"] / sums["distance_pixels"]
-        relative: NDArray[np.float64] = np.sqrt(np.maximum(square - mean**2, 0)) / mean
-    return relative
+def spread(by_run: Sequence[Sums], quantity: str) -> NDArray[np.float64]:
+    """Return by distance the standard deviation of a quantity as a share of its mean.
+
+    Args:
+        by_run: The sums of each run, whose spreads are averaged; NaN where no run has pixels.
+        quantity: The quantity.
+    """
+    each = []
+    for sums in by_run:
+        if f"distance_{quantity}" not in sums:
+            continue
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = sums[f"distance_{quantity}"] / sums["distance_pixels"]
+            square = sums[f"distance_{quantity}_squares"] / sums["distance_pixels"]
+            each.append(np.sqrt(np.maximum(square - mean**2, 0)) / mean)
+    means: NDArray[np.float64] = np.ma.masked_invalid(np.stack(each)).mean(axis=0).filled(np.nan)
+    return means
 
 
-def _told(comparison: Comparison, evidence: Evidence) -> Iterator[tuple[str, Sums, float | None]]:
-    """Yield name, sums of the last round and rim of every variant that tells them."""
-    for variant in comparison.variants:
-        point = [p for p in comparison.points if p.variant == variant][-1]
-        numbers = evidence.numbers(point)
-        sums = evidence.sums(point, numbers[-1:])
-        if "class_norm" in sums:
-            yield f"{variant}, {point.budget}", sums, _rim(point, evidence)
+class _Told(NamedTuple):
+    """What the network of a variant was like before the last round, of all runs and of each."""
+
+    name: str
+    look: Look
+    sums: Sums
+    by_run: list[Sums]
+    rim: float | None
+
+
+def _told(comparison: Comparison, evidence: Evidence) -> list[_Told]:
+    found, styles = [], looks(comparison)
+    for name, point in shown_points(comparison).items():
+        last = evidence.numbers(point)[-1:]
+        by_run = [evidence.sums([run], last) for run in point.runs]
+        by_run = [sums for sums in by_run if "class_norm" in sums]
+        if by_run:
+            sums = functools.reduce(added, by_run)
+            found.append(_Told(name, styles[point.variant], sums, by_run, _rim(point, evidence)))
+    return found
 
 
 def _rim(point: Point, evidence: Evidence) -> float | None:
@@ -113,12 +146,12 @@ def _rim(point: Point, evidence: Evidence) -> float | None:
     return rims[-1] if rims else None
 
 
-def _correlations(told: list[tuple[str, Sums, float | None]]) -> list[list[str]]:
+def _correlations(told: list[_Told]) -> list[list[str]]:
     rows = [["variant", "of", "with", "classes", "Pearson", "Spearman"]]
-    for name, sums, _ in told:
+    for name, _, sums, *_ in told:
         pixels = sums["class_pixels"]
         others = {
-            "share of the pixels": pixels / pixels.sum(),
+            "share of the pixels": pixels / max(pixels.sum(), 1.0),
             "accuracy": by_class(sums, "right"),
             "entropy": by_class(sums, "entropy"),
         }
@@ -141,25 +174,21 @@ def _interval_text(found: Interval) -> str:
     return f"{found.estimate:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
 
 
-def _classes_chart(
-    name: str, words: str, means: NDArray[np.float64], sums: Sums, classes: tuple[str, ...]
-) -> str:
-    share = 100 * sums["class_pixels"] / sums["class_pixels"].sum()
+def _classes_chart(part: _Told, quantity: str, classes: tuple[str, ...]) -> str:
+    pixels, words = part.sums["class_pixels"], QUANTITIES[quantity]
+    share = 100 * pixels / max(pixels.sum(), 1.0)
     points = [
         (float(x), float(y), words_of)
-        for x, y, words_of in zip(share, means, classes, strict=True)
+        for x, y, words_of in zip(share, by_class(part.sums, quantity), classes, strict=True)
         if math.isfinite(y)
     ]
-    title = f"{words} against class share: {name}"
-    return scatter_chart(title, [(name, points)], "share of the pixels in %", words, True)
+    title = f"{words} against class share: {part.name}"
+    groups = [(part.name, part.look, points)]
+    return scatter_chart(title, groups, "share of the pixels in %", words, True)
 
 
-def _spread_curve(name: str, sums: Sums, quantity: str) -> Curve:
-    values = 100 * spread(sums, quantity)
-    return Curve(name, [Mark(x, y) for x, y in zip(MIDDLES, values.tolist(), strict=True)])
-
-
-def _histogram(name: str, sums: Sums, rim: float) -> Curve:
-    share = 100 * sums["radius_counts"] / max(sums["radius_counts"].sum(), 1.0)
+def _histogram(part: _Told, rim: float) -> Curve:
+    counts = part.sums["radius_counts"]
+    share = (100 * counts / max(counts.sum(), 1.0)).tolist()
     middles = [(place + 0.5) * rim / RADIUS_BINS for place in range(RADIUS_BINS)]
-    return Curve(name, [Mark(x, y) for x, y in zip(middles, share.tolist(), strict=True)])
+    return Curve(part.name, [Mark(x, y) for x, y in zip(middles, share, strict=True)], part.look)

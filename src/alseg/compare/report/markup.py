@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 
 WORST, BEST = (255, 255, 255), (70, 140, 200)
 DARK_FROM = 0.75
 """Cells as full as this have their figure in white, so that it can be read."""
+
+DIGEST = re.compile(r"\b[0-9a-f]{40,}\b…?")
+
+LONG = 40
+"""Cells of more characters may go over several lines."""
 
 
 def section(anchor: str, title: str, *parts: str) -> str:
@@ -22,12 +28,15 @@ def paragraph(text: str) -> str:
 
 
 def table(caption: str, rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of plain text; its first row and column are headings."""
+    """Return a table of plain text; its first row and column are headings.
+
+    Digests are shortened; who points at such a cell is shown the whole.
+    """
     heading, *body = rows
     cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heading)
     lines = [f"<tr>{cells}</tr>"]
     for first, *rest in body:
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        cells = "".join(map(_cell, rest))
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
     return _scrolling(caption, lines)
 
@@ -57,9 +66,23 @@ def heat_table(
 
 
 def bullet_list(lines: Sequence[str], kind: str = "") -> str:
-    """Return a list of plain text."""
-    entries = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    """Return a list of plain text; digests are shortened as in a table."""
+    entries = "".join(f"<li{_whole(line)}>{escape(_shortened(line))}</li>" for line in lines)
     return f'<ul class="{kind}">{entries}</ul>'
+
+
+def _cell(text: str) -> str:
+    kind = ' class="long"' if len(text) > LONG else ""
+    return f"<td{kind}{_whole(text)}>{escape(_shortened(text))}</td>"
+
+
+def _shortened(text: str) -> str:
+    return DIGEST.sub(lambda found: f"{found[0][:12]}…", text)
+
+
+def _whole(text: str) -> str:
+    """Return the attribute that shows a text whose digests are shortened."""
+    return f' title="{escape(text)}"' if DIGEST.search(text) else ""
 
 
 def _heat_cell(value: float, digits: int, highest: float) -> str:

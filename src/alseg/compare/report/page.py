@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from alseg.compare.comparability import warnings_of
+from alseg.compare.comparability import choices_of, warnings_of
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.report.classes import classes_section
@@ -16,6 +16,7 @@ from alseg.compare.report.making import making_section
 from alseg.compare.report.markup import bullet_list
 from alseg.compare.report.picks import picks_section
 from alseg.compare.report.places import places_section
+from alseg.compare.tables import DIFFER, NOT_COMPARABLE
 
 STYLE = Path(__file__).with_name("report.css")
 
@@ -30,7 +31,7 @@ def report_page(comparison: Comparison, click_seconds: float) -> str:
         comparison: The runs in their places.
         click_seconds: How long a click takes a person, where nobody was timed.
     """
-    evidence = Evidence()
+    evidence = Evidence(comparison)
     parts = {
         "curves": ("labels and mIoU", curves_section(comparison)),
         "classes": ("classes", classes_section(comparison, evidence)),
@@ -66,10 +67,9 @@ def _about(comparison: Comparison) -> str:
 def _cautions(comparison: Comparison, evidence: Evidence) -> str:
     found = ""
     if warnings := warnings_of(comparison):
-        found += (
-            '<div class="warning"><p>Not all of these runs are comparable.</p>'
-            f"{bullet_list(warnings)}</div>"
-        )
+        found += f'<div class="warning"><p>{NOT_COMPARABLE}:</p>{bullet_list(warnings)}</div>'
+    if choices := choices_of(comparison):
+        found += f"<p>{DIFFER}:</p>{bullet_list(choices)}"
     if comparison.left_out:
         lines = [f"{run.folder}: {run.problem}" for run in comparison.left_out]
         found += f'<div class="warning"><p>Left out:</p>{bullet_list(lines)}</div>'

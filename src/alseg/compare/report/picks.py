@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from base64 import b64encode
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+
+from PIL import Image
 
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence, RoundEvidence
 from alseg.compare.report.classes import NO_ROUNDS
 from alseg.compare.report.markup import paragraph, section
+from alseg.compare.report.shown import shown_points
 
 IMAGES = 3
 """Images to show, as long as there is room."""
@@ -17,81 +22,123 @@ IMAGES = 3
 ROOM = 1_900_000
 """Characters that pictures may take, so that the page stays below 3 MB."""
 
+SMALL = 120
+"""Width of pictures in pixels where there is no room for larger ones."""
+
 PANELS = {
-    "image": "image",
     "score": "score (bright is asked first)",
     "picks": "picks (yellow now, blue before)",
     "errors": "errors before the round (red)",
 }
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A variant, with the first and the last round of one of its runs; just one if it is both."""
+
+    name: str
+    rounds: tuple[RoundEvidence, ...]
+
+    def has(self, image: str) -> bool:
+        return all(image in dict(part.images) for part in self.rounds)
+
+    def last_only(self) -> _Shown:
+        return _Shown(self.name, self.rounds[-1:])
+
+
 def picks_section(comparison: Comparison, evidence: Evidence) -> str:
-    """Return the section with small pictures, in the first and the last round of every variant."""
-    chosen = _chosen(comparison, evidence)
-    names = list(dict.fromkeys(name for _, part in chosen for name, _ in part.images))
-    shared = [name for name in names if all(name in dict(part.images) for _, part in chosen)]
-    parts, used, shown = [], 0, 0
-    for name in shared[:IMAGES]:
-        text = _image_table(name, chosen)
-        if used + len(text) > ROOM:
+    """Return the section with small pictures, in the first and the last round of every variant.
+
+    Where there is no room for that, it shows the last rounds alone, then smaller pictures, and then
+    fewer images.
+    """
+    shown = _shown(comparison, evidence)
+    names = list(dict.fromkeys(n for one in shown for part in one.rounds for n, _ in part.images))
+    shared = [name for name in names if all(one.has(name) for one in shown)]
+    lasts = [one.last_only() for one in shown]
+    parts: list[str] = []
+    for rows, width in ((shown, None), (lasts, None), (lasts, SMALL)):
+        parts = [_image_table(name, rows, width) for name in shared[:IMAGES]]
+        if sum(map(len, parts)) <= ROOM:
             break
-        parts.append(text)
-        used += len(text)
-        shown += 1
+    while len(parts) > 1 and sum(map(len, parts)) > ROOM:
+        parts.pop()
     if not names:
         parts = [paragraph(NO_ROUNDS)]
     elif not shared:
         parts = [paragraph("No image was pictured in all runs: their pools are not the same.")]
-    elif shown < len(shared):
+    elif len(parts) < len(shared):
         parts.append(
             paragraph(
-                f"Shown are {shown} of the {len(shared)} images that all runs pictured; the others "
-                f"lie in the folder pictures of every run."
+                f"Shown are {len(parts)} of the {len(shared)} images that all runs pictured; the "
+                "others lie in the folder pictures of every run."
             )
         )
     lead = paragraph(
-        "The same pool images in every run: of each variant the run with its lowest seed at the "
-        "largest budget, in its first and its last round."
+        "The same pool images in every run: of each variant the run with its lowest seed, in its "
+        "first and its last round, or the last alone where there is no room for both."
     )
     return section("picks", "What each strategy picked", lead, *parts)
 
 
-def _chosen(comparison: Comparison, evidence: Evidence) -> list[tuple[str, RoundEvidence]]:
-    """Return by name the rounds to show."""
+def _shown(comparison: Comparison, evidence: Evidence) -> list[_Shown]:
     found = []
-    for variant in comparison.variants:
-        point = [p for p in comparison.points if p.variant == variant][-1]
-        told = [rounds for run in point.runs if (rounds := evidence.rounds(run))]
-        if not told:
-            continue
-        seed = next(run.seed for run in point.runs if evidence.rounds(run))
-        for part in dict.fromkeys((0, len(told[0]) - 1)):
-            number = told[0][part].number
-            name = f"{variant}, {point.budget}, seed {seed}, round {number}"
-            found.append((name, told[0][part]))
+    for name, point in shown_points(comparison).items():
+        told = [(run.seed, rounds) for run in point.runs if (rounds := evidence.rounds(run))]
+        if told:
+            seed, rounds = told[0]
+            ends = (rounds[0], rounds[-1]) if len(rounds) > 1 else (rounds[0],)
+            found.append(_Shown(f"{name}, seed {seed}", ends))
     return found
 
 
-def _image_table(name: str, chosen: list[tuple[str, RoundEvidence]]) -> str:
-    heading = "".join(f'<th scope="col">{escape(words)}</th>' for words in PANELS.values())
+def _image_table(image: str, shown: list[_Shown], width: int | None) -> str:
+    """Return the image and a row for every variant; its errors are shown in the last round only."""
+    both = any(len(one.rounds) > 1 for one in shown)
+    kinds = ["score", "picks"] if both else []
+    columns = [(0, kind) for kind in kinds] + [(-1, kind) for kind in PANELS]
+    when = {0: "first round: ", -1: "last round: " if both else ""}
+    heading = "".join(f'<th scope="col">{escape(when[at] + PANELS[k])}</th>' for at, k in columns)
     rows = []
-    for words, part in chosen:
-        paths = dict(part.images)[name]
-        cells = "".join(
-            f"<td>{_picture(paths.get(kind), f'{kind} of {name}: {words}')}</td>" for kind in PANELS
+    for one in shown:
+        cells = []
+        for at, kind in columns:
+            if at == 0 and len(one.rounds) < 2:
+                cells.append("<td>—</td>")
+                continue
+            part = one.rounds[at]
+            words = f"{kind} of {image}: {one.name}, round {part.number}"
+            cells.append(f"<td>{_picture(dict(part.images)[image].get(kind), words, width)}</td>")
+        numbers = " and ".join(str(part.number) for part in one.rounds)
+        name = f"{one.name}, round{'s' if len(one.rounds) > 1 else ''} {numbers}"
+        rows.append(
+            f'<tr><th scope="rowgroup" colspan="{len(columns)}">{escape(name)}</th></tr>'
+            f"<tr>{''.join(cells)}</tr>"
         )
-        row_name = f'<tr><th scope="rowgroup" colspan="{len(PANELS)}">{escape(words)}</th></tr>'
-        rows.append(f"{row_name}<tr>{cells}</tr>")
+    original = dict(shown[0].rounds[-1].images)[image].get("image")
     return (
-        f'<h3>{escape(name)}</h3><div class="table" role="region" tabindex="0" '
-        f'aria-label="{escape(name)}"><table class="pictures"><thead><tr>{heading}</tr></thead>'
+        f"<h3>{escape(image)}</h3>{_picture(original, f'image of {image}', width)}"
+        f'<div class="table" role="region" tabindex="0" aria-label="{escape(image)}">'
+        f'<table class="pictures"><thead><tr>{heading}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _picture(path: Path | None, words: str) -> str:
-    """Return a picture in the page; a dash where the run has none."""
-    if path is None or not path.is_file():
+def _picture(path: Path | None, words: str, width: int | None) -> str:
+    """Return a picture in the page, shrunk to a width; a dash where the run has none."""
+    if path is None:
         return "—"
-    data = b64encode(path.read_bytes()).decode()
+    try:
+        content = path.read_bytes() if width is None else _shrunk(path, width)
+    except OSError:
+        return "—"
+    data = b64encode(content).decode()
     return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{data}">'
+
+
+def _shrunk(path: Path, width: int) -> bytes:
+    with Image.open(path) as image:
+        image.thumbnail((width, width))
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, format="JPEG", quality=80, subsampling=0)
+    return buffer.getvalue()
