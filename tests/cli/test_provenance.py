@@ -104,9 +104,19 @@ def test_the_commit_is_that_of_the_checkout_and_none_outside_of_one(tmp_path):
     git("add", "a")
     git("commit", "-m", "Begin")
     commit = git("log", "-1", "--format=%H")
-    assert provenance._checkout(tmp_path) == {"commit": commit, "changed": False}
-    Path(tmp_path, "a").write_text("2")
-    assert provenance._checkout(tmp_path) == {"commit": commit, "changed": True}
+    clean = {"commit": commit, "changed": False, "diff_sha256": None}
+    assert provenance._checkout(tmp_path) == clean
+    digests = []
+    for content in ("2", "3", "2", "not UTF-8: \xff"):
+        Path(tmp_path, "a").write_text(content, encoding="latin-1")
+        told = provenance._checkout(tmp_path)
+        diff = subprocess.run(["git", "diff", "HEAD"], cwd=tmp_path, capture_output=True).stdout
+        digests.append(hashlib.sha256(diff).hexdigest()[:16])
+        assert told == {"commit": commit, "changed": True, "diff_sha256": digests[-1]}
+    assert digests[0] == digests[2]
+    assert len(set(digests)) == 3
+    Path(tmp_path, "a").write_text("1")
+    assert provenance._checkout(tmp_path) == clean
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):

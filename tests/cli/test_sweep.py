@@ -7,13 +7,15 @@ import subprocess
 
 import pytest
 import yaml
+from tests.toys import TINY
 
 from alseg.cli.main import main
-from alseg.cli.sweep import checker
+from alseg.cli.sweep import PROGRAM, checker
 from alseg.config import dump_config
 from alseg.folder_lock import lock_folder
 from alseg.sweep.matrix import read_matrix
-from alseg.sweep.plan import plan_runs
+from alseg.sweep.plan import differences, plan_runs
+from alseg.yaml_file import read_mapping
 
 MATRIX = "strategies: [random, ripu]\nbudgets: [0.01]\nprotocols: [source_only]\n"
 START, ONLY, RANDOM, RIPU = NAMES = (
@@ -104,6 +106,22 @@ def test_a_dry_run_prints_commands_that_do_the_same_and_writes_nothing(here, cap
     assert lines[3] == "alseg fit --resume out/ripu-1%-seed0 --progress false"
 
 
+def test_without_data_named_all_runs_are_planned_with_what_fit_takes_for_them(here, capsys):
+    runs = planned(here)
+    for run in runs:
+        assert main(["fit", *run.arguments, "--print-config"]) == 0
+        (here / "printed.yaml").write_text(capsys.readouterr().out)
+        printed = read_mapping(here / "printed.yaml")
+        # These two follow from the strategy, after the settings are printed.
+        differing = {text.split()[0] for text in differences(printed, run)}
+        assert differing <= {"head", "strategy_options"}
+        # The start is that of the runs: as long, and of the same images and batches.
+        assert printed["steps"] == (200 if run.start is None else 280)
+        assert (printed["batch_size"], printed["size"]) == (4, "96x128")
+        assert printed["source_options"] == {"size": [180, 240], "count": 400}
+    assert [run.name for run in runs if run.start is None] == [START]
+
+
 def test_a_run_that_fails_is_told_with_its_last_words_and_the_others_go_on(here, capsys):
     failing = mark(here, "fails", RANDOM)
     assert sweep() == 1
@@ -148,7 +166,7 @@ def test_a_folder_with_other_settings_is_refused_before_anything_is_run(here, ca
     (here / "out" / RIPU / "summary.json").unlink()
     assert sweep("--steps", "700") == 2
     err = capsys.readouterr().err
-    assert "out/source_only-seed0 holds a run with other settings: steps is 600 there" in err
+    assert "out/source_only-seed0 holds a run with other settings: steps is 280 there" in err
     assert "and 700 in the matrix" in err
     assert calls(here) == []
 
@@ -161,6 +179,28 @@ def test_a_second_command_in_the_same_folder_is_refused(here, capsys):
     assert sweep("--only", START) == 0
     lock.release()
     assert calls(here) == [f"out/{START}"]
+
+
+def test_a_run_that_still_goes_in_another_process_is_told_as_that(here, capsys, monkeypatch):
+    monkeypatch.setattr("alseg.cli.sweep.PROGRAM", PROGRAM)
+    settings = {**yaml.safe_load(TINY), "warm_start_steps": 0}
+    content = {"strategies": ["random"], "budgets": [settings.pop("budget")], "settings": settings}
+    (here / "matrix.yaml").write_text(yaml.safe_dump(content))
+    (run,) = plan_runs(
+        read_matrix(here / "matrix.yaml"),
+        {**settings, "experiment": "out"},
+        (here / "out").relative_to(here),
+        checker(),
+    )
+    # What a run has made that was begun by a command that was killed.
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.yaml").write_text(dump_config(run.config))
+    lock = lock_folder(run.folder)
+    assert sweep() == 1
+    lock.release()
+    said = capsys.readouterr().out
+    assert "random-2%-seed0: failed (exit status 2); its last words:" in said
+    assert "| alseg fit: Another process is writing to out/random-2%-seed0. Wait until" in said
 
 
 def test_only_some_are_run_with_the_start_that_they_lack(here, capsys):
@@ -211,10 +251,18 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
     [
         (["none.yaml"], "none.yaml cannot be read: No such file"),
         (["matrix.yaml", "--jobs", "0"], "--jobs is 0; it must be 1 or more"),
-        (["matrix.yaml", "--devices", "0,,1"], "name GPUs by their numbers"),
+        (
+            ["matrix.yaml", "--devices", "0,,1"],
+            "--devices: expected whole numbers such as 0,1, got '0,,1'",
+        ),
+        (["matrix.yaml", "--devices", "a"], "--devices: expected whole numbers such as 0,1"),
         (["matrix.yaml", "--job", "2"], "unknown option --job. Did you mean --jobs?"),
-        (["matrix.yaml", "--budget", "0.1"], "unknown option --budget"),
-        (["matrix.yaml", "-c", "seeded.yaml"], "seed is for the matrix to say"),
+        (["matrix.yaml", "--budget", "0.1"], "--budget is for the matrix to say: give `budgets:"),
+        (["matrix.yaml", "--seed=3"], "--seed is for the matrix to say: give `seeds: [0, 1, 2]`"),
+        (["matrix.yaml", "--strategy-options.radius", "1"], "--strategy-options is for the matrix"),
+        (["matrix.yaml", "-c", "seeded.yaml"], "seed is for the matrix to say: give `seeds:"),
+        (["matrix.yaml", "--slurm", "--dry-run"], "--slurm and --dry-run both print"),
+        ([], "missing: MATRIX such as in `alseg sweep matrix.yaml --dry-run`."),
     ],
 )
 def test_what_cannot_be_read_is_refused(here, capsys, arguments, words):
@@ -224,11 +272,11 @@ def test_what_cannot_be_read_is_refused(here, capsys, arguments, words):
     assert calls(here) == []
 
 
-def test_the_job_script_runs_each_task_and_goes_on_with_those_begun(here, capsys):
+def test_the_job_script_runs_each_task_after_its_start_and_goes_on_with_those_begun(here, capsys):
     assert sweep("--slurm") == 0
     script = capsys.readouterr().out
     assert "--array=0-0 SCRIPT starts" in script
-    assert "--array=0-2 --dependency=afterok:$starts SCRIPT runs" in script
+    assert "--array=0-2 --dependency=afterany:$starts SCRIPT runs" in script
     (here / "job.sh").write_text(script)
     (here / "bin").mkdir()
     (here / "bin/alseg").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
@@ -241,19 +289,52 @@ def test_the_job_script_runs_each_task_and_goes_on_with_those_begun(here, capsys
             ["bash", "job.sh", array], env=environment, capture_output=True, text=True
         )
 
-    for run, (array, number) in zip(
-        planned(here), [("starts", 0), ("runs", 0), ("runs", 1), ("runs", 2)], strict=True
-    ):
-        assert task(array, number).stdout.splitlines() == ["fit", *run.arguments]
+    start, *runs = planned(here)
+    assert task("starts", 0).stdout.splitlines() == ["fit", *start.arguments]
+    early = task("runs", 0)
+    assert (early.returncode, early.stdout) == (1, "")
+    assert f"The start in out/{START} is not finished." in early.stderr
+    (here / "out/starts").mkdir(parents=True)
+    subprocess.run(["cp", "-r", f"finished/{START}", f"out/{START}"], check=True)
+    for number, run in enumerate(runs):
+        assert task("runs", number).stdout.splitlines() == ["fit", *run.arguments]
     assert task("runs", 3).returncode == 2
     assert "see how to submit" in task("", 0).stderr
-    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    subprocess.run(["cp", "-r", f"finished/{RANDOM}", f"out/{RANDOM}"], check=True)
     assert task("runs", 1).stdout.splitlines() == ["fit", "--resume", "out/random-1%-seed0"]
+
+
+def test_the_job_script_leaves_out_what_is_finished(here, capsys):
+    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    (here / "out" / RIPU / "summary.json").unlink()
+    assert sweep("--slurm") == 0
+    script = capsys.readouterr().out
+    assert "sbatch --array=0-0 SCRIPT runs" in script
+    assert [line.split()[:5] for line in script.splitlines() if line.startswith("runs-")] == [
+        ["runs-0)", "needs", f"out/{START};", "run", f"out/{RIPU}"]
+    ]
+    subprocess.run(["cp", f"finished/{RIPU}/summary.json", f"out/{RIPU}"], check=True)
+    assert sweep("--slurm") == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "All runs are finished: there is nothing to submit." in said.err
+
+
+def test_the_job_script_has_its_logs_where_it_runs_wherever_it_is_submitted(here, capsys):
+    assert main(["sweep", "matrix.yaml", "--out", "my 5% runs", "--slurm"]) == 0
+    lines = [shlex.split(line.lstrip("#")) for line in capsys.readouterr().out.splitlines()[:13]]
+    logs = f"{here}/my 5% runs/logs"
+    assert ["mkdir", "-p", logs] in lines
+    # In sbatch's options % begins what it fills in, and %% is a %.
+    assert ["SBATCH", f"--output={logs.replace('%', '%%')}/slurm-%A-%a.log"] in lines
 
 
 def test_the_sweep_file_has_an_agent_run_each_by_its_name(here, capsys):
     assert sweep("--steps", "700", "--wandb-sweep", "wandb.yaml") == 0
-    content = yaml.safe_load((here / "wandb.yaml").read_text())
+    text = (here / "wandb.yaml").read_text()
+    assert f"alseg sweep {here}/matrix.yaml --out {here}/out --steps 700 --only" in text
+    content = yaml.safe_load(text)
+    assert content["command"][2:5] == [f"{here}/matrix.yaml", "--out", f"{here}/out"]
     assert content["method"] == "grid"
     assert content["parameters"] == {"only": {"values": list(NAMES[1:])}}
     capsys.readouterr()

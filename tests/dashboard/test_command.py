@@ -168,6 +168,14 @@ def test_what_is_no_project_is_refused(capsys, project):
     assert "ENTITY/PROJECT" in capsys.readouterr().err
 
 
+def test_a_project_that_is_not_given_is_asked_for_with_an_example(capsys):
+    assert main(["dashboard"]) == 2
+    assert (
+        "missing: --wandb ENTITY/PROJECT such as in `alseg dashboard --wandb my-team/alseg`."
+        in capsys.readouterr().err
+    )
+
+
 def test_a_missing_library_is_named_with_how_to_install_it(capsys, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("wandb_workspaces")]:
         monkeypatch.delitem(sys.modules, name)

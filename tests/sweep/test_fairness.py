@@ -77,4 +77,9 @@ def test_a_run_begins_where_the_shared_start_ended(tmp_path):
     figures = [json.loads((one.folder / "summary.json").read_text()) for one in (start, run)]
     assert figures[0]["after"] != figures[0]["before"]
     assert figures[1]["before"] == figures[0]["after"]
-    assert figures[1]["seconds"].keys() == {"evaluation", "training", "asking for labels"}
+    assert figures[1]["seconds"].keys() == {
+        "evaluation",
+        "training",
+        "asking for labels",
+        "analysis",
+    }

@@ -63,6 +63,30 @@ def test_blocks_are_run_one_after_the_other_and_each_line_once(read):
     assert names(matrix) == ["random-1%", "ripu-1%", "ripu-5%", "source_only"]
 
 
+def test_budgets_that_differ_little_are_lines_of_their_own(read):
+    matrix = read("strategies: [random]\nbudgets: [0.01, 0.011, 1 regions, 1 clicks]\n")
+    assert names(matrix) == ["random-1%", "random-1.1%", "random-1-regions", "random-1-clicks"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        ("-1", "The budget -1.0 is not a positive number."),
+        ("abc", "Got the budget 'abc'."),
+        ("101%", "The budget '101%' is more than every pixel of the pool."),
+    ],
+)
+def test_a_budget_that_cannot_be_read_is_told_with_its_file_and_block(
+    read, tmp_path, budget, words
+):
+    block = f"{{strategies: [random], budgets: [0.01, {budget}]}}"
+    for text, where in ((block, ""), (f"blocks: [{{protocols: [source_only]}}, {block}]", "block")):
+        with pytest.raises(AlsegError) as refused:
+            read(text)
+        part = f"{where} 2: budgets" if where else "budgets"
+        assert str(refused.value).startswith(f"{tmp_path}/matrix.yaml: {part}: {words}")
+
+
 def test_the_base_lies_beside_the_matrix(read, tmp_path):
     matrix = read("base: run.yaml\nprotocols: [source_only]")
     assert matrix.base == tmp_path / "run.yaml"
@@ -78,7 +102,10 @@ RUNS = "strategies: [random]\nbudgets: [0.01]\n"
         ("strategies: [rippu]\nbudgets: [1%]", "unknown strategy 'rippu'. Did you mean 'ripu'?"),
         ("protocols: [source-only]", "unknown protocol 'source-only'. Did you mean 'source_only'?"),
         (RUNS + "settings: {step: 5}", "settings: unknown key 'step'. Did you mean 'steps'?"),
-        (RUNS + "settings: {seed: 5}", "seed cannot be given here"),
+        (
+            RUNS + "settings: {seed: 5}",
+            "seed cannot be given here, since the matrix decides it: give `se",
+        ),
         (RUNS + "may_differ: [step]", "may_differ: unknown key 'step'. Did you mean 'steps'?"),
         ("strategies: [{strategy: ripu, budget: 1}]\nbudgets: [1%]", "budget cannot be given here"),
         ("strategies: [{name: mine}]\nbudgets: [1%]", "expected a name, or a mapping"),
@@ -94,6 +121,17 @@ RUNS = "strategies: [random]\nbudgets: [0.01]\n"
         (RUNS + "seeds: [1, 1]", "names a seed twice"),
         (RUNS + "base: [run.yaml]", "base: expected the path"),
         ("strategies: [random]\nbudgets: [2]", "more than every pixel"),
+        ("strategies: [random, random]\nbudgets: [1%]", "strategies: random is named twice"),
+        (
+            "strategies: [ripu, {name: ripu2, strategy: ripu}]\nbudgets: [1%]",
+            "strategies: ripu and ripu2 are the same",
+        ),
+        ("protocols: [source_only, source_only]", "protocols: source_only is named twice"),
+        ("strategies: [random]\nbudgets: [0.01, 1%]", "budgets: 0.01 and 1% are the same"),
+        (
+            "blocks: [{protocols: [source_only]}, {strategies: [random], budgets: [1, 100%]}]",
+            "block 2: budgets: 1 and 100% are the same",
+        ),
         (
             "strategies: [ripu, {strategy: ripu, head: hyperbolic}]\nbudgets: [1%]",
             "two lines are called 'ripu-1%'",

@@ -1,6 +1,7 @@
 import pytest
 
 from alseg.cli.sweep import checker
+from alseg.config import dump_settings
 from alseg.errors import ConfigError
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import differences, plan_runs
@@ -82,6 +83,7 @@ def test_starts_that_differ_in_more_than_head_and_seed_say_in_what_from_the_firs
 
 def test_starts_whose_names_would_be_the_same_are_kept_apart(plan):
     runs = plan(
+        "settings: {target: 'scenes:fog'}\n"
         "may_differ: [source]\nbudgets: [0.01]\nstrategies: [random,"
         " {name: a, strategy: random, source: 'scenes:a?'},"
         " {name: b, strategy: random, source: 'scenes:a!'}]"
@@ -142,7 +144,19 @@ def test_impossible_runs_are_refused_by_their_names(plan, strategy, words):
 
 
 def test_a_run_that_was_started_is_compared_with_the_matrix_but_for_the_machine(plan):
-    (run,) = plan("settings: {warm_start_steps: 0}\nstrategies: [random]\nbudgets: [0.01]")
+    (run,) = plan(
+        "settings: {source: 'scenes:sim', warm_start_steps: 0}\nstrategies: [random]\n"
+        "budgets: [0.01]"
+    )
     kept = {**vars(run.config), "workers": 9, "accelerator": "gpu", "out": "there"}
     assert differences(kept, run) == []
     assert differences({**kept, "steps": 7}, run) == ["steps is 7 there and 600 in the matrix"]
+
+
+def test_a_start_named_by_its_whole_path_is_the_same_one(plan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (run,) = plan("settings: {init_from: a/b.ckpt}\nstrategies: [random]\nbudgets: [0.01]")
+    kept = dump_settings(run.config)
+    assert differences({**kept, "init_from": str(tmp_path / "a/b.ckpt")}, run) == []
+    for other in (str(tmp_path / "b.ckpt"), None):
+        assert len(differences({**kept, "init_from": other}, run)) == 1

@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
         AlsegError: Something that is needed is not installed, nobody is logged in, or the server
             does not take the workspace.
     """
-    parser = CommandParser("dashboard", USAGE, ABOUT)
+    parser = CommandParser("dashboard", USAGE, ABOUT, example="--wandb my-team/alseg")
     parser.add("--wandb", required=True, metavar="ENTITY/PROJECT", help="user or team, and project")
     parser.add(
         "--experiment",

@@ -64,7 +64,11 @@ def kind_in_words(kind: Any) -> str:
 
 
 def explain(
-    error: argparse.ArgumentError, types: Mapping[str, Any], label: Callable[[str], str]
+    error: argparse.ArgumentError,
+    types: Mapping[str, Any],
+    label: Callable[[str], str],
+    shown: Mapping[str, str] | None = None,
+    example: str | None = None,
 ) -> str:
     """Return one line for a parser's error; its own account of a wrong value runs over several.
 
@@ -72,12 +76,19 @@ def explain(
         error: What the parser raised.
         types: The type of every value by name.
         label: How a name is written where the value was given.
+        shown: How the help writes the arguments that may be missing, by name.
+        example: A command that has all that it needs.
     """
     text = str(error)
     name = re.search(r'Parser key "(\w+)"', text)
     value = re.search(r"(?:Got|Given) value: (.*)", text)
     if name and value and name[1] in types:
         return f"{label(name[1])}: expected {kind_in_words(types[name[1]])}, got {value[1]!r}."
+    missing = re.match(r"the following arguments are required: (.*)", text)
+    if missing:
+        named = ", ".join((shown or {}).get(name, name) for name in missing[1].split(", "))
+        more = f" such as in `{example}`" if example else ""
+        return f"missing: {named}{more}. --help lists what can be given."
     unexpected = re.match(r"unrecognized arguments: (\S+)", text, re.IGNORECASE)
     if unexpected:
         return f"unexpected argument {unexpected[1]!r}. --help lists what can be given."

@@ -20,6 +20,9 @@ _log = logging.getLogger("alseg")
 DEMO = Path(__file__).parent.parent / "demo.yaml"
 """The settings of the run on the embedded scenes."""
 
+NAMING_DATA = ("source", "target", "resume")
+"""The settings that name data: where none is given, a run trains on the embedded scenes."""
+
 OF_THE_MACHINE = ("resume", "accelerator", "devices", "num_nodes", "workers", "progress")
 """The settings that may differ when a run is resumed."""
 
@@ -50,9 +53,8 @@ def run(argv: Sequence[str]) -> int:
     settings, arguments = parser.parse(argv)
     if settings.get("resume") is not None:
         settings = _resumed(parser, settings)
-    no_data_named = settings.keys().isdisjoint({"source", "target", "resume"})
-    if no_data_named:
-        settings = {**parser.read(DEMO), **settings}
+    no_data_named = settings.keys().isdisjoint(NAMING_DATA)
+    settings = with_data(parser, settings)
     config = checked_config(settings)
     if arguments["partial"] and (config.resume is None or config.annotator != "manual"):
         raise ConfigError(
@@ -80,6 +82,13 @@ def run(argv: Sequence[str]) -> int:
     if summary:
         print(summary)
     return 0
+
+
+def with_data(parser: CommandParser, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings on top of those of the embedded scenes, or as they are if they name data."""
+    if settings.keys().isdisjoint(NAMING_DATA):
+        return {**parser.read(DEMO), **settings}
+    return settings
 
 
 def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, Any]:

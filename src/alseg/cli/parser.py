@@ -46,15 +46,23 @@ class CommandParser:
         about: What it does, for the help.
         settings: The names of the settings that it takes as options. A file may hold any setting,
             so that the file of a run can be given to every command.
+        example: Arguments to show to whoever leaves out one that is needed.
     """
 
     def __init__(
-        self, command: str, usage: str, about: str, settings: Collection[str] = ()
+        self,
+        command: str,
+        usage: str,
+        about: str,
+        settings: Collection[str] = (),
+        example: str | None = None,
     ) -> None:
         known = all_settings()
         self._settings = {entry.name: entry for entry in known if entry.name in settings}
         self._types = {name: entry.type for name, entry in self._settings.items()}
         self._types_in_files = {entry.name: entry.type for entry in known}
+        self._shown: dict[str, str] = {}
+        self._example = None if example is None else f"alseg {command} {example}"
         self._flags = {"--help", *(_flag(name) for name in self._settings)}
         self._line = _empty_parser(command, usage, about)
         self._file = _empty_parser(command, usage, about)
@@ -74,7 +82,10 @@ class CommandParser:
         """Add an argument of the command's own, described as for ``argparse``."""
         self._line.add_argument(*flags, **details)
         self._flags.update(flag for flag in flags if flag.startswith("--"))
-        self._types[flags[-1].lstrip("-").replace("-", "_")] = details.get("type", str)
+        name = flags[-1].lstrip("-").replace("-", "_")
+        self._types[name] = details.get("type", str)
+        option = f"{flags[-1]} " if flags[-1].startswith("-") else ""
+        self._shown[name] = option + details.get("metavar", name)
 
     def parse(self, argv: Sequence[str]) -> Parsed:
         """Return what the command line and the files that it names give.
@@ -89,7 +100,9 @@ class CommandParser:
         try:
             given = self._line.parse_args(argv).as_dict()
         except argparse.ArgumentError as error:
-            raise ConfigError(explain(error, self._types, _flag)) from error
+            raise ConfigError(
+                explain(error, self._types, _flag, self._shown, self._example)
+            ) from error
         settings: dict[str, Any] = {}
         for path in given.pop("config", []):
             settings.update(self.read(path))

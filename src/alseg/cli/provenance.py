@@ -37,6 +37,9 @@ DISTRIBUTIONS = (
     "numpy",
 )
 
+DIFF_DIGITS = 16
+"""How many digits are kept of the digest of what differs from the commit."""
+
 GIT_SECONDS = 10
 """How long git may take; on slow storage a run starts without its answer."""
 
@@ -127,23 +130,24 @@ def _versions() -> dict[str, str | None]:
 
 
 def _checkout(root: Path) -> dict[str, Any] | None:
-    """Return the commit that alseg runs from, and whether files differ from it; None if neither."""
+    """Return the commit that alseg runs from, and how files differ from it; None if neither."""
     if not (root / ".git").exists():
         return None
     commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    if commit is None or changed is None:
+    diff = _git(root, "diff", "HEAD")
+    if commit is None or diff is None:
         return None
-    return {"commit": commit, "changed": bool(changed)}
+    digest = hashlib.sha256(diff).hexdigest()[:DIFF_DIGITS] if diff else None
+    return {"commit": commit.decode().strip(), "changed": bool(diff), "diff_sha256": digest}
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def _git(root: Path, *arguments: str) -> bytes | None:
     command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS)
+        done = subprocess.run(command, capture_output=True, timeout=GIT_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _devices(trainer: L.Trainer) -> list[str]:

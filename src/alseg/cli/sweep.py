@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from alseg.cli.fit import OF_THE_MACHINE, checked_strategy
+from alseg.cli.fit import OF_THE_MACHINE, checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.cli.sweep_report import Report, Stage, stage_of
 from alseg.config import RunConfig
@@ -47,7 +48,9 @@ def run(argv: Sequence[str]) -> int:
         AlsegError: The matrix is refused; nothing was started.
     """
     given = [entry.name for entry in all_settings() if entry.name not in (*DECIDED, "devices")]
-    parser = CommandParser("sweep", "MATRIX [--SETTING VALUE ...]", ABOUT, given)
+    parser = CommandParser(
+        "sweep", "MATRIX [--SETTING VALUE ...]", ABOUT, given, example="matrix.yaml --dry-run"
+    )
     parser.add("matrix", metavar="MATRIX", help="YAML file of the runs, such as matrix.yaml")
     parser.add("--out", help="folder of all the runs (default: runs/ and the matrix's name)")
     parser.add("--jobs", type=int, help="runs at a time (default: one, or one a device)")
@@ -65,7 +68,10 @@ def run(argv: Sequence[str]) -> int:
         metavar="FILE",
         help="write a sweep file for Weights & Biases, and run nothing",
     )
+    _check_not_decided(argv)
     settings, arguments = parser.parse(argv)
+    if arguments["slurm"] and arguments["dry_run"]:
+        raise ConfigError("--slurm and --dry-run both print what they are about: leave out one.")
     places = _places(arguments["jobs"], arguments["devices"])
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
@@ -78,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
         text = wandb_sweep(runs, matrix.path, out, to_arguments(settings))
         _write(Path(arguments["wandb_sweep"]), text)
     if arguments["slurm"]:
-        print(slurm_script(runs, str(matrix.path), out, Path.cwd()), end="")
+        _print_script([one for one in runs if stages[one.name] is not Stage.FINISHED], matrix, out)
     if arguments["dry_run"]:
         for one in runs:
             finished = stages[one.name] is Stage.FINISHED
@@ -87,6 +93,26 @@ def run(argv: Sequence[str]) -> int:
         return 0
     with nullcontext() if alone else _claimed(out):
         return _run_all(runs, stages, places, out)
+
+
+def _check_not_decided(argv: Sequence[str]) -> None:
+    """Check that no option is given that is one of a single run.
+
+    Raises:
+        ConfigError: One is; the message says where it is given instead.
+    """
+    for token in argv:
+        flag = token.partition("=")[0].partition(".")[0]
+        name = flag.removeprefix("--").replace("-", "_")
+        if flag.startswith("--") and flag != "--out" and name in DECIDED:
+            raise ConfigError(f"{flag} is for the matrix to say: {DECIDED[name]}.")
+
+
+def _print_script(todo: Sequence[Run], matrix: Matrix, out: Path) -> None:
+    if todo:
+        print(slurm_script(todo, str(matrix.path), out, Path.cwd()), end="")
+    else:
+        _log.info("All runs are finished: there is nothing to submit.")
 
 
 def _chosen(runs: Sequence[Run], stages: Mapping[str, Stage], names: str) -> list[Run]:
@@ -170,8 +196,8 @@ def _run_all(
 def _places(jobs: int | None, devices: str | None) -> list[dict[str, str]]:
     """Return what is set in the environment of a run, for each of those that run at a time."""
     given = [] if devices is None else [part.strip() for part in devices.split(",")]
-    if not all(given):
-        raise ConfigError(f"--devices is {devices!r}; name GPUs by their numbers, such as 0,1.")
+    if not all(re.fullmatch("[0-9]+", part) for part in given):
+        raise ConfigError(f"--devices: expected whole numbers such as 0,1, got {devices!r}.")
     count = max(1, len(given)) if jobs is None else jobs
     if count < 1:
         raise ConfigError(f"--jobs is {count}; it must be 1 or more.")
@@ -196,7 +222,7 @@ def _shared(
     """Return the settings of all runs: of the base, of the matrix, then of the command line."""
     decided = [name for name in given if name in DECIDED]
     if decided:
-        raise ConfigError(f"{decided[0]} is for the matrix to say: change it in {matrix.path}.")
+        raise ConfigError(f"{decided[0]} is for the matrix to say: {DECIDED[decided[0]]}.")
     base = {} if matrix.base is None else parser.read(matrix.base)
     # A base may be the file of a run: what it asks for is left for the lines to say.
     kept = {name: value for name, value in base.items() if name not in DECIDED}
@@ -210,6 +236,6 @@ def checker() -> Check:
     parser = CommandParser("fit", "", "", [entry.name for entry in all_settings()])
 
     def check(arguments: Sequence[str]) -> RunConfig:
-        return checked_strategy(checked_config(parser.parse(arguments).settings))
+        return checked_strategy(checked_config(with_data(parser, parser.parse(arguments).settings)))
 
     return check

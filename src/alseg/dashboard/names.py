@@ -24,7 +24,7 @@ PICTURES = {
 PICKS = "picks"
 """The table of a round's picks."""
 
-PHASES = ("source start", "training", "asking for labels", "evaluation")
+PHASES = ("source start", "training", "asking for labels", "analysis", "evaluation")
 """The phases of a run that seconds are counted for."""
 
 CLASS_AFTER = "after/IoU/"

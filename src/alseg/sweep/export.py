@@ -14,14 +14,22 @@ SLURM = """\
 # The runs of {title}, a task each. Set below what your cluster asks for (partition, time, account)
 # and how `alseg` gets on the path, then submit:
 {submit}
-# A task that is submitted again goes on with its run; one that has ended trains nothing again.
+# A task that is submitted again goes on with its run; one that has ended trains nothing again. A
+# run whose start is not finished ends at once, and holds back no other.
 #SBATCH --job-name={name}
 #SBATCH --ntasks=1
 #SBATCH --gpus-per-task=1
 #SBATCH --cpus-per-task=4
-#SBATCH --output={logs}/slurm-%A-%a.log
+#SBATCH --output={log}
 
 cd {here} || exit 1
+
+needs() {{ # FOLDER: end unless the start in it is finished
+    if ! grep -qs '"after"' "$1/summary.json"; then
+        echo "The start in $1 is not finished. See its log, then submit this task again." >&2
+        exit 1
+    fi
+}}
 
 run() {{ # FOLDER ARGUMENT...: begin a run, or go on with the one in its folder
     if [ -f "$1/config.yaml" ]; then
@@ -48,7 +56,7 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
         runs: The runs.
         title: What they are the runs of.
         out: Their common folder.
-        here: The directory that relative paths begin in.
+        here: The directory that relative paths begin in; absolute.
     """
     needed = _starts_among(runs)
     arrays = {
@@ -56,7 +64,7 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
         "runs": [run for run in runs if run.name not in needed],
     }
     cases = [
-        f"{array}-{number}) run {shlex.join([str(run.folder), *run.arguments])} ;;"
+        f"{array}-{number}) {_needs(run)}run {shlex.join([str(run.folder), *run.arguments])} ;;"
         for array, members in arrays.items()
         for number, run in enumerate(members)
     ]
@@ -66,14 +74,16 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
     if needed:
         lines = [
             f"starts=$(sbatch --parsable --array=0-{len(needed) - 1} SCRIPT starts)",
-            submit.replace("SCRIPT", "--dependency=afterok:$starts SCRIPT"),
+            submit.replace("SCRIPT", "--dependency=afterany:$starts SCRIPT"),
         ]
-    logs = out / "logs"
+    # sbatch may be called elsewhere, and takes % in its options for the number of the task.
+    logs = here / out / "logs"
+    log = str(logs).replace("%", "%%") + "/slurm-%A-%a.log"
     return SLURM.format(
         title=title,
         submit="\n".join([f"#   mkdir -p {shlex.quote(str(logs))}", *(f"#   {x}" for x in lines)]),
-        name=shlex.quote(out.name),
-        logs=logs,
+        name=shlex.quote((here / out).name),
+        log=shlex.quote(log),
         here=shlex.quote(str(here)),
         cases="\n".join(cases),
     )
@@ -89,17 +99,22 @@ def wandb_sweep(runs: Sequence[Run], matrix: Path, out: Path, more: Sequence[str
         more: The settings that were given beside the matrix, as options.
     """
     needed = _starts_among(runs)
-    command = ["alseg", "sweep", str(matrix), "--out", str(out), *more]
+    # An agent may be started elsewhere.
+    command = ["alseg", "sweep", str(matrix.resolve()), "--out", str(out.resolve()), *more]
     first = shlex.join([*command, "--only", "starts/*"])
     about = "# Begin with the starts that the runs share, once:\n#   " + first + "\n"
     about += "# then `wandb sweep` with this file, and as many `wandb agent` as you like.\n"
     content = {
-        "name": out.name,
+        "name": out.resolve().name,
         "method": "grid",
         "parameters": {"only": {"values": [run.name for run in runs if run.name not in needed]}},
         "command": [*command, "--logger", "wandb", "${args}"],
     }
     return (about if needed else "") + write_mapping(content)
+
+
+def _needs(run: Run) -> str:
+    return "" if run.start is None else f"needs {shlex.quote(str(run.start.folder))}; "
 
 
 def _starts_among(runs: Sequence[Run]) -> set[str]:

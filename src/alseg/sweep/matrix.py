@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from alseg.active.budget import Budget
-from alseg.errors import ConfigError, did_you_mean
+from alseg.errors import BudgetError, ConfigError, did_you_mean
 from alseg.settings import all_settings
 from alseg.yaml_file import read_mapping
 from alseg_strategies import available
@@ -16,8 +16,18 @@ from alseg_strategies import available
 OF_A_BLOCK = ("strategies", "budgets", "protocols")
 OF_A_MATRIX = ("base", "settings", "seeds", "may_differ", "blocks", *OF_A_BLOCK)
 
-DECIDED = ("strategy", "strategy_options", "budget", "protocol", "seed", "out", "name", "resume")
-"""The settings that the lines of a matrix decide, so that they are not given for all runs."""
+DECIDED = {
+    "strategy": "give `strategies: [random, ripu]` in the matrix file",
+    "strategy_options": "give `strategies: [{strategy: ripu, strategy_options: {...}}]` in the "
+    "matrix file",
+    "budget": "give `budgets: [0.01]` in the matrix file",
+    "protocol": "give `protocols: [source_only]` in the matrix file",
+    "seed": "give `seeds: [0, 1, 2]` in the matrix file",
+    "out": "give the folder of all the runs to `alseg sweep`, as --out",
+    "name": "give `strategies: [{name: mine, strategy: ripu}]` in the matrix file",
+    "resume": "give the same `alseg sweep` again, which goes on with all that was begun",
+}
+"""The settings that a matrix decides, and how they are given instead of for all runs."""
 
 USUAL_PROTOCOL = "source_target"
 
@@ -64,7 +74,6 @@ def read_matrix(path: str | Path) -> Matrix:
 
     Raises:
         ConfigError: It cannot be read, a key is unknown, or something is missing or given twice.
-        BudgetError: A budget cannot be read.
     """
     path = Path(path)
     content = read_mapping(path)
@@ -116,7 +125,11 @@ def _lines_of(block: Mapping[str, Any], where: str) -> Iterator[Line]:
     given = {key: _list(block.get(key, []), f"{where}: {key}") for key in OF_A_BLOCK}
     strategies = [_entry(item, "strategy", f"{where}: strategies") for item in given["strategies"]]
     protocols = [_entry(item, "protocol", f"{where}: protocols") for item in given["protocols"]]
-    budgets = [Budget.parse(value) for value in given["budgets"]]
+    budgets = [_budget(value, f"{where}: budgets") for value in given["budgets"]]
+    for key, found in (("strategies", strategies), ("protocols", protocols)):
+        words = [line.name for line in found]
+        _check_distinct([line.settings for line in found], words, f"{where}: {key}")
+    _check_distinct(budgets, [str(value) for value in given["budgets"]], f"{where}: budgets")
     # PyTorch comes with this; what is misspelt was answered before.
     from alseg.terms import PROTOCOLS
 
@@ -135,6 +148,23 @@ def _lines_of(block: Mapping[str, Any], where: str) -> Iterator[Line]:
                     f"{prefix}{strategy.name}-{_budget_word(budget)}",
                     {**protocol.settings, **strategy.settings, "budget": str(budget.plain)},
                 )
+
+
+def _budget(value: Any, where: str) -> Budget:
+    try:
+        return Budget.parse(value)
+    except BudgetError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _check_distinct(found: Sequence[Any], words: Sequence[str], where: str) -> None:
+    """Check that a list of one block holds nothing twice, under whatever names."""
+    for index, word in enumerate(words):
+        first = words[found.index(found[index])]
+        if found.index(found[index]) == index:
+            continue
+        what = f"{word} is named twice" if word == first else f"{first} and {word} are the same"
+        raise ConfigError(f"{where}: {what}. Leave one of them out.")
 
 
 def _entry(item: Any, kind: str, where: str) -> Line:
@@ -218,8 +248,7 @@ def _check_keys(
             continue
         if key in hints:
             raise ConfigError(
-                f"{where}: {key} cannot be given here: the lines, budgets, protocols and seeds of "
-                "the matrix decide it."
+                f"{where}: {key} cannot be given here, since the matrix decides it: {DECIDED[key]}."
             )
         listed = " `alseg fit --help` lists the settings."
         if len(allowed) < LISTED:
