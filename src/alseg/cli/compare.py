@@ -20,7 +20,9 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         AlsegError: There are no runs, or the report cannot be written.
     """
-    parser = CommandParser("compare", "RUNS ... [-o report.html]", ABOUT)
+    parser = CommandParser(
+        "compare", "RUNS ... [-o report.html]", ABOUT, example="runs -o report.html"
+    )
     parser.add("runs", nargs="+", metavar="RUNS", help="folders of runs, or folders with runs")
     parser.add(
         "-o", "--out", default="report.html", metavar="FILE", help="the report (report.html)"
