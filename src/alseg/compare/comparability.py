@@ -6,15 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
-from alseg.compare.runs import CHANGE_NO_FIGURE, OF_ASKING, Run
+from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.sweep.plan import COMPARED
-
-MEANT_TO_DIFFER = CHANGE_NO_FIGURE | {
-    *("protocol", "strategy", "strategy_options", "budget", "seed"),
-    # Each seed has a start of its own: whether it is the same for all is seen by its figure.
-    "init_from",
-}
-"""Settings that are compared, and those that change no figure."""
 
 OF_MAKING = ("versions.", "checkout.", "data.", "weights.")
 """What runs wrote down about their making that may change a figure."""
@@ -58,7 +51,7 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
 def _starts(comparison: Comparison) -> list[str]:
     """Compare what the networks reached before training: the same start gives the same figure."""
     figures: dict[tuple[int, str], dict[str, float]] = {}
-    for point in [*comparison.bounds.values(), *comparison.points]:
+    for point in comparison.groups:
         for run in point.runs:
             if run.start is not None:
                 place = run.seed, str(run.settings.get("head"))
@@ -94,7 +87,7 @@ def _provenance(comparison: Comparison) -> list[str]:
 
 
 def _seeds(comparison: Comparison) -> list[str]:
-    points = [*comparison.bounds.values(), *comparison.points]
+    points = comparison.groups
     counts = {point.seeds for point in points}
     if len(counts) < 2:
         return []

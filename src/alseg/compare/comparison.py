@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from alseg.active import Budget
-from alseg.compare.runs import BOUNDS, CHANGE_NO_FIGURE, OF_ASKING, Run
+from alseg.compare.runs import BOUNDS, MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.compare.statistics import Interval, area_under, bootstrap_mean, mean_and_deviation
 from alseg.errors import CompareError, did_you_mean
+from alseg.sweep.plan import MAY_CHANGE
 
 UNDISTINGUISHED = "not distinguishable"
 
@@ -102,10 +103,14 @@ class Comparison:
         return places.get((variant, budget))
 
     @property
+    def groups(self) -> list[Point]:
+        """The bounds, then the points."""
+        return [*self.bounds.values(), *self.points]
+
+    @property
     def runs(self) -> list[Run]:
         """All runs that are compared, the bounds among them."""
-        groups = [*self.bounds.values(), *self.points]
-        return [run for point in groups for run in point.runs]
+        return [run for point in self.groups for run in point.runs]
 
     @property
     def upper(self) -> float:
@@ -293,11 +298,13 @@ def budget_text(budget: Budget) -> str:
     return f"{budget.regions_per_image:,} regions per image"
 
 
-NOT_OF_A_VARIANT = CHANGE_NO_FIGURE | {
-    *("protocol", "strategy", "strategy_options", "budget", "seed", "init_from"),
-    *("source", "source_options", "target", "target_options", "encoder_weights"),
-    *("accelerator", "devices", "num_nodes", "precision"),
-}
+NOT_OF_A_VARIANT = (
+    MEANT_TO_DIFFER
+    | MAY_CHANGE
+    | {
+        *("source", "source_options", "target", "target_options", "encoder_weights", "precision"),
+    }
+)
 """Settings that are told apart otherwise, and those of data and machine, which are warned of."""
 
 Variant = tuple[str, str, frozenset[tuple[str, str]]]

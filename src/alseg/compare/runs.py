@@ -10,7 +10,7 @@ from typing import Any
 
 from alseg.active import Budget
 from alseg.errors import AlsegError, CompareError, ConfigError
-from alseg.sweep.plan import STARTS
+from alseg.sweep.plan import ASKING, STARTS, WRITING
 from alseg.yaml_file import read_mapping
 
 CONFIG = "config.yaml"
@@ -18,15 +18,15 @@ SUMMARY = "summary.json"
 PROVENANCE = "provenance.json"
 NEEDED = ("protocol", "strategy", "budget", "seed")
 
-CHANGE_NO_FIGURE = frozenset(
-    {"out", "name", "resume", "logger", "wandb_project", "experiment", "pictures", "progress"}
-    | {"workers"}
-)
-"""Settings under which the figures of a run are the same."""
+MEANT_TO_DIFFER = WRITING | {
+    "workers",
+    *("protocol", "strategy", "strategy_options", "budget", "seed"),
+    # Each seed has a start of its own: whether it is the same for all is seen by its figure.
+    "init_from",
+}
+"""Settings that are compared, and those that change no figure."""
 
-OF_ASKING = frozenset(
-    {"annotator", "mixed", "scope", "rounds", "round_steps", "radius", "exclusion_radius"}
-)
+OF_ASKING = ASKING - MEANT_TO_DIFFER
 """Settings that mean nothing to a run that asks for no labels."""
 
 BOUNDS = {"source_only": "source only", "fully_supervised": "fully supervised"}

@@ -140,12 +140,8 @@ def markdown_text(comparison: Comparison) -> str:
         blocks += [_markdown(areas), AREA_NOTE]
     if pairs := pair_tables(comparison):
         blocks += [*map(_markdown, pairs.values()), PAIR_NOTE]
-    for title, lines in (
-        (DIFFER, choices_of(comparison)),
-        (NOT_COMPARABLE, warnings_of(comparison)),
-    ):
-        if lines:
-            blocks += [f"{title}:", "\n".join(f"- {line}" for line in lines)]
+    for title, lines in _differing(comparison):
+        blocks += [f"{title}:", "\n".join(f"- {line}" for line in lines)]
     if comparison.left_out:
         lines = [f"- `{run.folder}`: {run.problem}" for run in comparison.left_out]
         blocks += ["Left out:", "\n".join(lines)]
@@ -158,12 +154,8 @@ def terminal_text(comparison: Comparison) -> str:
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_aligned(areas), textwrap.fill(AREA_NOTE, WIDTH)]
-    for title, told in (
-        (DIFFER, choices_of(comparison)),
-        (NOT_COMPARABLE, warnings_of(comparison)),
-    ):
-        if told:
-            blocks.append("\n".join([title, *(f"  {line}" for line in told)]))
+    for title, told in _differing(comparison):
+        blocks.append("\n".join([title, *(f"  {line}" for line in told)]))
     if comparison.left_out:
         lines = [f"  {run.folder}: {run.problem}" for run in comparison.left_out]
         blocks.append("\n".join(["left out", *lines]))
@@ -226,6 +218,12 @@ def _pair_text(difference: Interval | None) -> str:
         return "—"
     told = f"{100 * difference.estimate:+.1f}"
     return told if difference.excludes_zero else f"{told} n. d."
+
+
+def _differing(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Return what differs between the runs, by choice and otherwise, under its title."""
+    found = [(DIFFER, choices_of(comparison)), (NOT_COMPARABLE, warnings_of(comparison))]
+    return [(title, lines) for title, lines in found if lines]
 
 
 def _points(comparison: Comparison) -> list[Point]:

@@ -18,22 +18,26 @@ from alseg_strategies import UnknownOption, UnknownStrategy
 STARTS = "starts"
 """The folder, in that of the matrix, of the starts on the source."""
 
-_ASKING = {field.name for field in fields(ActiveSettings)}
-_WRITING = {field.name for field in fields(OutputSettings)}
+ASKING = frozenset(field.name for field in fields(ActiveSettings))
+"""The settings of what is asked for."""
+
+WRITING = frozenset(field.name for field in fields(OutputSettings))
+"""The settings of what is written, and where."""
+
 _LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_threshold"}
 _NETWORK = {"head", "hyperbolic_dim", "curvature", "reweighting"}
 _MACHINE = {"accelerator", "devices", "num_nodes", "workers"}
 
-COMPARED = frozenset(_ASKING | _WRITING | _LOSSES | _NETWORK | {"protocol", "seed", "init_from"})
+COMPARED = frozenset(ASKING | WRITING | _LOSSES | _NETWORK | {"protocol", "seed", "init_from"})
 """What runs of one matrix may differ in: what is asked, the head, its losses."""
 
 AFTER_THE_START = frozenset(
-    (_ASKING | _WRITING | _LOSSES | {"protocol", "steps", "decay_steps", "validate_every"})
+    (ASKING | WRITING | _LOSSES | {"protocol", "steps", "decay_steps", "validate_every"})
     | {"init_from", "report_split", "eval_size", "flip", "workers"}
 )
 """The settings that a start on the source does not depend on."""
 
-MAY_CHANGE = frozenset(_WRITING | _MACHINE)
+MAY_CHANGE = frozenset(WRITING | _MACHINE)
 """The settings in which a run that has been started may differ from what is asked for now."""
 
 Check = Callable[[Sequence[str]], RunConfig]

@@ -16,9 +16,7 @@ NO_ROUNDS = "The runs wrote nothing down about their rounds that tells this."
 def classes_section(comparison: Comparison, evidence: Evidence) -> str:
     """Return the section with IoU by class, and what was picked by class."""
     names = list(dict.fromkeys(name for run in comparison.runs for name in run.iou))
-    rows = [
-        (_name(p), _mean_iou(p, names)) for p in (*comparison.bounds.values(), *comparison.points)
-    ]
+    rows = [(_name(p), _mean_iou(p, names)) for p in comparison.groups]
     parts = [heat_table("IoU in %, means over the seeds", ["", *names], rows)]
     shares = _pick_shares(comparison, evidence)
     if shares:

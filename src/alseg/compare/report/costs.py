@@ -16,7 +16,7 @@ MEMORY = re.compile("peak_memory_of_.*_mib")
 
 def costs_section(comparison: Comparison, click_seconds: float) -> str:
     """Return the section with seconds, memory, clicks and hours of people."""
-    groups = [*comparison.bounds.values(), *comparison.points]
+    groups = comparison.groups
     parts = [
         table("Seconds of the machine, means over the seeds", _by_phase(groups, "seconds", True)),
         paragraph(

@@ -12,7 +12,7 @@ OWN = ("settings.seed", "settings.budget", "settings.strategy", "settings.out", 
 
 def making_section(comparison: Comparison) -> str:
     """Return the section with what all runs share, and what each has of its own."""
-    groups = [*comparison.bounds.values(), *comparison.points]
+    groups = comparison.groups
     placed = [(point, run) for point in groups for run in point.runs]
     told = [{**flattened({"settings": dict(run.settings)}), **made_with(run)} for _, run in placed]
     names = [n for n in dict.fromkeys(name for made in told for name in made) if n not in OWN]
