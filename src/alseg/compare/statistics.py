@@ -1,4 +1,4 @@
-"""The little statistics that a comparison needs; numpy has the rest."""
+"""The little statistics that a comparison needs; numpy and scipy have the rest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-NORMAL = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
+UPPER = (1 + LEVEL) / 2
+NORMAL = float(stats.norm.ppf(UPPER))
 
 
 class Interval(NamedTuple):
@@ -78,38 +79,9 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
         return Interval(float(array.mean()) if count else math.nan, math.nan, math.nan)
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
     mean = float(array.mean())
-    low, high = np.quantile(array[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    stretch = math.sqrt(count / (count - 1)) * student_quantile(count - 1) / NORMAL
+    low, high = np.quantile(array[drawn].mean(axis=1), [1 - UPPER, UPPER])
+    stretch = math.sqrt(count / (count - 1)) * stats.t.ppf(UPPER, count - 1) / NORMAL
     return Interval(mean, mean + stretch * (low - mean), mean + stretch * (high - mean))
-
-
-def student_quantile(freedom: int) -> float:
-    """Return the 97.5 % point of Student's distribution."""
-    low, high = 0.0, 13.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if student_within(middle, freedom) < LEVEL:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def student_within(t: float, freedom: int) -> float:
-    """Return the probability that Student's t lies within ±t (Abramowitz and Stegun 26.7.3-4)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    if freedom % 2:
-        term, total = cosine, 0.0
-        for k in range(1, freedom - 1, 2):
-            total += term
-            term *= cosine**2 * (k + 1) / (k + 2)
-        return 2 / math.pi * (angle + sine * total)
-    term, total = 1.0, 0.0
-    for k in range(0, freedom - 1, 2):
-        total += term
-        term *= cosine**2 * (k + 1) / (k + 2)
-    return sine * total
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> Interval:
@@ -127,15 +99,7 @@ def spearman(x: ArrayLike, y: ArrayLike) -> Interval:
     Ties share their mean rank. The variance is that of Fieller, Hartley and Pearson (1957).
     """
     at, height = _pairs(x, y)
-    return _correlation(mean_ranks(at), mean_ranks(height), inflation=1.06)
-
-
-def mean_ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Return the rank of every value from 1, ties sharing their mean rank."""
-    _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[place]
-    return ranks
+    return _correlation(stats.rankdata(at), stats.rankdata(height), inflation=1.06)
 
 
 def _pairs(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
