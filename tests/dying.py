@@ -1,7 +1,8 @@
 """A run of the command that is killed at a point that was drawn beforehand.
 
-The points are calls of functions, counted over the run: the process ends itself with SIGKILL
-before or after the n-th call, or in the middle of a file that is being written.
+The points are calls of functions, counted over the run: the process signals itself, unless told
+otherwise with SIGKILL, before or after the n-th call, or in the middle of a file that is being
+written.
 """
 
 import json
@@ -36,12 +37,14 @@ class Point:
         call: Which call of that function, from 1.
         moment: "before", "after", or "within" for a file that is written by half.
         rank: The rank that is killed.
+        signal: What it is killed with.
     """
 
     place: str
     call: int
     moment: str
     rank: int = 0
+    signal: int = signal.SIGKILL
 
 
 def count(folder, *arguments):
@@ -71,10 +74,10 @@ def die(point, *arguments):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data[: len(data) // 2])
         if here and point.moment != "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), point.signal)
         result = function(*arguments, **options)
         if here:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), point.signal)
         return result
 
     _watch([point.place], passed)

@@ -6,6 +6,7 @@ import random
 import signal
 
 import pytest
+import torch
 
 from alseg.active import LabelStore
 from tests.dying import Point, count, die
@@ -79,3 +80,40 @@ def test_a_run_killed_alone_ends_with_the_same_labels(alone, tmp_path, number):
 @pytest.mark.parametrize("number", numbers(2, 12))
 def test_one_rank_of_two_killed_ends_with_the_same_labels(of_two, tmp_path, number):
     check_a_killed_run(of_two, number, tmp_path)
+
+
+def test_a_run_that_is_asked_to_end_has_saved_its_last_step(tmp_path):
+    settings = tmp_path / "tiny.yaml"
+    settings.write_text(TINY)
+    given = ["fit", "-c", settings, "--strategy", "ripu", "--steps", "12", "--pictures", "0"]
+    run_ranks(alseg, *given, "--out", tmp_path / "whole", ranks=1, folder=tmp_path)
+    out = tmp_path / "run"
+    # The fifth step after the two on the source; otherwise the third and the sixth are saved.
+    point = Point("training", 2 + 5, "before", signal=signal.SIGTERM)
+    ended = Ranks(die, point, *given, "--out", out, ranks=1, folder=tmp_path)
+    assert ended.wait() == [130], ended.said()
+    assert f"Go on with: alseg fit --resume {out}" in ended.said()
+    last = out / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 5
+    before = json.loads((out / "summary.json").read_text())["seconds"]
+    assert before["training"] > 0
+    run_ranks(alseg, "fit", "--resume", out, ranks=1, folder=tmp_path)
+    after = json.loads((out / "summary.json").read_text())["seconds"]
+    assert after["training"] > before["training"]
+    assert after["asking for labels"] > before["asking for labels"] > 0
+    assert digests(out / "labels") == digests(tmp_path / "whole" / "labels")
+    there = torch.load(tmp_path / "whole/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    here = torch.load(last, weights_only=True)["state_dict"]
+    assert all(torch.equal(here[name], there[name]) for name in there)
+
+
+def test_a_run_that_is_asked_to_end_while_it_is_evaluated_says_how_to_go_on(tmp_path):
+    settings = tmp_path / "tiny.yaml"
+    settings.write_text(TINY)
+    out = tmp_path / "run"
+    point = Point("testing", 1, "before", signal=signal.SIGTERM)
+    given = ["fit", "-c", settings, "--strategy", "random", "--out", out]
+    ended = Ranks(die, point, *given, ranks=1, folder=tmp_path)
+    assert ended.wait() == [130], ended.said()
+    assert f"Go on with: alseg fit --resume {out}" in ended.said()
+    assert "before" not in json.loads((out / "summary.json").read_text())

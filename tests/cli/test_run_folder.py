@@ -8,6 +8,7 @@ import pytest
 from alseg.cli.peak_memory import peak_memory
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
+from alseg.errors import AnswersNeeded
 
 
 @pytest.fixture
@@ -47,3 +48,58 @@ def test_a_phase_keeps_the_highest_peak_of_all_its_parts(folder, monkeypatch):
     known = RunFolder.open(folder.path).summary
     assert known["peak_memory_of_gpu_mib"] == {"training": 300.0}
     assert known["peak_memory_of_process_mib"].keys() == known["seconds"].keys() == {"training"}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("alseg.cli.run_folder.time.perf_counter", lambda: clock.now)
+    return clock
+
+
+def seconds(folder):
+    return RunFolder.open(folder.path).summary.get("seconds")
+
+
+def test_the_seconds_of_what_a_phase_holds_are_told_apart(folder, clock):
+    within = {"asking for labels": 0.0}
+    with folder.phase("training", within):
+        clock.now = 10.0
+        within["asking for labels"] = 4.0
+        folder.book()
+        assert seconds(folder) == {"training": 6.0, "asking for labels": 4.0}
+        clock.now = 15.0
+    assert seconds(folder) == {"training": 11.0, "asking for labels": 4.0}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_seconds_after_the_last_checkpoint_are_lost_with_the_work(folder, clock, error):
+    def train():
+        with folder.phase("training"):
+            clock.now = 10.0
+            folder.book()
+            clock.now = 17.0
+            raise error
+
+    with pytest.raises(error):
+        train()
+    assert seconds(folder) == {"training": 10.0}
+    with folder.phase("training"):
+        clock.now = 20.0
+    assert seconds(folder) == {"training": 13.0}
+
+
+def test_a_run_that_waits_for_people_has_done_its_work(folder, clock):
+    def train():
+        with folder.phase("training"):
+            clock.now = 3.0
+            raise AnswersNeeded("Answer them.")
+
+    with pytest.raises(AnswersNeeded):
+        train()
+    assert seconds(folder) == {"training": 3.0}
+
+
+def test_a_checkpoint_outside_of_a_phase_books_nothing(folder):
+    folder.book()
+    assert seconds(folder) is None

@@ -93,14 +93,15 @@ def test_a_killed_job_is_told_by_its_signal(job, told):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_interrupts_what_runs_and_waits_for_it(job, told, tmp_path, number):
+def test_stopping_ends_what_runs_and_waits_for_it(job, told, tmp_path, number):
     ready, saved = tmp_path / "ready", tmp_path / "saved"
     program = (
-        "import pathlib, time\n"
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))\n"
         "try:\n"
         f"    pathlib.Path({str(ready)!r}).touch()\n"
         "    time.sleep(60)\n"
-        "except KeyboardInterrupt:\n"
+        "except SystemExit:\n"
         "    time.sleep(0.3)\n"
         f"    pathlib.Path({str(saved)!r}).touch()\n"
     )
@@ -122,12 +123,12 @@ def test_stopping_interrupts_what_runs_and_waits_for_it(job, told, tmp_path, num
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_what_does_not_end_when_interrupted_is_killed_with_all_it_started(
+def test_what_does_not_end_when_asked_to_is_killed_with_all_it_started(
     job, told, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("alseg.sweep.runner.GRACE_SECONDS", 0.5)
     pid = tmp_path / "pid"
-    stubborn = job("a", f"trap '' INT; sleep 60 & echo $! > {pid}.part; mv {pid}.part {pid}; wait")
+    stubborn = job("a", f"trap '' TERM; sleep 60 & echo $! > {pid}.part; mv {pid}.part {pid}; wait")
 
     def stop():
         while not pid.exists():

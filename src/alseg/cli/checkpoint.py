@@ -6,19 +6,23 @@ import io
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from alseg.cli.run_folder import RunFolder
 from alseg.durable import replace_durably
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
 
+BEST = "best.ckpt"
+
 WITHOUT = {
     "source-last.ckpt": "the source start begins again",
     "source.ckpt": "the source start is trained again",
     "last.ckpt": "training begins again, with the labels that were asked for",
-    "best.ckpt": "the best is chosen among the validations that are left",
+    BEST: "the best is chosen among the validations that are left",
 }
 """What a run does on resuming, without each of its checkpoints."""
 
@@ -48,6 +52,28 @@ class DurableCheckpoints(TorchCheckpointIO):
         torch.save(checkpoint, content)
         with self._folder.writing(target):
             replace_durably(target, content.getbuffer())
+        if target.name != BEST:
+            # From here a run goes on; from the best it does not.
+            self._folder.book()
+
+
+class SaveWhenTerminated(L.Callback):
+    """Saves the training where its process is asked to end (SIGTERM), so that no step is lost.
+
+    Of several processes each is asked at a step of its own; they go on from the last checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Save to a file."""
+        self._path = path
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Save, unless the training is in the middle of a validation."""
+        alone = trainer.world_size == 1
+        if isinstance(exception, SIGTERMException) and trainer.training and alone:
+            trainer.save_checkpoint(self._path)
 
 
 def load_module(path: str, device: str) -> SegmentationModule:

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from alseg.active import ActiveLoop, People, RoundResult
-from alseg.cli.checkpoint import DurableCheckpoints
+from alseg.cli.checkpoint import DurableCheckpoints, SaveWhenTerminated
 from alseg.cli.domains import Domains
 from alseg.cli.launch import new_trainer
 from alseg.cli.run_folder import RunFolder
@@ -110,6 +110,7 @@ def new_loop(
         return None
 
     def tell(number: int, result: RoundResult, scores: Mapping[int, Tensor]) -> None:
+        folder.book()
         for listener in on_round:
             listener(number, result, scores)
 
@@ -148,17 +149,18 @@ def new_callbacks(
                 enable_version_counter=False,
             )
         )
-    return [*callbacks, saving(folder, "last", config.steps)]
+    return [*callbacks, *saving(folder, "last", config.steps)]
 
 
-def saving(folder: RunFolder, name: str, steps: int) -> ModelCheckpoint:
-    """Return the callback that saves the training now and then, under one name."""
-    return ModelCheckpoint(
+def saving(folder: RunFolder, name: str, steps: int) -> list[Callback]:
+    """Return what saves the training under one name: now and then, and when it is to end."""
+    now_and_then = ModelCheckpoint(
         folder.checkpoints,
         filename=name,
         every_n_train_steps=max(1, min(500, steps // 4)),
         enable_version_counter=False,
     )
+    return [now_and_then, SaveWhenTerminated(folder.checkpoints / f"{name}.ckpt")]
 
 
 def run_trainer(

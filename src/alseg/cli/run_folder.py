@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +51,7 @@ class RunFolder:
 
     path: Path
     summary: dict[str, Any] = field(default_factory=dict)
+    _clock: Clock | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(cls, config: RunConfig) -> RunFolder:
@@ -201,31 +202,58 @@ class RunFolder:
             ) from error
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str, within: Mapping[str, float] | None = None) -> Iterator[None]:
         """Add the seconds that the body takes to those of a phase, and keep its peak of memory.
 
-        A body that fails adds none: a run that is refused leaves its folder as it was.
+        A body that fails or is stopped adds none after its last ``book``.
+
+        Args:
+            name: The phase.
+            within: Seconds of phases inside the body, as they grow; they are told apart.
         """
-        started = time.perf_counter()
         start_counting()
+        self._clock = Clock(name, within or {})
         try:
             yield
-        except (KeyboardInterrupt, AnswersNeeded):
-            self._end_phase(name, started)
+            self.book()
+        except AnswersNeeded:
+            self.book()
             raise
-        self._end_phase(name, started)
+        finally:
+            self._clock = None
 
-    def _end_phase(self, name: str, started: float) -> None:
+    def book(self) -> None:
+        """Add what the phase took since it began, or since this was called last, to the summary.
+
+        Called with every checkpoint: what a run that is killed does again is counted once.
+        """
+        if self._clock is None:
+            return
         for kind, peak in peak_memory().items():
             known = self.summary.setdefault(f"peak_memory_of_{kind}_mib", {})
+            name = self._clock.name
             known[name] = max(known.get(name, 0.0), round(peak, 1))
-        self.add_seconds(name, time.perf_counter() - started)
+        seconds = dict(self.summary.get("seconds", {}))
+        for name, spent in self._clock.lap().items():
+            seconds[name] = round(seconds.get(name, 0.0) + spent, 2)
+        self.record(seconds=seconds)
 
-    def add_seconds(self, name: str, seconds: float) -> None:
-        """Add seconds, which may be negative, to those of a phase."""
-        known = dict(self.summary.get("seconds", {}))
-        known[name] = round(known.get(name, 0.0) + seconds, 2)
-        self.record(seconds=known)
+
+class Clock:
+    """Takes the time of a phase, lap by lap, and of the phases within it."""
+
+    def __init__(self, name: str, within: Mapping[str, float]) -> None:
+        self.name = name
+        self._within = within
+        self._since, self._counted = time.perf_counter(), dict(within)
+
+    def lap(self) -> dict[str, float]:
+        """Return the seconds since the last lap by phase; those within are not the phase's own."""
+        now, inner = time.perf_counter(), dict(self._within)
+        spent = {name: seconds - self._counted[name] for name, seconds in inner.items()}
+        own = now - self._since - sum(spent.values())
+        self._since, self._counted = now, inner
+        return {self.name: own, **spent}
 
 
 def _figures(text: str) -> dict[str, Any]:

@@ -96,25 +96,23 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
         pictures.loggers = trainer.loggers
         if "before" not in folder.summary:
             with folder.phase("evaluation"):
-                folder.record(before=_test(trainer, module, data))
+                folder.record(before=_test(trainer, module, data, folder))
         if "after" not in folder.summary:
             last = folder.checkpoints / "last.ckpt"
             try:
-                with folder.phase("training"):
+                with folder.phase("training", None if loop is None else loop.seconds):
                     _fit(trainer, module, data, last, folder)
                     trainer.save_checkpoint(last)
             except AnswersNeeded as needed:
                 return how_to_answer(folder.path, str(needed)) if trainer.is_global_zero else ""
-            finally:
-                _book(folder, loop)
             if loop is not None:
                 folder.record(labels=_spent(loop))
             with folder.phase("evaluation"):
-                figures = {"after": _test(trainer, module, data)}
+                figures = {"after": _test(trainer, module, data, folder)}
                 best = folder.checkpoints / "best.ckpt"
                 if seen(best):
                     chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
-                    figures["best"] = _test(trainer, chosen, data)
+                    figures["best"] = _test(trainer, chosen, data, folder)
                 folder.record(**figures)
         return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
@@ -171,7 +169,7 @@ def _start(
             learner = new_module(replace(config, decay_steps=None), domains, "source_only")
             saved = saving(folder, "source-last", config.warm_start_steps)
             steps = config.warm_start_steps
-            trainer = run_trainer(config, folder, "source-start", steps, [stop, saved])
+            trainer = run_trainer(config, folder, "source-start", steps, [stop, *saved])
             data = new_data(replace(config, validate_every=None), domains)
             last = folder.checkpoints / "source-last.ckpt"
             _fit(trainer, learner, data, last, folder)
@@ -222,23 +220,21 @@ def _fit(
     last: Path,
     folder: RunFolder,
 ) -> None:
-    """Train from the last checkpoint, if there is one; say how to go on when interrupted."""
+    """Train from the last checkpoint, if there is one."""
+    with _resumable(trainer, folder), folder.writing():
+        trainer.fit(module, data, ckpt_path=last if last.exists() else None)
+
+
+@contextmanager
+def _resumable(trainer: L.Trainer, folder: RunFolder) -> Iterator[None]:
+    """Say how to go on when the trainer is interrupted, which it makes a SystemExit of."""
     try:
-        with folder.writing():
-            trainer.fit(module, data, ckpt_path=last if last.exists() else None)
+        yield
     except SystemExit as stop:
         if not trainer.interrupted:
             raise
         log.warning("Stopped. Go on with: alseg fit --resume %s", folder.path)
         raise KeyboardInterrupt from stop
-
-
-def _book(folder: RunFolder, loop: ActiveLoop | None) -> None:
-    """Tell the seconds of the rounds from those of the training around them."""
-    if loop is not None:
-        folder.add_seconds("training", -sum(loop.seconds.values()))
-        for phase, seconds in loop.seconds.items():
-            folder.add_seconds(phase, seconds)
 
 
 def _spent(loop: ActiveLoop) -> dict[str, Any]:
@@ -256,7 +252,10 @@ def _spent(loop: ActiveLoop) -> dict[str, Any]:
 
 
 def _test(
-    trainer: L.Trainer, module: SegmentationModule, data: SegmentationDataModule
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    folder: RunFolder,
 ) -> dict[str, float | None]:
     """Return the figures on the reported images; None for a class that never occurs.
 
@@ -264,7 +263,8 @@ def _test(
     """
     if data.test is None:
         return {}
-    figures = trainer.test(module, data, verbose=False)[0]
+    with _resumable(trainer, folder):
+        figures = trainer.test(module, data, verbose=False)[0]
     return {
         name.removeprefix("test/"): None if math.isnan(value) else float(value)
         for name, value in figures.items()

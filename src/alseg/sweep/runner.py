@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.2
 """How often it is looked whether a process has ended."""
 
 GRACE_SECONDS = 20.0
-"""How long a process has to end when it is interrupted; then it is killed, which a run survives."""
+"""How long a process has to end when it is asked to; then it is killed, which a run survives."""
 
 STOPPING = ("SIGTERM", "SIGHUP")
 """Signals on which the processes are stopped too, since nobody would be left to do it."""
@@ -71,7 +71,7 @@ def run_jobs(
     """Run every job once: in their order, as many at a time as there are places.
 
     A job that fails keeps back those that need it, and no other. Whatever leaves this function
-    early, a KeyboardInterrupt or a signal to stop, interrupts the processes and waits for them.
+    early, a KeyboardInterrupt or a signal to stop, ends the processes and waits for them.
 
     Args:
         jobs: The jobs; one that needs another comes after it.
@@ -140,23 +140,20 @@ def _start(job: Job, place: int, variables: Mapping[str, str]) -> _Running:
 
 
 def _stop(running: Sequence[_Running]) -> None:
-    """Interrupt processes with all that they started, wait, and kill what is left."""
+    """Ask processes to end, wait, and kill what is left with all that it started."""
     try:
-        _signal(running, signal.SIGINT)
+        for one in running:
+            # Not Ctrl-C's signal: below a shell script's background job that one is ignored.
+            one.process.terminate()
         end = time.monotonic() + GRACE_SECONDS
         for one in running:
             one.process.wait(max(0.0, end - time.monotonic()))
     except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        _signal(running, signal.SIGKILL)
         for one in running:
+            if one.process.poll() is None:
+                # It leads a group of its own.
+                os.killpg(one.process.pid, signal.SIGKILL)
             one.process.wait()
-
-
-def _signal(running: Sequence[_Running], number: signal.Signals) -> None:
-    for one in running:
-        if one.process.poll() is None:
-            # The process leads a group of its own.
-            os.killpg(one.process.pid, number)
 
 
 @contextmanager
