@@ -38,6 +38,14 @@ def job(tmp_path):
     return make
 
 
+@pytest.fixture
+def ctrl_c():
+    """Take SIGINT as at a terminal: where the tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_jobs_are_run_in_their_order_with_the_environment_of_their_place(job, told, tmp_path):
     jobs = [job(name, 'echo "on $CUDA_VISIBLE_DEVICES"') for name in "abc"]
     run_jobs(jobs, [{"CUDA_VISIBLE_DEVICES": "7"}], told.started, told.ended)
@@ -92,6 +100,7 @@ def test_a_killed_job_is_told_by_its_signal(job, told):
     assert told.codes == {"a": -signal.SIGKILL}
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_ends_what_runs_and_waits_for_it(job, told, tmp_path, number):
     ready, saved = tmp_path / "ready", tmp_path / "saved"
@@ -123,6 +132,7 @@ def test_stopping_ends_what_runs_and_waits_for_it(job, told, tmp_path, number):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_what_does_not_end_when_asked_to_is_killed_with_all_it_started(
     job, told, tmp_path, monkeypatch
 ):
