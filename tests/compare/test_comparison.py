@@ -71,7 +71,7 @@ def test_seeds_that_only_one_side_has_are_left_out_of_the_pairs(tmp_path):
     write_run(tmp_path / "h9", iou=0.9, seed=9, strategy="halo")
     difference = compared(tmp_path).difference("halo", "1 %")
     assert difference.estimate == pytest.approx(0.1)
-    assert verdict(difference) == "not distinguishable (no spread over the seeds)"
+    assert verdict(difference) == "not distinguishable (too few seeds)"
 
 
 def test_a_worse_strategy_is_told(tmp_path):

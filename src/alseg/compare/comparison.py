@@ -283,7 +283,7 @@ def _baseline(wanted: str, points: Sequence[Point], bounds: dict[str, Point]) ->
 def verdict(difference: Interval) -> str:
     """Return what a difference to the baseline says, in words."""
     if math.isnan(difference.low):
-        return f"{UNDISTINGUISHED} (no spread over the seeds)"
+        return f"{UNDISTINGUISHED} (too few seeds)"
     if not difference.excludes_zero:
         return UNDISTINGUISHED
     return "better" if difference.estimate > 0 else "worse"

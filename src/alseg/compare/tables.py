@@ -186,8 +186,9 @@ def notes(comparison: Comparison) -> str:
         return f"{said} There is no run of the baseline to hold the others against."
     return (
         f"{said} Differences are in points of mIoU and paired by seed, with bootstrap intervals of "
-        "95 % that are widened for the small number of seeds; where one holds 0, or the seeds do "
-        "not spread, the two are not distinguishable. Of many comparisons one in twenty misleads."
+        "95 % that are widened for the small number of seeds; where one holds 0, or there are too "
+        "few seeds for one, the two are not distinguishable. Of many comparisons one in twenty "
+        "misleads."
     )
 
 
