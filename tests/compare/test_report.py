@@ -13,6 +13,8 @@ from alseg.compare.report.page import report_page
 from alseg.compare.report.shown import shown_points
 from alseg.compare.runs import find_runs
 
+WRONG = "Share of the picks that the network had wrong before the round, in %"
+
 
 class Page(HTMLParser):
     """The tables of a page by caption, its addresses, and whether every element is closed."""
@@ -110,14 +112,10 @@ def test_the_same_images_are_shown_of_every_variant_in_its_first_and_last_round(
 
 
 def test_precision_is_told_beside_what_random_picks_would_find(whole):
-    rows = whole[1].tables["Share of the picks that the network had wrong before the round"]
-    assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift"]
-    assert rows[1] == [
-        *("random", "1 %"),
-        # 60 in each of three runs.
-        *["50.0 ± 0.0 % of 180 (20.0 %)"] * 2,
-        *("50.0 ± 0.0 % of 360 (20.0 %)", "2.50"),
-    ]
+    rows = whole[1].tables[WRONG]
+    assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift", "picks"]
+    # 60 in each of two rounds of three runs.
+    assert rows[1] == ["random", "1 %", *["50.0 ± 0.0 (20.0)"] * 3, "2.50", "360"]
 
 
 def test_precision_is_a_mean_over_the_seeds_and_not_over_the_picks(tmp_path):
@@ -126,9 +124,9 @@ def test_precision_is_a_mean_over_the_seeds_and_not_over_the_picks(tmp_path):
         write_evidence(run, 1)
         change_sums(run, asked=[asked], asked_wrong=[wrong])
     _, page = page_of(tmp_path)
-    rows = page.tables["Share of the picks that the network had wrong before the round"]
+    rows = page.tables[WRONG]
     # 50 % and 80 %: lifts of 2.5 and 4.
-    assert rows[1][2:] == ["65.0 ± 21.2 % of 80 (20.0 %)"] * 2 + ["3.25"]
+    assert rows[1][2:] == ["65.0 ± 21.2 (20.0)"] * 2 + ["3.25", "80"]
 
 
 def test_costs_are_means_over_the_seeds(whole):
@@ -208,9 +206,7 @@ def test_an_analysis_that_cannot_be_read_is_told(tmp_path):
     assert "round-002.json cannot be read" in text
     assert "it has format 9" in text
     assert f"{run} tells nothing of rounds 2, 3, 4, 5; its rounds are 5." in text
-    assert page.tables["Share of the picks that the network had wrong before the round"][0][2:] == (
-        ["round 1", "all", "lift"]
-    )
+    assert page.tables[WRONG][0][2:] == ["round 1", "all", "lift", "picks"]
 
 
 def test_what_people_named_is_text_and_nothing_else(tmp_path):
@@ -238,8 +234,8 @@ def test_damaged_sums_are_told_and_left_out(tmp_path, sums, words):
     text, page = page_of(tmp_path)
     assert words in text
     assert f"{run} tells nothing of round 1; its rounds are 1." in text
-    rows = page.tables["Share of the picks that the network had wrong before the round"]
-    assert rows[1][2] == "50.0 % of 60 (20.0 %)"
+    rows = page.tables[WRONG]
+    assert rows[1][2:] == ["50.0 (20.0)", "50.0 (20.0)", "2.50", "60"]
 
 
 def test_a_run_with_other_classes_than_the_first_is_told_and_left_out(tmp_path):
@@ -252,8 +248,8 @@ def test_a_run_with_other_classes_than_the_first_is_told_and_left_out(tmp_path):
     path.write_text(json.dumps(content))
     text, page = page_of(tmp_path)
     assert "round 1 has the classes road, sky, bus" in text
-    rows = page.tables["Share of the picks that the network had wrong before the round"]
-    assert rows[1][2] == "50.0 % of 60 (20.0 %)"
+    rows = page.tables[WRONG]
+    assert rows[1][2:] == ["50.0 (20.0)", "50.0 (20.0)", "2.50", "60"]
 
 
 def test_rounds_that_a_run_should_have_are_counted_by_their_steps(tmp_path):

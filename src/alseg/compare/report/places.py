@@ -13,7 +13,9 @@ from alseg.compare.report.classes import NO_ROUNDS
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.report.shown import looks, shown_points
 from alseg.compare.statistics import mean_and_deviation
-from alseg.compare.tables import percent, plus_minus
+from alseg.compare.tables import plus_minus
+
+WRONG = "Share of the picks that the network had wrong before the round, in %"
 
 MIDDLES = (1.0, 2.1, 4.2, 8.5, 17.0, 34.0, 68.0)
 """Where the ranges of distances are drawn: their geometric middles, the open ones nearby."""
@@ -47,12 +49,12 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
     precision = _precision(comparison, evidence)
     if len(precision) > 1:
         parts += [
-            table("Share of the picks that the network had wrong before the round", precision),
+            table(WRONG, precision),
             paragraph(
                 "In up to 32 images spread over the pool, of pixels that have a class: mean ± "
-                "standard deviation over the seeds, and how many picks that is of all seeds "
-                "together. In brackets is the share of all pixels that the network had wrong, "
-                "which random picks would find. The lift is the ratio of the two over all rounds."
+                "standard deviation over the seeds. In brackets is the share of all pixels that "
+                "the network had wrong, which random picks would find. The lift is the ratio of "
+                "the two over all rounds, the last column the picks of all seeds together."
             ),
         ]
     return section("places", "Where picks fall", *(parts or [paragraph(NO_ROUNDS)]))
@@ -60,15 +62,17 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
 
 def _precision(comparison: Comparison, evidence: Evidence) -> list[list[str]]:
     most = max((max(evidence.numbers(p), default=0) for p in comparison.points), default=0)
-    rows = [["variant", "budget", *(f"round {n}" for n in range(1, most + 1)), "all", "lift"]]
+    rounds = range(1, most + 1)
+    rows = [["variant", "budget", *(f"round {n}" for n in rounds), "all", "lift", "picks"]]
     for point in comparison.points:
         if "asked" not in evidence.sums(point.runs):
             continue
-        by_round = [_rates_text(_of_runs(point, evidence, [n])) for n in range(1, most + 1)]
+        by_round = [_rates_text(_of_runs(point, evidence, [n])) for n in rounds]
         whole = _of_runs(point, evidence)
         lifts = [hit / base for hit, base in map(_rates, whole) if base > 0 and not math.isnan(hit)]
         lift = f"{sum(lifts) / len(lifts):.2f}" if lifts else "—"
-        rows.append([point.variant, point.budget, *by_round, _rates_text(whole), lift])
+        picks = f"{sum(float(sums['asked'][0]) for sums in whole):,.0f}"
+        rows.append([point.variant, point.budget, *by_round, _rates_text(whole), lift, picks])
     return rows
 
 
@@ -90,9 +94,8 @@ def _rates_text(each: list[Sums]) -> str:
     bases = [base for _, base in map(_rates, each) if not math.isnan(base)]
     if not hits:
         return "—"
-    asked = sum(float(sums["asked"][0]) for sums in each)
-    told = f"{plus_minus(*mean_and_deviation(hits))} % of {asked:,.0f}"
-    return f"{told} ({percent(mean_and_deviation(bases)[0])})"
+    base, _ = mean_and_deviation(bases)
+    return f"{plus_minus(*mean_and_deviation(hits))} ({100 * base:.1f})"
 
 
 def _curve(name: str, sums: Sums, which: str, look: Look) -> Curve:
