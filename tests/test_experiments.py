@@ -8,7 +8,8 @@ from alseg.cli.main import main
 from alseg.cli.parser import load_config
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-MATRICES = sorted(path for path in EXPERIMENTS.rglob("*.yaml") if path.stem in ("matrix", "recipe"))
+TABLES = ("matrix", "recipe", "ablation")
+MATRICES = sorted(path for path in EXPERIMENTS.rglob("*.yaml") if path.stem in TABLES)
 FILES = sorted(set(EXPERIMENTS.rglob("*.yaml")) - set(MATRICES))
 ON_CAMVID = [path for path in FILES if path.parent.name in ("camvid", "camvid_dusk")]
 
@@ -62,11 +63,12 @@ def test_the_matrices_compare_the_strategies_over_three_seeds(folder, tmp_path, 
     assert runs == expected | starts
 
 
-def test_the_recipe_is_found_on_validation_images_alone(tmp_path, capsys):
-    matrix = EXPERIMENTS / "camvid" / "recipe.yaml"
+@pytest.mark.parametrize(("table", "runs"), [("recipe", 3 + 6), ("ablation", 1 + 10)])
+def test_what_is_tried_out_is_tried_on_validation_images_alone(table, runs, tmp_path, capsys):
+    matrix = EXPERIMENTS / "camvid" / f"{table}.yaml"
     assert main(["sweep", str(matrix), "--out", str(tmp_path), "--dry-run"]) == 0
     commands = capsys.readouterr().out.splitlines()
-    assert len(commands) == 3 + 6
+    assert len(commands) == runs
     assert all("--report-split val" in command for command in commands)
 
 
