@@ -13,7 +13,8 @@ def compared(folder):
 
 
 def test_the_table_in_the_terminal(tmp_path):
-    lines = terminal_text(compared(write_matrix(tmp_path))).splitlines()
+    heading, _, *lines = terminal_text(compared(write_matrix(tmp_path))).splitlines()
+    assert heading == "18 runs compared: scenes:sim → scenes:fog"
     assert [line.split()[0] for line in lines[:7]] == (
         ["variant", "source", "random", "random", "halo", "halo", "fully"]
     )
@@ -70,8 +71,9 @@ def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
         "- another steps: 600 in source only, fully supervised, random, halo; 900 in ripu" in text
     )
     assert f"- `{tmp_path / 'stopped'}`: It has not ended" in text
-    title, _, _, _, header, rule, *_ = text.splitlines()
+    title, _, about, _, header, rule, *_ = text.splitlines()
     assert title == "# 19 runs compared"
+    assert about.startswith("`scenes:sim → scenes:fog`")
     assert header.count("|") == rule.count("|") == 9
 
 
@@ -79,4 +81,4 @@ def test_runs_without_bounds_and_baseline_leave_dashes(tmp_path):
     write_run(tmp_path / "a", strategy="halo")
     text = terminal_text(compared(tmp_path))
     assert "no run of the baseline" in text.replace("\n", " ")
-    assert text.splitlines()[1].split()[5] == "—"
+    assert text.splitlines()[3].split()[5] == "—"

@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     settings, arguments = parser.parse(argv)
     if settings.get("resume") is not None:
         settings = _resumed(parser, settings)
-    no_data_named = settings.keys().isdisjoint(NAMING_DATA)
+    data_named = names_data(settings)
     settings = with_data(parser, settings)
     config = checked_config(settings)
     if arguments["partial"] and (config.resume is None or config.annotator != "manual"):
@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
 
     # What trains takes seconds to import; a setting that is wrong is answered before that.
     config = checked_strategy(config)
-    if no_data_named:
+    if not data_named:
         _log.info(
             "No --source and no --target: running on the embedded scenes, %s -> %s.",
             config.source,
@@ -84,11 +84,14 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
+def names_data(settings: Mapping[str, Any]) -> bool:
+    """Return whether settings say what to train on."""
+    return not settings.keys().isdisjoint(NAMING_DATA)
+
+
 def with_data(parser: CommandParser, settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings on top of those of the embedded scenes, or as they are if they name data."""
-    if settings.keys().isdisjoint(NAMING_DATA):
-        return {**parser.read(DEMO), **settings}
-    return settings
+    return settings if names_data(settings) else {**parser.read(DEMO), **settings}
 
 
 def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,11 @@ def _check_not_decided(argv: Sequence[str]) -> None:
         flag = token.partition("=")[0].partition(".")[0]
         name = flag.removeprefix("--").replace("-", "_")
         if flag.startswith("--") and flag != "--out" and name in DECIDED:
-            raise ConfigError(f"{flag} is for the matrix to say: {DECIDED[name]}.")
+            raise _for_the_matrix(flag, name)
+
+
+def _for_the_matrix(given: str, name: str) -> ConfigError:
+    return ConfigError(f"{given} is for the matrix to say: {DECIDED[name]}.")
 
 
 def _print_script(todo: Sequence[Run], matrix: Matrix, out: Path) -> None:
@@ -222,7 +226,7 @@ def _shared(
     """Return the settings of all runs: of the base, of the matrix, then of the command line."""
     decided = [name for name in given if name in DECIDED]
     if decided:
-        raise ConfigError(f"{decided[0]} is for the matrix to say: {DECIDED[decided[0]]}.")
+        raise _for_the_matrix(decided[0], decided[0])
     base = {} if matrix.base is None else parser.read(matrix.base)
     # A base may be the file of a run: what it asks for is left for the lines to say.
     kept = {name: value for name, value in base.items() if name not in DECIDED}

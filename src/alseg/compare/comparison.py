@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from alseg.active import Budget
-from alseg.compare.runs import BOUNDS, MEANT_TO_DIFFER, OF_ASKING, Run
+from alseg.compare.runs import BOUNDS, Run
 from alseg.compare.statistics import Interval, area_under, bootstrap_mean, mean_and_deviation
+from alseg.compare.variants import Variant, budget_text, variant_names, variant_of
 from alseg.errors import CompareError, did_you_mean
-from alseg.sweep.plan import MAY_CHANGE
 
 UNDISTINGUISHED = "not distinguishable"
 
@@ -113,6 +112,12 @@ class Comparison:
         return [run for point in self.groups for run in point.runs]
 
     @property
+    def domains(self) -> str:
+        """The source and the target, as the runs were given them."""
+        pairs = {(str(r.settings.get("source")), str(r.settings.get("target"))) for r in self.runs}
+        return "; ".join(f"{source} → {target}" for source, target in sorted(pairs))
+
+    @property
     def upper(self) -> float:
         """Mean mIoU of full supervision; NaN where there is no such run."""
         bound = self.bounds.get("fully_supervised")
@@ -182,11 +187,11 @@ def compare_runs(runs: Sequence[Run], baseline: str = "random") -> Comparison:
         reasons = "\n".join(f"  {run.folder}: {run.problem}" for run in left_out[:5])
         raise CompareError(f"None of the {len(left_out)} runs has figures to compare:\n{reasons}")
     _check_one_task(usable)
-    names = _variant_names(run for run in usable if not run.is_bound)
+    names = variant_names(run for run in usable if not run.is_bound)
     places: dict[tuple[str, str], list[Run]] = {}
     for run in usable:
         if not run.is_bound:
-            place = names[_variant(run)], budget_text(run.budget)
+            place = names[variant_of(run)], budget_text(run.budget)
             left_out += _placed(run, places.setdefault(place, []))
     points = [Point(*place, tuple(group)) for place, group in places.items()]
     bounds = {}
@@ -236,7 +241,7 @@ def _most_alike(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     groups: dict[Variant, list[Run]] = {}
     left_out: list[Run] = []
     for run in runs:
-        left_out += _placed(run, groups.setdefault(_variant(run), []))
+        left_out += _placed(run, groups.setdefault(variant_of(run), []))
     if not groups:
         return [], []
     chosen, group = max(groups.items(), key=lambda entry: len(entry[1]))
@@ -287,61 +292,6 @@ def verdict(difference: Interval) -> str:
     if not difference.excludes_zero:
         return UNDISTINGUISHED
     return "better" if difference.estimate > 0 else "worse"
-
-
-def budget_text(budget: Budget) -> str:
-    """Return a budget as it stands in a table."""
-    if budget.share is not None:
-        return f"{100 * budget.share:g} %"
-    if budget.clicks is not None:
-        return f"{budget.clicks:,} clicks"
-    return f"{budget.regions_per_image:,} regions per image"
-
-
-NOT_OF_A_VARIANT = (
-    MEANT_TO_DIFFER
-    | MAY_CHANGE
-    | {
-        *("source", "source_options", "target", "target_options", "encoder_weights", "precision"),
-    }
-)
-"""Settings that are told apart otherwise, and those of data and machine, which are warned of."""
-
-Variant = tuple[str, str, frozenset[tuple[str, str]]]
-"""Protocol, strategy, and by name the options and settings that are not empty."""
-
-
-def _variant(run: Run) -> Variant:
-    """Return what makes runs the same but for budget and seed."""
-    settings = {k: v for k, v in run.settings.items() if k not in NOT_OF_A_VARIANT}
-    if run.is_bound:
-        settings = {k: v for k, v in settings.items() if k not in OF_ASKING}
-    options = {} if run.is_bound else run.settings.get("strategy_options") or {}
-    told = {(str(k), str(v)) for k, v in (settings | options).items() if v is not None}
-    return run.protocol, "" if run.is_bound else str(run.settings["strategy"]), frozenset(told)
-
-
-def _variant_names(runs: Iterable[Run]) -> dict[Variant, str]:
-    """Name variants by their strategy, and by what else tells them apart.
-
-    Of what variants of a strategy differ in, the value that most variants of the comparison have
-    is left unsaid, so that at most one of the strategy is.
-    """
-    variants = {_variant(run): dict(_variant(run)[2]) for run in runs}
-    protocols = {protocol for protocol, *_ in variants}
-    names = {}
-    for variant, own in variants.items():
-        protocol, strategy, _ = variant
-        alike = [told for (_, other, _), told in variants.items() if other == strategy]
-        details = [] if len(protocols) == 1 else [protocol]
-        for name in sorted({name for told in alike for name in told}):
-            value = own.get(name)
-            if any(told.get(name) != value for told in alike):
-                count = sum(told.get(name) == value for told in variants.values())
-                if 2 * count <= len(variants):
-                    details.append(f"{name}={value}")
-        names[variant] = f"{strategy} ({', '.join(details)})" if details else strategy
-    return names
 
 
 def _paired(ours: dict[int, float], theirs: dict[int, float]) -> Interval | None:

@@ -133,7 +133,8 @@ def runs_csv(comparison: Comparison) -> str:
 def markdown_text(comparison: Comparison) -> str:
     """Return the tables as Markdown, with what has to be known to read them."""
     title = f"# {len(comparison.runs)} runs compared"
-    blocks = [title, "Made by `alseg compare`.", _markdown(main_table(comparison))]
+    about = f"`{comparison.domains}`, as `alseg compare` found them."
+    blocks = [title, about, _markdown(main_table(comparison))]
     blocks.append(notes(comparison))
     areas = area_table(comparison)
     if len(areas) > 1:
@@ -150,7 +151,8 @@ def markdown_text(comparison: Comparison) -> str:
 
 def terminal_text(comparison: Comparison) -> str:
     """Return the tables for a terminal."""
-    blocks = [_aligned(main_table(comparison)), textwrap.fill(notes(comparison), WIDTH)]
+    heading = f"{len(comparison.runs)} runs compared: {comparison.domains}"
+    blocks = [heading, _aligned(main_table(comparison)), textwrap.fill(notes(comparison), WIDTH)]
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_aligned(areas), textwrap.fill(AREA_NOTE, WIDTH)]

@@ -56,12 +56,8 @@ def report_page(comparison: Comparison, click_seconds: float) -> str:
 
 
 def _about(comparison: Comparison) -> str:
-    domains = {
-        (str(r.settings.get("source")), str(r.settings.get("target"))) for r in comparison.runs
-    }
-    told = "; ".join(f"{source} → {target}" for source, target in sorted(domains))
     variants = ", ".join(comparison.variants) or "none"
-    return f"<p>{escape(told)}. Variants: {escape(variants)}.</p>"
+    return f"<p>{escape(comparison.domains)}. Variants: {escape(variants)}.</p>"
 
 
 def _cautions(comparison: Comparison, evidence: Evidence) -> str:
