@@ -1,4 +1,4 @@
-"""Make a segmentation network work in a new visual domain for the least labelling.
+"""Make a segmentation network work in a new visual domain with as little labelling as possible.
 
 The public names are imported when they are first asked for, so that ``import alseg`` and the
 commands that train nothing do not wait for PyTorch.

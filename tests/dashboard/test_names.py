@@ -13,6 +13,11 @@ from alseg.dashboard.names import method_of, stage_names, summary_figures
             {"head": "hyperbolic", "strategy_options": {"impurity": False}},
             "ripu (hyperbolic, impurity=False) at 0.01",
         ),
+        (
+            "source_free",
+            {"radius": 4, "negative_weight": 0.0, "steps": 900, "scope": "image"},
+            "ripu (source_free, negative_weight=0.0, radius=4) at 0.01",
+        ),
     ],
 )
 def test_runs_that_differ_in_more_than_their_seed_are_compared_apart(protocol, other, method):
@@ -24,7 +29,8 @@ def test_runs_that_differ_in_more_than_their_seed_are_compared_apart(protocol, o
     ("head", "method"), [("linear", "source_only"), ("hyperbolic", "source_only (hyperbolic)")]
 )
 def test_a_run_that_asks_for_no_labels_is_compared_as_its_protocol(head, method):
-    settings = {"protocol": "source_only", "head": head, "strategy": "ripu", "budget": "0.01"}
+    asking = {"strategy": "ripu", "budget": "0.01", "radius": 4}
+    settings = {"protocol": "source_only", "head": head, **asking}
     assert method_of(settings, active=False) == method
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from alseg.settings import all_settings
+from alseg.sweep.plan import ASKING, OF_METHOD
+
 METHOD = "method"
 """In a run's config: what it shares with runs that differ from it by their seed alone."""
 
@@ -27,12 +30,17 @@ PICKS = "picks"
 PHASES = ("source start", "training", "asking for labels", "analysis", "evaluation")
 """The phases of a run that seconds are counted for."""
 
+TOLD = {"strategy", "strategy_options", "budget", "head"}
+"""The settings of a method that its name has a place of their own for."""
+
 CLASS_AFTER = "after/IoU/"
 """What the IoU of a class after training begins with; its name follows."""
 
 
 def method_of(settings: Mapping[str, Any], active: bool) -> str:
-    """Return what a run is compared as, such as ``ripu (impurity=False) at 0.01``.
+    """Return what a run is compared as, such as ``ripu (impurity=False, radius=4) at 0.01``.
+
+    Settings of what is asked, of the head and of the losses are told where they are not the usual.
 
     Args:
         settings: The settings of the run.
@@ -43,6 +51,12 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
     if active:
         details += [] if protocol == "source_target" else [protocol]
         details += [f"{name}={value}" for name, value in settings["strategy_options"].items()]
+    details += [
+        f"{setting.name}={settings[setting.name]}"
+        for setting in all_settings()
+        if setting.name in (OF_METHOD if active else OF_METHOD - ASKING) - TOLD
+        and settings.get(setting.name, setting.default) != setting.default
+    ]
     told = f" ({', '.join(details)})" if details else ""
     return f"{settings['strategy']}{told} at {settings['budget']}" if active else protocol + told
 

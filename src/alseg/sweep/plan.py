@@ -28,8 +28,11 @@ _LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_t
 _NETWORK = {"head", "hyperbolic_dim", "curvature", "reweighting"}
 _MACHINE = {"accelerator", "devices", "num_nodes", "workers"}
 
-COMPARED = frozenset(ASKING | WRITING | _LOSSES | _NETWORK | {"protocol", "seed", "init_from"})
-"""What runs of one matrix may differ in: what is asked, the head, its losses."""
+OF_METHOD = frozenset(ASKING | _LOSSES | _NETWORK)
+"""The settings that make a method beside its protocol: what is asked, the head, its losses."""
+
+COMPARED = frozenset(OF_METHOD | WRITING | {"protocol", "seed", "init_from"})
+"""What runs of one matrix may differ in."""
 
 AFTER_THE_START = frozenset(
     (ASKING | WRITING | _LOSSES | {"protocol", "steps", "decay_steps", "validate_every"})
@@ -155,8 +158,8 @@ def _start(
     name: str, settings: Mapping[str, Any], config: RunConfig, out: Path, check: Check
 ) -> Run:
     """Return the run that trains on the source alone what others start from."""
-    kept = {"report_split", "eval_size", "flip", "workers"}
-    kept |= {"progress", "logger", "wandb_project", "experiment"}
+    # Not the logger: among the runs of the matrix it would be taken for one of its methods.
+    kept = {"report_split", "eval_size", "flip", "workers", "progress"}
     own = {
         key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
     }

@@ -6,7 +6,10 @@ from alseg.compare.comparability import flattened, made_with
 from alseg.compare.comparison import Comparison
 from alseg.compare.report.markup import bullet_list, paragraph, section, table
 
-OWN = ("settings.seed", "settings.budget", "settings.strategy", "settings.out", "time", "command")
+OWN = (
+    *("settings.seed", "settings.budget", "settings.strategy", "settings.out"),
+    *("time", "command", "directory"),
+)
 """What every run has its own of; the first three stand in columns of their own."""
 
 
