@@ -51,11 +51,12 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
     if active:
         details += [] if protocol == "source_target" else [protocol]
         details += [f"{name}={value}" for name, value in settings["strategy_options"].items()]
+    own = OF_METHOD - TOLD if active else OF_METHOD - TOLD - ASKING
+    usual = {setting.name: setting.default for setting in all_settings() if setting.name in own}
     details += [
-        f"{setting.name}={settings[setting.name]}"
-        for setting in all_settings()
-        if setting.name in (OF_METHOD if active else OF_METHOD - ASKING) - TOLD
-        and settings.get(setting.name, setting.default) != setting.default
+        f"{name}={settings[name]}"
+        for name, default in usual.items()
+        if settings.get(name, default) != default
     ]
     told = f" ({', '.join(details)})" if details else ""
     return f"{settings['strategy']}{told} at {settings['budget']}" if active else protocol + told
