@@ -68,7 +68,8 @@ def test_a_run_says_what_it_was_made_with_and_each_time_it_goes_on(tmp_path, mon
         "chosen on": 5,
         "reported on": 5,
     }
-    assert first["devices"][0].startswith("cpu: ")
+    (device,) = first["devices"]
+    assert device.startswith("cpu: ") and device.endswith(f", {torch.get_num_threads()} threads")
 
     assert main(["fit", "--resume", str(out)]) == 0
     assert len(json.loads(kept.read_text())["starts"]) == 1
@@ -123,3 +124,13 @@ def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
     (tmp_path / ".git").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance._checkout(tmp_path) is None
+
+
+def test_the_processor_is_called_by_its_name():
+    lines = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip()
+        for line in (lines.read_text().splitlines() if lines.is_file() else [])
+        if line.startswith("model name")
+    ]
+    assert provenance._processor() == (names[0] if names else platform.processor())

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import platform
+import re
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -153,8 +154,16 @@ def _git(root: Path, *arguments: str) -> bytes | None:
 def _devices(trainer: L.Trainer) -> list[str]:
     if trainer.strategy.root_device.type == "cuda":
         return [torch.cuda.get_device_name(index) for index in trainer.device_ids]
-    processor = platform.processor() or platform.machine()
-    return [f"{trainer.strategy.root_device.type}: {processor}, {torch.get_num_threads()} threads"]
+    kind = trainer.strategy.root_device.type
+    return [f"{kind}: {_processor()}, {torch.get_num_threads()} threads"]
+
+
+def _processor() -> str:
+    """Return the name of the processor, which on Linux Python itself does not know."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def _earlier(path: Path) -> list[Any]:

@@ -9,8 +9,8 @@ from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.sweep.plan import COMPARED
 
-OF_MAKING = ("versions.", "checkout.", "data.", "weights.")
-"""What runs wrote down about their making that may change a figure."""
+OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
+"""What runs wrote down about their making that may change a figure; devices by rounding alone."""
 
 SAME_START = 1e-6
 """Figures of one and the same network differ by less, on whatever machine it was measured."""

@@ -1,0 +1,21 @@
+"""The tables of the results are what `alseg compare` makes of the runs that are kept with them."""
+
+from pathlib import Path
+
+import pytest
+
+from alseg.cli.main import main
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+KEPT = sorted(path for path in (RESULTS / "runs").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("runs", KEPT, ids=lambda path: path.name)
+def test_the_committed_tables_are_made_from_the_kept_runs(runs, tmp_path, monkeypatch):
+    # The folders of the runs are told as they were named.
+    monkeypatch.chdir(RESULTS.parent.parent)
+    kept = runs.relative_to(Path.cwd())
+    assert main(["compare", str(kept), "-o", str(tmp_path / f"{runs.name}.html")]) == 0
+    for made in sorted(tmp_path.glob("*.md")) + sorted(tmp_path.glob("*.csv")):
+        committed = RESULTS / made.name
+        assert committed.read_text(encoding="utf-8") == made.read_text(encoding="utf-8")
