@@ -69,7 +69,8 @@ def test_a_run_says_what_it_was_made_with_and_each_time_it_goes_on(tmp_path, mon
         "reported on": 5,
     }
     (device,) = first["devices"]
-    assert device.startswith("cpu: ") and device.endswith(f", {torch.get_num_threads()} threads")
+    assert device.startswith("cpu: ")
+    assert device.endswith(f", {torch.get_num_threads()} threads")
 
     assert main(["fit", "--resume", str(out)]) == 0
     assert len(json.loads(kept.read_text())["starts"]) == 1
