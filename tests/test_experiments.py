@@ -57,6 +57,8 @@ def test_the_matrices_compare_the_strategies_over_three_seeds(folder, tmp_path, 
         asking += [f"ripu-{what}-1%" for what in ("impurity", "uncertainty", "hyperbolic")]
         asking += ["random-hyperbolic-1%"]
     lines = ["source_only", "fully_supervised", *(f"source_free-{line}" for line in asking)]
+    if folder == "camvid":
+        lines += ["random-1%", "ripu-1%", "halo-1%"]
     expected = {f"{line}-seed{seed}" for line in lines for seed in (0, 1, 2)}
     starts = {
         f"starts/{head}-seed{seed}" for head in ("linear", "hyperbolic") for seed in (0, 1, 2)
