@@ -122,6 +122,17 @@ def test_without_data_named_all_runs_are_planned_with_what_fit_takes_for_them(he
     assert [run.name for run in runs if run.start is None] == [START]
 
 
+def test_a_start_that_no_unfinished_run_needs_is_not_made(here, capsys):
+    (here / "out").mkdir()
+    for name in (ONLY, RANDOM, RIPU):
+        subprocess.run(["cp", "-r", f"finished/{name}", "out"], check=True)
+    assert sweep() == 0
+    assert calls(here) == []
+    (here / "out" / RIPU / "summary.json").unlink()
+    assert sweep() == 0
+    assert calls(here) == [f"out/{START}", f"out/{RIPU}"]
+
+
 def test_a_run_that_fails_is_told_with_its_last_words_and_the_others_go_on(here, capsys):
     failing = mark(here, "fails", RANDOM)
     assert sweep() == 1

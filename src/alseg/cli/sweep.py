@@ -78,8 +78,7 @@ def run(argv: Sequence[str]) -> int:
     runs = plan_runs(matrix, _shared(parser, matrix, settings, out), out, checker())
     stages = {one.name: stage_of(one, parser) for one in runs}
     alone = arguments["only"] is not None
-    if alone:
-        runs = _chosen(runs, stages, arguments["only"])
+    runs = _chosen(runs, stages, arguments["only"])
     if arguments["wandb_sweep"] is not None:
         text = wandb_sweep(runs, matrix.path, out, to_arguments(settings))
         _write(Path(arguments["wandb_sweep"]), text)
@@ -119,16 +118,25 @@ def _print_script(todo: Sequence[Run], matrix: Matrix, out: Path) -> None:
         _log.info("All runs are finished: there is nothing to submit.")
 
 
-def _chosen(runs: Sequence[Run], stages: Mapping[str, Stage], names: str) -> list[Run]:
-    """Return the runs of some names, with the starts that they need and that are not finished."""
-    chosen = {one.name: one for one in runs if fnmatchcase(one.name, names)}
+def _chosen(runs: Sequence[Run], stages: Mapping[str, Stage], names: str | None) -> list[Run]:
+    """Return the runs of some names, or all, without starts that nothing waits for.
+
+    A start that is not finished is among them only for runs that are not finished: of those, some
+    may have been copied here without it.
+    """
+    finished = {one.name for one in runs if stages[one.name] is Stage.FINISHED}
+    starts = {one.start.name for one in runs if one.start is not None}
+    if names is None:
+        chosen = {one.name for one in runs} - (starts - finished)
+    else:
+        chosen = {one.name for one in runs if fnmatchcase(one.name, names)}
     if not chosen:
         known = [one.name for one in runs]
-        hint = did_you_mean(names, known) or " --dry-run lists them by their folders."
+        hint = did_you_mean(str(names), known) or " --dry-run lists them by their folders."
         raise ConfigError(f"--only: no run is called {names!r}.{hint}")
-    needed = {one.start.name for one in chosen.values() if one.start is not None}
-    lacking = {name for name in needed if stages[name] is not Stage.FINISHED}
-    return [one for one in runs if one.name in chosen.keys() | lacking]
+    waiting = [one for one in runs if one.name in chosen - finished]
+    lacking = {one.start.name for one in waiting if one.start is not None} - finished
+    return [one for one in runs if one.name in chosen | lacking]
 
 
 @contextmanager
