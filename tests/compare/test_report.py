@@ -357,3 +357,12 @@ def test_twenty_variants_fit_on_a_small_page(tmp_path):
     assert len(text.encode()) < 3_000_000
     assert re.search(r"Shown are [123] of the 4 images", text)
     assert text.count('alt="errors of a') == 20
+
+
+def test_what_to_do_about_a_run_that_has_not_ended_is_shown_as_a_command(tmp_path):
+    write_run(tmp_path / "a")
+    half = write_run(tmp_path / "<half>", seed=1)
+    (half / "summary.json").unlink()
+    text, _ = page_of(tmp_path)
+    shown = f"{tmp_path}/&lt;half&gt;"
+    assert f"go on with <code>alseg fit --resume {shown}</code>.</li>" in text

@@ -13,6 +13,8 @@ DARK_FROM = 0.75
 
 DIGEST = re.compile(r"\b[0-9a-f]{40,}\b…?")
 
+COMMAND = re.compile("`([^`]+)`")
+
 LONG = 40
 """Cells of more characters may go over several lines."""
 
@@ -66,9 +68,13 @@ def heat_table(
 
 
 def bullet_list(lines: Sequence[str], kind: str = "") -> str:
-    """Return a list of plain text; digests are shortened as in a table."""
-    entries = "".join(f"<li{_whole(line)}>{escape(_shortened(line))}</li>" for line in lines)
+    """Return a list of text with commands in backticks; digests are shortened as in a table."""
+    entries = "".join(f"<li{_whole(line)}>{_with_commands(line)}</li>" for line in lines)
     return f'<ul class="{kind}">{entries}</ul>'
+
+
+def _with_commands(line: str) -> str:
+    return COMMAND.sub(r"<code>\1</code>", escape(_shortened(line)))
 
 
 def _cell(text: str) -> str:
