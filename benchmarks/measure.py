@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from alseg.processor import processor_name
 
 
 def seconds(device: torch.device, *functions: Callable[[], object]) -> list[float]:
@@ -115,21 +116,12 @@ def machine(device: torch.device) -> str:
     """The processor, its cores, torch and the device in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     words = [
-        _processor(),
+        processor_name(),
         f"{cores} cores, {torch.get_num_threads()} threads",
         f"torch {torch.__version__}",
         torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
     ]
     return ", ".join(words)
-
-
-def _processor() -> str:
-    table = Path("/proc/cpuinfo")
-    if table.exists():
-        for line in table.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:

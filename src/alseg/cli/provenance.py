@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import platform
-import re
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -22,6 +21,7 @@ from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset
 from alseg.durable import replace_durably
+from alseg.processor import processor_name
 
 log = logging.getLogger("alseg")
 
@@ -155,15 +155,7 @@ def _devices(trainer: L.Trainer) -> list[str]:
     if trainer.strategy.root_device.type == "cuda":
         return [torch.cuda.get_device_name(index) for index in trainer.device_ids]
     kind = trainer.strategy.root_device.type
-    return [f"{kind}: {_processor()}, {torch.get_num_threads()} threads"]
-
-
-def _processor() -> str:
-    """Return the name of the processor, which on Linux Python itself does not know."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
-    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
+    return [f"{kind}: {processor_name()}, {torch.get_num_threads()} threads"]
 
 
 def _earlier(path: Path) -> list[Any]:
