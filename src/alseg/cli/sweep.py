@@ -125,18 +125,28 @@ def _chosen(runs: Sequence[Run], stages: Mapping[str, Stage], names: str | None)
     may have been copied here without it.
     """
     finished = {one.name for one in runs if stages[one.name] is Stage.FINISHED}
-    starts = {one.start.name for one in runs if one.start is not None}
     if names is None:
+        starts = {one.start.name for one in runs if one.start is not None}
         chosen = {one.name for one in runs} - (starts - finished)
     else:
-        chosen = {one.name for one in runs if fnmatchcase(one.name, names)}
-    if not chosen:
-        known = [one.name for one in runs]
-        hint = did_you_mean(str(names), known) or " --dry-run lists them by their folders."
-        raise ConfigError(f"--only: no run is called {names!r}.{hint}")
+        chosen = _called(runs, names)
     waiting = [one for one in runs if one.name in chosen - finished]
     lacking = {one.start.name for one in waiting if one.start is not None} - finished
     return [one for one in runs if one.name in chosen | lacking]
+
+
+def _called(runs: Sequence[Run], names: str) -> set[str]:
+    """Return which runs a pattern names.
+
+    Raises:
+        ConfigError: It names none.
+    """
+    chosen = {one.name for one in runs if fnmatchcase(one.name, names)}
+    if not chosen:
+        known = [one.name for one in runs]
+        hint = did_you_mean(names, known) or " --dry-run lists them by their folders."
+        raise ConfigError(f"--only: no run is called {names!r}.{hint}")
+    return chosen
 
 
 @contextmanager
