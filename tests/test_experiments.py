@@ -53,12 +53,13 @@ def test_the_matrices_compare_the_strategies_over_three_seeds(folder, tmp_path, 
     runs = {Path(shlex.split(line)[-1]).relative_to(tmp_path).as_posix() for line in commands}
     asking = ["entropy-1%", "margin-1%", "halo-impurity-1%", "halo-radius-1%"]
     asking += [f"{name}-{share}%" for name in ("random", "ripu", "halo") for share in (0.1, 1, 5)]
+    on_both = []
     if folder == "camvid":
         asking += [f"ripu-{what}-1%" for what in ("impurity", "uncertainty", "hyperbolic")]
         asking += ["random-hyperbolic-1%"]
+        on_both = ["random-1%", "ripu-1%", "halo-1%"]
     lines = ["source_only", "fully_supervised", *(f"source_free-{line}" for line in asking)]
-    if folder == "camvid":
-        lines += ["random-1%", "ripu-1%", "halo-1%"]
+    lines += on_both
     expected = {f"{line}-seed{seed}" for line in lines for seed in (0, 1, 2)}
     starts = {
         f"starts/{head}-seed{seed}" for head in ("linear", "hyperbolic") for seed in (0, 1, 2)

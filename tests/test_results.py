@@ -16,6 +16,6 @@ def test_the_committed_tables_are_made_from_the_kept_runs(runs, tmp_path, monkey
     monkeypatch.chdir(RESULTS.parent.parent)
     kept = runs.relative_to(Path.cwd())
     assert main(["compare", str(kept), "-o", str(tmp_path / f"{runs.name}.html")]) == 0
-    for made in sorted(tmp_path.glob("*.md")) + sorted(tmp_path.glob("*.csv")):
-        committed = RESULTS / made.name
+    for name in (f"{runs.name}.md", f"{runs.name}.csv", f"{runs.name}-runs.csv"):
+        committed, made = (folder / name for folder in (RESULTS, tmp_path))
         assert committed.read_text(encoding="utf-8") == made.read_text(encoding="utf-8")

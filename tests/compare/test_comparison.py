@@ -285,3 +285,11 @@ def test_a_run_that_went_on_with_another_version_is_told(tmp_path):
     assert warnings_of(compared(tmp_path)) == (
         ["another versions.torch: 2.6 in random; 2.6, then 2.7 in halo"]
     )
+
+
+def test_runs_of_another_device_are_told(tmp_path):
+    write_run(tmp_path / "a", provenance={"devices": ["cpu: A, 1 threads"]})
+    write_run(tmp_path / "b", strategy="halo", provenance={"devices": ["cpu: B, 1 threads"]})
+    assert warnings_of(compared(tmp_path)) == (
+        ["another devices: cpu: A, 1 threads in random; cpu: B, 1 threads in halo"]
+    )
