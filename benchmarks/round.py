@@ -32,10 +32,10 @@ from benchmarks.measure import machine, print_table, write_json
 PARTS = {
     "forward pass": "alseg.models.segmenter.Segmenter.forward",
     "with upsampling": "alseg.module.SegmentationModule.signals",
-    "earlier rounds": "alseg.active.acquisition._closed",
+    "earlier rounds": "alseg.active.choosing._excluded",
     "scoring": "alseg_strategies.{strategy}.score",
-    "selection": "alseg.active.acquisition.pick_candidates",
-    "storing": "alseg.active.acquisition._ask",
+    "selection": "alseg.active.choosing.pick_candidates",
+    "storing": "alseg.active.labelling._ask",
     "commit": "alseg.active.store.LabelStore.commit",
 }
 ROUNDS = 2

@@ -16,7 +16,7 @@ from tests.processes import alseg
 
 PLACES = {
     "scoring": "alseg.module:SegmentationModule.signals",
-    "selection": "alseg.active.acquisition:pick_candidates",
+    "selection": "alseg.active.choosing:pick_candidates",
     "storing": "alseg.active.staged:write_durably",
     "commit": "alseg.active.staged:sync_folder",
     "training": "alseg.module:SegmentationModule.training_step",

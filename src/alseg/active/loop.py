@@ -15,9 +15,10 @@ from filelock import BaseFileLock
 from torch import Tensor
 
 from alseg import ranks
-from alseg.active.acquisition import RoundResult, check_request
+from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
+from alseg.active.choosing import check_request
 from alseg.active.people import People
 from alseg.active.requirements import (
     check_level,

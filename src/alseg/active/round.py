@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alseg import ranks
-from alseg.active.acquisition import RoundResult, choose_regions, label_regions
+from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator
 from alseg.active.asked_files import open_round
 from alseg.active.budget import Budget
 from alseg.active.candidates import Candidates
+from alseg.active.choosing import choose_regions
+from alseg.active.labelling import label_regions
 from alseg.active.people import Answers, People
 from alseg.active.store import LabelStore
 from alseg.data.base import SegmentationDataset
