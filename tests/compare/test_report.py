@@ -8,6 +8,7 @@ from tests.evidence import write_evidence, write_whole_matrix
 from tests.runs import write_matrix, write_run
 
 from alseg.compare.comparison import compare_runs
+from alseg.compare.evidence import Evidence
 from alseg.compare.report.geometry import spread
 from alseg.compare.report.page import report_page
 from alseg.compare.report.shown import shown_points
@@ -63,7 +64,8 @@ def change_sums(run, number=1, **sums):
 
 
 def page_of(folder, click_seconds=3.0):
-    text = report_page(compare_runs(find_runs([folder])), click_seconds)
+    comparison = compare_runs(find_runs([folder]))
+    text = report_page(comparison, Evidence(comparison), click_seconds)
     return text, Page(text)
 
 

@@ -51,16 +51,18 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"--click-seconds is {arguments['click_seconds']:g}; it must be above 0.")
 
     from alseg.compare.comparison import compare_runs
+    from alseg.compare.evidence import Evidence
     from alseg.compare.report.page import report_page
     from alseg.compare.runs import find_runs
-    from alseg.compare.tables import csv_text, markdown_text, runs_csv, terminal_text
+    from alseg.compare.texts import csv_text, markdown_text, runs_csv, terminal_text
 
     comparison = compare_runs(find_runs(arguments["runs"]), arguments["baseline"])
+    evidence = Evidence(comparison)
     files = {
-        out: report_page(comparison, arguments["click_seconds"]),
+        out: report_page(comparison, evidence, arguments["click_seconds"]),
         out.with_suffix(".csv"): csv_text(comparison),
         out.with_name(f"{out.stem}-runs.csv"): runs_csv(comparison),
-        out.with_suffix(".md"): markdown_text(comparison),
+        out.with_suffix(".md"): markdown_text(comparison, evidence),
     }
     for path, text in files.items():
         _write(path, text)

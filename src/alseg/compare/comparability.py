@@ -17,6 +17,12 @@ SAME_START = 1e-6
 
 LONGEST = 60
 
+DIFFER = "The variants differ, beside the strategy, in"
+"""Stands above the choices."""
+
+NOT_COMPARABLE = "Not all runs are comparable"
+"""Stands above the warnings."""
+
 
 def warnings_of(comparison: Comparison) -> list[str]:
     """Return what differs between the runs that should be alike, one sentence each."""

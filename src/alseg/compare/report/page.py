@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from alseg.compare.comparability import choices_of, warnings_of
+from alseg.compare.comparability import DIFFER, NOT_COMPARABLE, choices_of, warnings_of
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.report.classes import classes_section
@@ -16,7 +16,6 @@ from alseg.compare.report.making import making_section
 from alseg.compare.report.markup import bullet_list
 from alseg.compare.report.picks import picks_section
 from alseg.compare.report.places import places_section
-from alseg.compare.tables import DIFFER, NOT_COMPARABLE
 
 STYLE = Path(__file__).with_name("report.css")
 
@@ -24,14 +23,14 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the page may load: nothing but what it holds."""
 
 
-def report_page(comparison: Comparison, click_seconds: float) -> str:
+def report_page(comparison: Comparison, evidence: Evidence, click_seconds: float) -> str:
     """Return the report as one HTML file.
 
     Args:
         comparison: The runs in their places.
+        evidence: What they wrote down about their rounds.
         click_seconds: How long a click takes a person, where nobody was timed.
     """
-    evidence = Evidence(comparison)
     parts = {
         "curves": ("labels and mIoU", curves_section(comparison)),
         "classes": ("classes", classes_section(comparison, evidence)),

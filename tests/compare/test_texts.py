@@ -1,15 +1,23 @@
 import csv
 import io
 
+from tests.evidence import write_whole_matrix
 from tests.runs import write_matrix, write_run
 
 from alseg.compare.comparison import compare_runs
+from alseg.compare.evidence import Evidence
 from alseg.compare.runs import find_runs
-from alseg.compare.tables import csv_text, markdown_text, pair_tables, runs_csv, terminal_text
+from alseg.compare.tables import pair_tables
+from alseg.compare.texts import csv_text, markdown_text, runs_csv, terminal_text
 
 
 def compared(folder):
     return compare_runs(find_runs([folder]))
+
+
+def markdown_of(folder):
+    comparison = compared(folder)
+    return markdown_text(comparison, Evidence(comparison))
 
 
 def test_the_table_in_the_terminal(tmp_path):
@@ -65,7 +73,7 @@ def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
     write_matrix(tmp_path)
     write_run(tmp_path / "odd", strategy="ripu", steps=900)
     (write_run(tmp_path / "stopped", strategy="ripu", seed=1) / "summary.json").unlink()
-    text = markdown_text(compared(tmp_path))
+    text = markdown_of(tmp_path)
     assert "| random | 1 % | 3 | 42.0 ± 2.0 | 68.8 ± 2.2 | 1.00 % | 100 | — |" in text
     assert (
         "- another steps: 600 in source only, fully supervised, random, halo; 900 in ripu" in text
@@ -75,6 +83,14 @@ def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
     assert title == "# 19 runs compared"
     assert about.startswith("`scenes:sim → scenes:fog`")
     assert header.count("|") == rule.count("|") == 9
+
+
+def test_the_markdown_tells_what_picks_the_network_had_wrong(tmp_path):
+    # 30 of 60 picks and 200 of 1,000 pixels, in each of two rounds of three runs.
+    text = markdown_of(write_whole_matrix(tmp_path))
+    assert "Share of the picks that the network had wrong before the round, in %:\n\n" in text
+    rounds = " | ".join(["50.0 ± 0.0 (20.0)"] * 3)
+    assert f"| random | 1 % | {rounds} | 2.50 | 360 |" in text
 
 
 def test_runs_without_bounds_and_baseline_leave_dashes(tmp_path):

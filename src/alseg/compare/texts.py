@@ -1,0 +1,142 @@
+"""The comparison as text: for a terminal, as Markdown, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from alseg.compare.comparability import DIFFER, NOT_COMPARABLE, choices_of, warnings_of
+from alseg.compare.comparison import Comparison, verdict
+from alseg.compare.evidence import Evidence
+from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
+from alseg.compare.statistics import Interval
+from alseg.compare.tables import (
+    AREA_NOTE,
+    PAIR_NOTE,
+    area_table,
+    main_table,
+    notes,
+    pair_tables,
+    points_with_bounds,
+)
+
+WIDTH = 100
+"""Characters in a line of prose in the terminal."""
+
+CSV_COLUMNS = (
+    "variant",
+    "budget",
+    "seeds",
+    "miou",
+    "miou_deviation",
+    "of_upper_bound",
+    "labelled_share",
+    "clicks",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "verdict",
+)
+
+
+def csv_text(comparison: Comparison) -> str:
+    """Return the main table as CSV; shares and mIoU lie in [0, 1], what is not known is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for point in points_with_bounds(comparison):
+        mean, deviation = point.miou
+        difference = comparison.difference(point.variant, point.budget)
+        numbers = [mean, deviation, comparison.of_upper(point)[0], point.share, point.clicks]
+        held = difference or Interval(math.nan, math.nan, math.nan)
+        writer.writerow(
+            [
+                point.variant,
+                point.budget,
+                " ".join(map(str, point.seeds)),
+                *(_plain(number) for number in (*numbers, *held)),
+                "" if difference is None else verdict(difference),
+            ]
+        )
+    return buffer.getvalue()
+
+
+def runs_csv(comparison: Comparison) -> str:
+    """Return a row for every run as CSV, with the IoU of each class."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    points = points_with_bounds(comparison)
+    classes = list(points[0].runs[0].iou)
+    columns = ["variant", "budget", "seed", "miou", "miou_before", "labelled_share", "clicks"]
+    writer.writerow([*columns, *(f"iou_{name}" for name in classes), "folder"])
+    for point in points:
+        for run in point.runs:
+            figures = [run.miou, run.start, run.share, run.clicks, *run.iou.values()]
+            told = ["" if figure is None else _plain(figure) for figure in figures]
+            writer.writerow([point.variant, point.budget, run.seed, *told, run.folder])
+    return buffer.getvalue()
+
+
+def markdown_text(comparison: Comparison, evidence: Evidence) -> str:
+    """Return the tables as Markdown, with what has to be known to read them."""
+    title = f"# {len(comparison.runs)} runs compared"
+    about = f"`{comparison.domains}`, as `alseg compare` found them."
+    blocks = [title, about, _markdown(main_table(comparison))]
+    blocks.append(notes(comparison))
+    areas = area_table(comparison)
+    if len(areas) > 1:
+        blocks += [_markdown(areas), AREA_NOTE]
+    if pairs := pair_tables(comparison):
+        blocks += [*map(_markdown, pairs.values()), PAIR_NOTE]
+    precision = precision_table(comparison, evidence)
+    if len(precision) > 1:
+        blocks += [f"{PRECISION}:", _markdown(precision), PRECISION_NOTE]
+    for title, lines in _differing(comparison):
+        blocks += [f"{title}:", "\n".join(f"- {line}" for line in lines)]
+    if comparison.left_out:
+        lines = [f"- `{run.folder}`: {run.problem}" for run in comparison.left_out]
+        blocks += ["Left out:", "\n".join(lines)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def terminal_text(comparison: Comparison) -> str:
+    """Return the tables for a terminal."""
+    heading = f"{len(comparison.runs)} runs compared: {comparison.domains}"
+    blocks = [heading, _aligned(main_table(comparison)), textwrap.fill(notes(comparison), WIDTH)]
+    areas = area_table(comparison)
+    if len(areas) > 1:
+        blocks += [_aligned(areas), textwrap.fill(AREA_NOTE, WIDTH)]
+    for title, told in _differing(comparison):
+        blocks.append("\n".join([title, *(f"  {line}" for line in told)]))
+    if comparison.left_out:
+        lines = [f"  {run.folder}: {run.problem}" for run in comparison.left_out]
+        blocks.append("\n".join(["left out", *lines]))
+    return "\n\n".join(blocks)
+
+
+def _differing(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Return what differs between the runs, by choice and otherwise, under its title."""
+    found = [(DIFFER, choices_of(comparison)), (NOT_COMPARABLE, warnings_of(comparison))]
+    return [(title, lines) for title, lines in found if lines]
+
+
+def _plain(number: float) -> Any:
+    return "" if math.isnan(number) else f"{number:.6g}"
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    heading, *rows = ([cell.replace("|", "\\|") for cell in row] for row in table)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rows])
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    return "\n".join(lines)
