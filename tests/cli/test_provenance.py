@@ -128,11 +128,13 @@ def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
     assert provenance._checkout(tmp_path) is None
 
 
-def test_the_processor_is_called_by_its_name():
-    lines = Path("/proc/cpuinfo")
-    names = [
-        line.partition(":")[2].strip()
-        for line in (lines.read_text().splitlines() if lines.is_file() else [])
-        if line.startswith("model name")
-    ]
-    assert processor_name() == (names or [platform.processor() or platform.machine()])[0]
+def test_the_processor_is_called_by_its_name(tmp_path):
+    table = tmp_path / "cpuinfo"
+    table.write_text("processor\t: 0\nmodel\t\t: 143\nmodel name\t: Example 9: 2.0 GHz\n\n" * 2)
+    assert processor_name(table) == "Example 9: 2.0 GHz"
+
+
+def test_a_processor_without_a_name_is_called_by_its_kind(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
+    kind = platform.processor() or platform.machine()
+    assert processor_name(tmp_path / "cpuinfo") == processor_name(tmp_path / "none") == kind

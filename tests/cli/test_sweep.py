@@ -221,6 +221,13 @@ def test_only_some_are_run_with_the_start_that_they_lack(here, capsys):
     assert "Did you mean 'ripu-1%-seed0'?" in capsys.readouterr().err
 
 
+def test_a_name_with_the_signs_of_a_pattern_is_a_name_too(here, capsys):
+    line = "{name: 'a[1]', strategy: ripu}"
+    (here / "matrix.yaml").write_text(f"budgets: [0.01]\nstrategies: [{line}]\n")
+    assert sweep("--only", "a[1]-1%-seed0", "--dry-run") == 0
+    assert "--out 'out/a[1]-1%-seed0'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

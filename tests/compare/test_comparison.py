@@ -28,7 +28,7 @@ def test_means_deviations_shares_and_clicks_of_the_seeds(tmp_path):
     assert found.point("halo", "1 %").miou == pytest.approx((0.48, 0.03))
     assert found.point("halo", "3 %").miou == pytest.approx((0.52, math.sqrt(3) / 100))
     assert found.bounds["source_only"].miou == pytest.approx((0.21, 0.01))
-    assert found.upper == pytest.approx(0.61)
+    assert found.bounds["fully_supervised"].miou[0] == pytest.approx(0.61)
 
 
 def test_areas_are_a_seed_each(tmp_path):
@@ -90,6 +90,17 @@ def test_variants_are_named_by_what_tells_them_apart(tmp_path):
         tmp_path / "d", strategy="ripu", protocol="source_free", strategy_options={"radius": 1}
     )
     assert "ripu (source_free)" in compared(tmp_path).variants
+
+
+def test_the_windows_of_a_strategy_are_told_apart_from_those_that_are_labelled(tmp_path):
+    for radius in (1, 4):
+        options = {"radius": radius}
+        write_run(tmp_path / f"a{radius}", radius=radius, strategy="ripu", strategy_options=options)
+    assert compared(tmp_path).variants == ["ripu (radius=1)", "ripu (radius=4)"]
+    write_run(tmp_path / "b", radius=4, strategy="ripu", strategy_options={"radius": 2})
+    assert compared(tmp_path).variants == (
+        ["ripu", "ripu (radius of the strategy=2)", "ripu (radius=1)"]
+    )
 
 
 def test_a_strategy_under_another_head_or_loss_is_a_variant_of_its_own(tmp_path):
@@ -168,7 +179,7 @@ def test_a_full_supervision_of_other_settings_is_no_part_of_the_line(tmp_path):
     other = {"protocol": "fully_supervised", "head": "hyperbolic"}
     write_run(tmp_path / "h", iou=0.9, **other)
     found = compared(tmp_path)
-    assert found.upper == pytest.approx(0.6)
+    assert found.bounds["fully_supervised"].miou[0] == pytest.approx(0.6)
     assert found.left_out[0].folder.name == "h"
     assert "other settings (head=hyperbolic)" in found.left_out[0].problem
 
@@ -285,6 +296,30 @@ def test_a_run_that_went_on_with_another_version_is_told(tmp_path):
     assert warnings_of(compared(tmp_path)) == (
         ["another versions.torch: 2.6 in random; 2.6, then 2.7 in halo"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "warnings"),
+    [
+        ("commit", ["a1", "b2"], ["another checkout.commit: a1, then b2 in random, halo"]),
+        (
+            "changed",
+            [True, False],
+            [
+                "another checkout.changed: True, then False in random, halo",
+                "uncommitted changes in the checkout: in random, halo",
+            ],
+        ),
+    ],
+)
+def test_a_checkout_that_changed_midway_is_told_even_if_it_did_in_all(
+    tmp_path, name, values, warnings
+):
+    starts = [{"checkout": {name: value}} for value in values]
+    for strategy in ("random", "halo"):
+        run = write_run(tmp_path / strategy, strategy=strategy)
+        (run / "provenance.json").write_text(json.dumps({"starts": starts}))
+    assert warnings_of(compared(tmp_path)) == warnings
 
 
 def test_runs_of_another_device_are_told(tmp_path):

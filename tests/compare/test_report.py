@@ -1,5 +1,6 @@
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_the_same_images_are_shown_of_every_variant_in_its_first_and_last_round(
 
 def test_precision_is_told_beside_what_random_picks_would_find(whole):
     rows = whole[1].tables[WRONG]
-    assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift", "picks"]
+    assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift", "pixels asked"]
     # 60 in each of two rounds of three runs.
     assert rows[1] == ["random", "1 %", *["50.0 ± 0.0 (20.0)"] * 3, "2.50", "360"]
 
@@ -154,12 +155,13 @@ def test_a_click_takes_as_long_as_is_said(tmp_path):
 def test_people_who_were_timed_count_as_long_as_they_took(tmp_path):
     path = write_run(tmp_path / "a", regions=1800) / "summary.json"
     content = json.loads(path.read_text())
-    content["labels"].update(clicks=1900, seconds_of_people=5400)
+    # 12 s each of those that were timed; the others were answered in another tool.
+    content["labels"].update(clicks=1900, answers=1900, timed=450, seconds=5400.0)
     content["peak_memory_of_process_mib"] = {"training": 2048.4}
     path.write_text(json.dumps(content))
     _, page = page_of(tmp_path)
     row = page.tables["Clicks and hours of labelling, means over the seeds"][1]
-    assert row[2:4] == ["1,900", "1.50"]
+    assert row[2:4] == ["1,900", "6.33"]
     memory = page.tables["Peak memory of the process in MiB, means over the seeds"]
     assert memory == [["variant", "budget", "training"], ["random", "1 %", "2,048"]]
 
@@ -208,7 +210,30 @@ def test_an_analysis_that_cannot_be_read_is_told(tmp_path):
     assert "round-002.json cannot be read" in text
     assert "it has format 9" in text
     assert f"{run} tells nothing of rounds 2, 3, 4, 5; its rounds are 5." in text
-    assert page.tables[WRONG][0][2:] == ["round 1", "all", "lift", "picks"]
+    assert page.tables[WRONG][0][2:] == ["round 1", "all", "lift", "pixels asked"]
+
+
+@pytest.mark.parametrize("outside", ["../../other/secret.jpg", "/etc/hostname"])
+def test_pictures_from_outside_the_run_are_not_taken_into_the_page(tmp_path, outside):
+    run = write_run(tmp_path / "a", round_steps=[0])
+    write_evidence(run, 1)
+    path = run / "analysis/round-001.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["panels"]["image"] = outside
+    path.write_text(json.dumps(content))
+    text, _ = page_of(tmp_path)
+    assert f"round-001.json cannot be read (its picture {escape(repr(outside))} lies" in text
+    assert "<img" not in text
+
+
+def test_the_class_shares_of_the_pool_are_those_of_the_first_that_tells_them(tmp_path):
+    for strategy in ("entropy", "halo"):
+        write_evidence(write_run(tmp_path / strategy, strategy=strategy, round_steps=[0]), 1)
+    change_sums(tmp_path / "entropy", pool_classes=[], pool_distances=[], picked_distances=[])
+    _, page = page_of(tmp_path)
+    rows = page.tables["Class share in %: of the pool, and of what was picked in all rounds"]
+    assert [row[0] for row in rows[1:]] == ["the pool", "entropy, 1 %", "halo, 1 %"]
+    assert rows[1][1:] == ["60.0", "30.0", "10.0", "—"]
 
 
 def test_what_people_named_is_text_and_nothing_else(tmp_path):

@@ -25,6 +25,14 @@ def test_the_shared_starts_of_a_matrix_are_found_where_they_are_named_alone(tmp_
     assert [run.folder.name for run in find_runs([tmp_path / "starts"])] == ["linear-seed0"]
 
 
+def test_a_link_to_a_run_is_followed_and_one_to_a_folder_of_runs_is_not(tmp_path):
+    write_run(tmp_path / "elsewhere" / "a")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "elsewhere" / "a")
+    (tmp_path / "runs" / "all").symlink_to(tmp_path / "elsewhere")
+    assert [run.folder.name for run in find_runs([tmp_path / "runs"])] == ["linked"]
+
+
 def test_a_run_tells_its_figures(tmp_path):
     write_run(tmp_path / "r", iou=[0.25, None, 0.75], budget="1%", share=0.0099, regions=40, seed=3)
     (run,) = find_runs([tmp_path])

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from alseg.cli.main import main
+from alseg.dashboard.names import summary_figures
 
 pytest.importorskip("wandb_workspaces")
 
@@ -76,7 +77,11 @@ def test_there_are_bars_for_every_class_of_the_runs(saved):
 def test_costs_and_picks_are_those_that_a_run_sends(saved):
     backend, _ = saved
     costs = {config["metrics"][0] for _, config in panels(backend)["Costs"]}
+    spent = ["answers", "timed", "seconds", "regions", "clicks", "asked_pixels", "void_pixels"]
+    phases = ["source start", "training", "asking for labels", "analysis", "evaluation"]
+    known = {"labels": dict.fromkeys(spent, 1), "seconds": dict.fromkeys(phases, 1.0)}
     assert {"labels/regions", "labels/clicks", "seconds/training"} <= costs
+    assert costs <= summary_figures(known).keys()
     (_, gallery), (_, table) = panels(backend)["Picks of the last rounds"]
     assert gallery["mediaKeys"] == ["pictures/labels", "pictures/scores", "pictures/picks"]
     assert '"picks"' in json.dumps(table)

@@ -1,37 +1,43 @@
 import pytest
 
+from alseg.cli.fit import checked_strategy
+from alseg.config import config_from, dump_settings
 from alseg.dashboard.names import method_of, stage_names, summary_figures
 
 
+def method(active=True, **settings):
+    """Return what a run with these settings is compared as, all others as a run has them."""
+    config = checked_strategy(config_from({"strategy": "ripu", "budget": "0.01", **settings}))
+    return method_of(dump_settings(config), active)
+
+
 @pytest.mark.parametrize(
-    ("protocol", "other", "method"),
+    ("settings", "told"),
     [
-        ("source_target", {}, "ripu at 0.01"),
-        ("source_free", {}, "ripu (source_free) at 0.01"),
+        ({}, "ripu at 0.01"),
+        ({"budget": "1%"}, "ripu at 0.01"),
+        ({"budget": "40 clicks"}, "ripu at 40 clicks"),
+        ({"protocol": "source_free"}, "ripu (source_free) at 0.01"),
         (
-            "source_target",
             {"head": "hyperbolic", "strategy_options": {"impurity": False}},
             "ripu (hyperbolic, impurity=False) at 0.01",
         ),
+        ({"strategy_options": {"radius": 2}}, "ripu (radius=2) at 0.01"),
         (
-            "source_free",
-            {"radius": 4, "negative_weight": 0.0, "steps": 900, "scope": "image"},
+            {"protocol": "source_free", "radius": 4, "negative_weight": 0.0, "scope": "image"},
             "ripu (source_free, negative_weight=0.0, radius=4) at 0.01",
         ),
     ],
 )
-def test_runs_that_differ_in_more_than_their_seed_are_compared_apart(protocol, other, method):
-    settings = {"strategy": "ripu", "budget": "0.01", "head": "linear", "strategy_options": {}}
-    assert method_of({**settings, "protocol": protocol, **other}, active=True) == method
+def test_runs_that_differ_in_more_than_their_seed_are_compared_apart(settings, told):
+    assert method(**settings) == method(**settings, seed=5, steps=900) == told
 
 
 @pytest.mark.parametrize(
-    ("head", "method"), [("linear", "source_only"), ("hyperbolic", "source_only (hyperbolic)")]
+    ("head", "told"), [("linear", "source_only"), ("hyperbolic", "source_only (hyperbolic)")]
 )
-def test_a_run_that_asks_for_no_labels_is_compared_as_its_protocol(head, method):
-    asking = {"strategy": "ripu", "budget": "0.01", "radius": 4}
-    settings = {"protocol": "source_only", "head": head, **asking}
-    assert method_of(settings, active=False) == method
+def test_a_run_that_asks_for_no_labels_is_compared_as_its_protocol(head, told):
+    assert method(False, protocol="source_only", head=head, radius=4) == told
 
 
 def test_the_figures_of_a_stage_have_the_names_that_are_logged():

@@ -118,7 +118,11 @@ def test_what_a_run_asks_for_and_its_losses_may_differ(plan):
 
 
 @pytest.mark.parametrize(
-    ("setting", "starts"), [("steps: 10", 1), ("batch_size: 3", 2), ("augmentation: none", 2)]
+    ("setting", "starts"),
+    [
+        *[("steps: 10", 1), ("batch_size: 3", 2), ("augmentation: none", 2)],
+        ("init_from: other.ckpt", 1),
+    ],
 )
 def test_what_all_runs_should_share_may_not_differ_unless_it_is_said(plan, setting, starts):
     name = setting.split(":")[0]

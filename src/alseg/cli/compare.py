@@ -29,9 +29,8 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add(
         "--baseline",
-        default="random",
         metavar="NAME",
-        help="variant or protocol that the others are held against, such as source_only (random)",
+        help="variant or protocol to hold the others against, such as source_only (random)",
     )
     parser.add(
         "--click-seconds",

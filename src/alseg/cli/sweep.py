@@ -59,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
         "--only",
         metavar="NAMES",
         help="run these alone, such as 'ripu-*', and the starts they lack; several such commands "
-        "may run at once in one folder",
+        "may run at once in one folder, once the starts are there (--only 'starts/*')",
     )
     parser.add("--dry-run", action="store_true", help="print the commands, and run nothing")
     parser.add("--slurm", action="store_true", help="print a job script for SLURM, and run nothing")
@@ -141,7 +141,7 @@ def _called(runs: Sequence[Run], names: str) -> set[str]:
     Raises:
         ConfigError: It names none.
     """
-    chosen = {one.name for one in runs if fnmatchcase(one.name, names)}
+    chosen = {one.name for one in runs if one.name == names or fnmatchcase(one.name, names)}
     if not chosen:
         known = [one.name for one in runs]
         hint = did_you_mean(names, known) or " --dry-run lists them by their folders."

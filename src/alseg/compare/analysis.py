@@ -23,6 +23,10 @@ NEAR_RIM = 0.99
 """A radius above this share of the largest that can be told counts as saturated."""
 
 
+BY_DISTANCE = ("norm", "radius")
+"""The maps that are summed by distance from the class boundaries."""
+
+
 def _of_map(name: str) -> tuple[str, ...]:
     return f"class_{name}", f"distance_{name}", f"distance_{name}_squares"
 
@@ -105,7 +109,7 @@ def network_sums(
         picked: The pixels asked for in the round, H×W.
         prediction: The classes that the network took for the most probable, H×W.
         maps: By name, maps H×W such as ``entropy``, ``radius`` and ``norm``; each is summed by
-            class, and with its squares by distance from the class boundaries.
+            class, the latter two with their squares by distance from the class boundaries.
         classes: Number of classes.
         rim: The largest ``radius`` that can be told; None where there is no radius.
     """
@@ -126,8 +130,9 @@ def network_sums(
     for name, values in maps.items():
         value = values[known].astype(np.float64)
         sums[f"class_{name}"] = _counted(label, classes, value)
-        sums[f"distance_{name}"] = _counted(where, spans, value)
-        sums[f"distance_{name}_squares"] = _counted(where, spans, value**2)
+        if name in BY_DISTANCE:
+            sums[f"distance_{name}"] = _counted(where, spans, value)
+            sums[f"distance_{name}_squares"] = _counted(where, spans, value**2)
     if rim is not None:
         radius = maps["radius"][known].astype(np.float64)
         bins = np.clip(radius / rim * RADIUS_BINS, 0, RADIUS_BINS - 1).astype(np.int64)

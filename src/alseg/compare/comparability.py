@@ -12,10 +12,16 @@ from alseg.sweep.plan import COMPARED
 OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
 """What runs wrote down about their making that may change a figure; devices by rounding alone."""
 
+CHANGED = "checkout.changed"
+"""Whether the checkout had changes that were not committed, at one of the run's starts."""
+
 SAME_START = 1e-6
 """Figures of one and the same network differ by less, on whatever machine it was measured."""
 
 LONGEST = 60
+
+THEN = ", then "
+"""Stands between what a run began with and what it went on with."""
 
 DIFFER = "The variants differ, beside the strategy, in"
 """Stands above the choices."""
@@ -84,9 +90,9 @@ def _provenance(comparison: Comparison) -> list[str]:
 
         values = _by_value(comparison, value_of)
         values.pop("None", None)  # What a run did not write down is not known to be another.
-        if len(values) > 1:
+        if len(values) > 1 or any(THEN in value for value in values):
             found.append(_sentence(f"another {name}", values))
-    changed = _by_value(comparison, lambda run: flat[run.folder].get("checkout.changed"))
+    changed = _by_value(comparison, lambda run: "True" in flat[run.folder].get(CHANGED, ""))
     if "True" in changed:
         found.append(f"uncommitted changes in the checkout: in {', '.join(changed['True'])}")
     return found
@@ -121,7 +127,7 @@ def made_with(run: Run) -> dict[str, str]:
             known = values.setdefault(name, [])
             if value not in known:
                 known.append(value)
-    return {name: ", then ".join(known) for name, known in values.items()}
+    return {name: THEN.join(known) for name, known in values.items()}
 
 
 def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

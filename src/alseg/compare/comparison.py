@@ -15,6 +15,9 @@ from alseg.errors import CompareError, did_you_mean
 
 UNDISTINGUISHED = "not distinguishable"
 
+USUAL = "random"
+"""The strategy that the others are held against unless another is named."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -42,7 +45,7 @@ class Point:
 
     @property
     def share(self) -> float:
-        """Mean labelled share of the pool; 0 where none was asked for."""
+        """Mean labelled share of the pool; NaN where none was asked for."""
         return _mean(run.share for run in self.runs)
 
     @property
@@ -117,12 +120,6 @@ class Comparison:
         pairs = {(str(r.settings.get("source")), str(r.settings.get("target"))) for r in self.runs}
         return "; ".join(f"{source} → {target}" for source, target in sorted(pairs))
 
-    @property
-    def upper(self) -> float:
-        """Mean mIoU of full supervision; NaN where there is no such run."""
-        bound = self.bounds.get("fully_supervised")
-        return math.nan if bound is None else bound.miou[0]
-
     def of_upper(self, point: Point) -> tuple[float, float]:
         """Return mIoU as a share of full supervision with the same seed: mean and deviation.
 
@@ -169,13 +166,14 @@ class Comparison:
         return _paired(self.areas(variant), self.areas(self.baseline))
 
 
-def compare_runs(runs: Sequence[Run], baseline: str = "random") -> Comparison:
+def compare_runs(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
     """Put runs into their places.
 
     Args:
         runs: The runs.
         baseline: What the others are held against: a variant, a strategy that has but one, or a
-            protocol that asks for no labels.
+            protocol that asks for no labels. None takes the variant of ``random`` with the most
+            runs, if there is one.
 
     Raises:
         CompareError: No run has figures, they are of other targets or classes, or the baseline was
@@ -257,13 +255,16 @@ def _most_alike(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     return group, left_out
 
 
-def _baseline(wanted: str, points: Sequence[Point], bounds: dict[str, Point]) -> str | None:
+def _baseline(wanted: str | None, points: Sequence[Point], bounds: dict[str, Point]) -> str | None:
     """Return the name of what others are held against; None where the usual one is not there.
 
     Raises:
         CompareError: It was named, and is not there.
     """
     variants = {point.variant: point.runs[0].settings["strategy"] for point in points}
+    if wanted is None:
+        runs = Counter(p.variant for p in points for _ in p.runs if variants[p.variant] == USUAL)
+        return max(sorted(runs), key=runs.__getitem__, default=None)
     if wanted in variants:
         return wanted
     for protocol, bound in bounds.items():
@@ -272,10 +273,6 @@ def _baseline(wanted: str, points: Sequence[Point], bounds: dict[str, Point]) ->
     alike = [variant for variant, strategy in variants.items() if strategy == wanted]
     if len(alike) == 1:
         return alike[0]
-    if wanted == "random":
-        # Not asked for by name: that of the most runs, if any.
-        runs = Counter(point.variant for point in points for _ in point.runs)
-        return max(sorted(alike), key=runs.__getitem__, default=None)
     known = [*sorted(variants), *(bound.variant for bound in bounds.values())]
     hint = did_you_mean(wanted, known)
     listed = ", ".join(map(repr, alike or known))

@@ -127,7 +127,7 @@ def _evidence(folder: Path, content: dict[str, Any]) -> RoundEvidence:
         raise ValueError(f"it has format {content['format']!r}, and format {FORMAT} is read here")
     classes = tuple(map(str, content["classes"]))
     images = [
-        (str(image["id"]), {kind: folder / name for kind, name in image["panels"].items()})
+        (str(image["id"]), {kind: _within(folder, name) for kind, name in image["panels"].items()})
         for image in content["images"]
     ]
     rim = None if content["rim"] is None else float(content["rim"])
@@ -136,6 +136,14 @@ def _evidence(folder: Path, content: dict[str, Any]) -> RoundEvidence:
     return RoundEvidence(
         int(content["round"]), classes, rim, tuple(images), checked(content["sums"], len(classes))
     )
+
+
+def _within(folder: Path, name: str) -> Path:
+    """Return the path of a picture, which lies in the folder or below: the report copies it."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"its picture {name!r} lies elsewhere")
+    return path
 
 
 def _rounds_text(numbers: Iterable[int]) -> str:

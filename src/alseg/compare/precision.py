@@ -17,7 +17,7 @@ PRECISION_NOTE = (
     "In up to 32 images spread over the pool, of pixels that have a class: mean ± standard "
     "deviation over the seeds. In brackets is the share of all pixels that the network had wrong, "
     "which random picks would find. The lift is the ratio of the two over all rounds, the last "
-    "column the picks of all seeds together."
+    "column the pixels of these images that were asked for with all seeds together."
 )
 
 
@@ -25,7 +25,7 @@ def precision_table(comparison: Comparison, evidence: Evidence) -> Table:
     """Return a row for every variant at every budget; only a heading where no run tells of it."""
     most = max((max(evidence.numbers(p), default=0) for p in comparison.points), default=0)
     rounds = range(1, most + 1)
-    rows = [["variant", "budget", *(f"round {n}" for n in rounds), "all", "lift", "picks"]]
+    rows = [["variant", "budget", *(f"round {n}" for n in rounds), "all", "lift", "pixels asked"]]
     for point in comparison.points:
         if "asked" not in evidence.sums(point.runs):
             continue

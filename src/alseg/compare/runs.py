@@ -167,14 +167,20 @@ def _problem(run: Run) -> str:
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    if (folder / CONFIG).is_file() or (folder / SUMMARY).is_file():
+    if _is_run(folder):
         yield folder
         return
     for below in sorted(folder.iterdir()):
-        # A link may lead back up.
-        passed_over = below.is_symlink() or below.name.startswith(".") or below.name == STARTS
-        if below.is_dir() and not passed_over:
+        if not below.is_dir() or below.name.startswith(".") or below.name == STARTS:
+            continue
+        if not below.is_symlink():
             yield from _run_folders(below)
+        elif _is_run(below):  # Another link may lead back up.
+            yield below
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() or (folder / SUMMARY).is_file()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

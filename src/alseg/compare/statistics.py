@@ -17,7 +17,7 @@ NORMAL = float(stats.norm.ppf(UPPER))
 
 
 class Interval(NamedTuple):
-    """An estimate and the interval that it lies in at 95 %.
+    """An estimate and its confidence interval of 95 %.
 
     Attributes:
         estimate: The estimate.
@@ -63,7 +63,9 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
     spread over n values for that over n − 1, and the normal distribution for Student's. Its ends
     are therefore moved away from the mean by :math:`\sqrt{n/(n-1)}\;t_{n-1}/z`, which makes the
     interval as wide as Student's where the values are normal and keeps its skew (the reasoning of
-    Hesterberg, The American Statistician 69, 2015, on expanded percentile intervals).
+    Hesterberg, The American Statistician 69, 2015, on expanded percentile intervals). Resampling
+    two values gives just three means, whose percentiles are the values themselves; of two the
+    interval is Student's.
 
     Args:
         values: One for each seed; for a paired comparison, the differences.
@@ -77,10 +79,13 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
     count = len(array)
     if count < 2 or np.ptp(array) < 1e-12:
         return Interval(float(array.mean()) if count else math.nan, math.nan, math.nan)
+    mean, student = float(array.mean()), float(stats.t.ppf(UPPER, count - 1))
+    if count == 2:
+        reach = student * float(array.std(ddof=1)) / math.sqrt(count)
+        return Interval(mean, mean - reach, mean + reach)
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
-    mean = float(array.mean())
     low, high = np.quantile(array[drawn].mean(axis=1), [1 - UPPER, UPPER])
-    stretch = math.sqrt(count / (count - 1)) * stats.t.ppf(UPPER, count - 1) / NORMAL
+    stretch = math.sqrt(count / (count - 1)) * student / NORMAL
     return Interval(mean, mean + stretch * (low - mean), mean + stretch * (high - mean))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from alseg.active import Budget
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
@@ -25,9 +26,23 @@ def variant_of(run: Run) -> Variant:
     settings = {k: v for k, v in run.settings.items() if k not in NOT_OF_A_VARIANT}
     if run.is_bound:
         settings = {k: v for k, v in settings.items() if k not in OF_ASKING}
-    options = {} if run.is_bound else run.settings.get("strategy_options") or {}
-    told = {(str(k), str(v)) for k, v in (settings | options).items() if v is not None}
+    else:
+        settings |= _options(run.settings)
+    told = {(str(k), str(v)) for k, v in settings.items() if v is not None}
     return run.protocol, "" if run.is_bound else str(run.settings["strategy"]), frozenset(told)
+
+
+def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a strategy's options; one that is named as a setting is told where it differs from it.
+
+    Such is the radius: the window that a strategy looks at is usually the one that is labelled.
+    """
+    options = settings.get("strategy_options") or {}
+    return {
+        f"{name} of the strategy" if name in settings else name: value
+        for name, value in options.items()
+        if name not in settings or value != settings[name]
+    }
 
 
 def variant_names(runs: Iterable[Run]) -> dict[Variant, str]:

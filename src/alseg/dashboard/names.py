@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from alseg.active import Budget
 from alseg.settings import all_settings
+from alseg.strategy_options import options_for
 from alseg.sweep.plan import ASKING, OF_METHOD
+from alseg_strategies import options
 
 METHOD = "method"
 """In a run's config: what it shares with runs that differ from it by their seed alone."""
@@ -50,7 +53,7 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
     details = [] if head in (None, "linear") else [str(head)]
     if active:
         details += [] if protocol == "source_target" else [protocol]
-        details += [f"{name}={value}" for name, value in settings["strategy_options"].items()]
+        details += [f"{name}={value}" for name, value in _options(settings)]
     own = OF_METHOD - TOLD if active else OF_METHOD - TOLD - ASKING
     usual = {setting.name: setting.default for setting in all_settings() if setting.name in own}
     details += [
@@ -59,7 +62,20 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
         if settings.get(name, default) != default
     ]
     told = f" ({', '.join(details)})" if details else ""
-    return f"{settings['strategy']}{told} at {settings['budget']}" if active else protocol + told
+    if not active:
+        return f"{protocol}{told}"
+    return f"{settings['strategy']}{told} at {Budget.parse(settings['budget']).plain}"
+
+
+def _options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the options of a run's strategy that are not the usual ones of its settings."""
+    strategy, radius = settings["strategy"], settings.get("radius")
+    usual = options(strategy)
+    if radius is not None:
+        usual |= options_for(strategy, {}, radius)
+    for name, value in settings["strategy_options"].items():
+        if value != usual.get(name):
+            yield name, value
 
 
 def stage_names(stage: str, classes: Sequence[str]) -> list[str]:

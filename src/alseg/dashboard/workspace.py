@@ -134,7 +134,7 @@ def _sections(classes: Sequence[str]) -> list[ws.Section]:
         _bars("regions asked for", "labels/regions"),
         _bars("pixels asked for", "labels/asked_pixels"),
         _bars("clicks", "labels/clicks"),
-        _bars("seconds of people", "labels/seconds_of_people"),
+        _bars("seconds of people, where timed", "labels/seconds"),
         *(_bars(f"seconds of the machine: {phase}", seconds_name(phase)) for phase in PHASES),
     ]
     picks = [

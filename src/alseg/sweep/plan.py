@@ -31,7 +31,7 @@ _MACHINE = {"accelerator", "devices", "num_nodes", "workers"}
 OF_METHOD = frozenset(ASKING | _LOSSES | _NETWORK)
 """The settings that make a method beside its protocol: what is asked, the head, its losses."""
 
-COMPARED = frozenset(OF_METHOD | WRITING | {"protocol", "seed", "init_from"})
+COMPARED = frozenset(OF_METHOD | WRITING | {"protocol", "seed"})
 """What runs of one matrix may differ in."""
 
 AFTER_THE_START = frozenset(

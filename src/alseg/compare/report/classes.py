@@ -35,18 +35,19 @@ def classes_section(comparison: Comparison, evidence: Evidence) -> str:
 
 
 def _pick_shares(comparison: Comparison, evidence: Evidence) -> list[tuple[str, list[float]]]:
-    rows: list[tuple[str, list[float]]] = []
+    pool: tuple[str, list[float]] | None = None
+    rows = []
     for point in comparison.points:
         sums = evidence.sums(point.runs)
         if "picked_classes" not in sums:
             continue
-        if "pool_classes" in sums and not rows:
-            pool = sums["pool_classes"]
-            rows.append(("the pool", [*(pool / max(pool.sum(), 1.0)).tolist(), math.nan]))
+        if "pool_classes" in sums and pool is None:
+            known = sums["pool_classes"]
+            pool = "the pool", [*(known / max(known.sum(), 1.0)).tolist(), math.nan]
         picked, void = sums["picked_classes"], float(sums["picked_void"][0])
         share = picked / max(picked.sum(), 1.0)
         rows.append((_name(point), [*share.tolist(), void / max(picked.sum() + void, 1.0)]))
-    return rows
+    return rows if pool is None else [pool, *rows]
 
 
 def _mean_iou(point: Point, names: list[str]) -> list[float]:

@@ -47,9 +47,9 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
         parts += [
             table("Clicks and hours of labelling, means over the seeds", labelling),
             paragraph(
-                f"Hours are as people took them where people answered, and {click_seconds:g} "
-                "seconds a click where an oracle did. The gain is over the start of the same run; "
-                "some of it may come from training on, without any label."
+                "Hours are the clicks at the mean time of those that people were timed at, and at "
+                f"{click_seconds:g} seconds each where nobody was. The gain is over the start of "
+                "the same run; some of it may come from training on, without any label."
             ),
         ]
     return section("costs", "What it cost", *parts)
@@ -78,9 +78,9 @@ def _figures(run: Run, part: str) -> dict[str, float]:
 
 
 def _hours(run: Run, click_seconds: float) -> float | None:
-    timed = _figures(run, "labels").get("seconds_of_people")
-    if timed is not None:
-        return timed / 3600
+    labels = _figures(run, "labels")
+    if labels.get("timed"):
+        click_seconds = labels["seconds"] / labels["timed"]
     return None if run.clicks is None else run.clicks * click_seconds / 3600
 
 

@@ -18,6 +18,9 @@ from alseg.compare.tables import (
     pair_tables,
 )
 
+_Figure = tuple[str, Callable[[Point], tuple[float, float]]]
+"""What a chart shows, and the mean and deviation of it over the runs of a point."""
+
 WIDE = 8.0
 """Budgets of which the largest is more than so many times the smallest are spread by ratio."""
 
@@ -26,15 +29,17 @@ def curves_section(comparison: Comparison) -> str:
     """Return the section with mIoU over labels, the areas and the differences."""
     of_pool = ("labelled share of the pool's pixels in %", lambda p: 100 * p.share)
     of_people = ("clicks", lambda p: p.clicks)
+    miou: _Figure = "mIoU in %", lambda point: point.miou
     charts = [
-        _chart(comparison, "mIoU against the labelled share of the pool", *of_pool, 1.0),
-        _chart(comparison, "mIoU against clicks", *of_people, 1.0),
+        _chart(comparison, "mIoU against the labelled share of the pool", *of_pool, *miou),
+        _chart(comparison, "mIoU against clicks", *of_people, *miou),
     ]
-    if not math.isnan(comparison.upper):
+    if "fully_supervised" in comparison.bounds:
         name = "mIoU in per cent of full supervision"
+        of_full: _Figure = "mIoU in % of full supervision", comparison.of_upper
         charts += [
-            _chart(comparison, f"{name} against the labelled share", *of_pool, comparison.upper),
-            _chart(comparison, f"{name} against clicks", *of_people, comparison.upper),
+            _chart(comparison, f"{name} against the labelled share", *of_pool, *of_full),
+            _chart(comparison, f"{name} against clicks", *of_people, *of_full),
         ]
     parts = [
         f'<div class="charts">{"".join(charts)}</div>',
@@ -49,7 +54,12 @@ def curves_section(comparison: Comparison) -> str:
     if len(areas) > 1:
         parts += [table("area under mIoU against labelled share", areas), paragraph(AREA_NOTE)]
     else:
-        parts.append(paragraph("No area: it takes two budgets of the baseline."))
+        parts.append(
+            paragraph(
+                "No area: there are not two budgets of the baseline that all variants with two of "
+                "them have."
+            )
+        )
     if pairs := pair_tables(comparison):
         parts += [table(f"differences at {budget}", rows) for budget, rows in pairs.items()]
         parts.append(paragraph(PAIR_NOTE))
@@ -57,22 +67,26 @@ def curves_section(comparison: Comparison) -> str:
 
 
 def _chart(
-    comparison: Comparison, name: str, x_label: str, across: Callable[[Point], float], unit: float
+    comparison: Comparison,
+    name: str,
+    x_label: str,
+    across: Callable[[Point], float],
+    y_label: str,
+    up: Callable[[Point], tuple[float, float]],
 ) -> str:
-    """Return a chart of all variants; ``unit`` is the mIoU that counts as 100."""
+    """Return a chart of all variants; ``up`` tells mean and deviation of what it shows."""
     curves, styles = [], looks(comparison)
     for variant in comparison.variants:
-        marks = [_mark(p, across(p), unit) for p in comparison.points if p.variant == variant]
+        points = [point for point in comparison.points if point.variant == variant]
+        marks = [_mark(across(point), *up(point)) for point in points]
         curves.append(Curve(variant, sorted(marks), styles[variant]))
     for bound in comparison.bounds.values():
-        mark = _mark(bound, math.nan, unit)
+        mark = _mark(math.nan, *up(bound))
         curves.append(Curve(bound.variant, [mark], styles[bound.variant], is_level=True))
     places = [mark.x for curve in curves for mark in curve.marks if math.isfinite(mark.x)]
     wide = bool(places) and min(places) > 0 and max(places) / min(places) > WIDE
-    y_label = "mIoU in %" if unit == 1.0 else "mIoU in % of full supervision"
     return line_chart(name, curves, x_label, y_label, logarithmic=wide)
 
 
-def _mark(point: Point, x: float, unit: float) -> Mark:
-    mean, deviation = point.miou
-    return Mark(x, 100 * mean / unit, 100 * deviation / unit)
+def _mark(x: float, mean: float, deviation: float) -> Mark:
+    return Mark(x, 100 * mean, 100 * deviation)

@@ -66,12 +66,12 @@ def picks_section(comparison: Comparison, evidence: Evidence) -> str:
     if not names:
         parts = [paragraph(NO_ROUNDS)]
     elif not shared:
-        parts = [paragraph("No image was pictured in all runs: their pools are not the same.")]
+        parts = [paragraph("No image was pictured for all variants: their pools are not the same.")]
     elif len(parts) < len(shared):
         parts.append(
             paragraph(
-                f"Shown are {len(parts)} of the {len(shared)} images that all runs pictured; the "
-                "others lie in the folder pictures of every run."
+                f"Shown are {len(parts)} of the {len(shared)} images that were pictured for all "
+                "variants; the others lie in the folder pictures of every run."
             )
         )
     lead = paragraph(

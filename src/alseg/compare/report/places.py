@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from alseg.compare.analysis import DISTANCES, Sums
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.compare.analysis import DISTANCES
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
@@ -17,12 +20,16 @@ MIDDLES = (1.0, 2.1, 4.2, 8.5, 17.0, 34.0, 68.0)
 
 def places_section(comparison: Comparison, evidence: Evidence) -> str:
     """Return the section with distances from class boundaries, and with precision."""
-    curves, pool, styles = [], None, looks(comparison)
+    curves, errors, pool, styles = [], [], None, looks(comparison)
     for name, point in shown_points(comparison).items():
         sums = evidence.sums(point.runs)
         if "picked_distances" in sums:
-            pool = pool or _curve("the whole pool", sums, "pool_distances", GREY)
-            curves.append(_curve(name, sums, "picked_distances", styles[point.variant]))
+            shares = [_shares(sums[which]) for which in ("pool_distances", "picked_distances")]
+            pool = pool or _curve("the whole pool", shares[0], GREY)
+            curves.append(_curve(name, shares[1], styles[point.variant]))
+        if "distance_wrong" in sums:
+            wrong = sums["distance_wrong"] / np.maximum(sums["distance_pixels"], 1.0)
+            errors.append(_curve(name, wrong, styles[point.variant]))
     parts = []
     if pool is not None:
         ends = ", ".join(f"{end:g}" for end in DISTANCES[1:-1])
@@ -40,12 +47,31 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
                 "pixel and a neighbour differ in class, void counted as one."
             ),
         ]
+    if errors:
+        parts += [
+            line_chart(
+                "What the network had wrong, by distance from class boundaries",
+                errors,
+                "distance from the nearest class boundary in pixels",
+                "share of the pixels that were wrong before the rounds in %",
+                logarithmic=True,
+            ),
+            paragraph(
+                "In the same images, of pixels that have a class, over all rounds and seeds: what "
+                "nobody asks about far from boundaries may be forgotten there."
+            ),
+        ]
     precision = precision_table(comparison, evidence)
     if len(precision) > 1:
         parts += [table(PRECISION, precision), paragraph(PRECISION_NOTE)]
     return section("places", "Where picks fall", *(parts or [paragraph(NO_ROUNDS)]))
 
 
-def _curve(name: str, sums: Sums, which: str, look: Look) -> Curve:
-    share = 100 * sums[which] / max(sums[which].sum(), 1.0)
-    return Curve(name, [Mark(x, y) for x, y in zip(MIDDLES, share.tolist(), strict=True)], look)
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = counts / max(counts.sum(), 1.0)
+    return shares
+
+
+def _curve(name: str, shares: NDArray[np.float64], look: Look) -> Curve:
+    heights = (100 * shares).tolist()
+    return Curve(name, [Mark(x, y) for x, y in zip(MIDDLES, heights, strict=True)], look)
