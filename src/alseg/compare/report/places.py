@@ -30,35 +30,26 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
         if "distance_wrong" in sums:
             wrong = sums["distance_wrong"] / np.maximum(sums["distance_pixels"], 1.0)
             errors.append(_curve(name, wrong, styles[point.variant]))
-    parts = []
+    charts, parts = [], []
+    x_label = "distance from the nearest class boundary in pixels"
     if pool is not None:
+        title, y_label = (
+            "How far picks lie from class boundaries",
+            "share of the picked pixels in %",
+        )
+        charts.append(line_chart(title, [*curves, pool], x_label, y_label, logarithmic=True))
+    if errors:
+        title, y_label = "What the network had wrong, by distance", "wrong before the rounds in %"
+        charts.append(line_chart(title, errors, x_label, y_label, logarithmic=True))
+    if charts:
         ends = ", ".join(f"{end:g}" for end in DISTANCES[1:-1])
         parts = [
-            line_chart(
-                "How far picks lie from class boundaries",
-                [*curves, pool],
-                "distance from the nearest class boundary in pixels",
-                "share of the picked pixels in %",
-                logarithmic=True,
-            ),
+            f'<div class="charts">{"".join(charts)}</div>',
             paragraph(
                 "In up to 32 images spread over the pool, over all rounds and seeds. "
                 f"Shares of the ranges that end at {ends} pixels and beyond. A boundary is where a "
-                "pixel and a neighbour differ in class, void counted as one."
-            ),
-        ]
-    if errors:
-        parts += [
-            line_chart(
-                "What the network had wrong, by distance from class boundaries",
-                errors,
-                "distance from the nearest class boundary in pixels",
-                "share of the pixels that were wrong before the rounds in %",
-                logarithmic=True,
-            ),
-            paragraph(
-                "In the same images, of pixels that have a class, over all rounds and seeds: what "
-                "nobody asks about far from boundaries may be forgotten there."
+                "pixel and a neighbour differ in class, void counted as one. Errors far from "
+                "boundaries tell whether the network forgets what is hardly asked about."
             ),
         ]
     precision = precision_table(comparison, evidence)
