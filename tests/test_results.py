@@ -1,5 +1,6 @@
 """The tables of the results are what `alseg compare` makes of the runs that are kept with them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,7 @@ def test_the_committed_tables_are_made_from_the_kept_runs(runs, tmp_path, monkey
     for name in (f"{runs.name}.md", f"{runs.name}.csv", f"{runs.name}-runs.csv"):
         committed, made = (folder / name for folder in (RESULTS, tmp_path))
         assert committed.read_text(encoding="utf-8") == made.read_text(encoding="utf-8")
+    # The first table stands on the page of the results too.
+    made = (tmp_path / f"{runs.name}.md").read_text(encoding="utf-8")
+    page = (RESULTS.parent / "results.md").read_text(encoding="utf-8")
+    assert re.search(r"^\|.*?\n\n", made, re.MULTILINE | re.DOTALL)[0] in page
