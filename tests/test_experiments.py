@@ -56,7 +56,7 @@ def test_the_matrices_compare_the_strategies_over_three_seeds(folder, tmp_path, 
     on_both = []
     if folder == "camvid":
         asking += [f"ripu-{what}-1%" for what in ("impurity", "uncertainty", "hyperbolic")]
-        asking += ["random-hyperbolic-1%"]
+        asking += ["random-hyperbolic-1%", "ripu-hyperbolic-apart-1%"]
         on_both = ["random-1%", "ripu-1%", "halo-1%"]
     lines = ["source_only", "fully_supervised", *(f"source_free-{line}" for line in asking)]
     lines += on_both
