@@ -19,6 +19,7 @@ from alseg.settings import (
     parse_size,
     show_size,
 )
+from alseg.strategy_options import window_radius
 from alseg.yaml_file import write_mapping
 
 AT_LEAST = {
@@ -99,10 +100,8 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
 
     @property
     def window_radius(self) -> int:
-        """The window radius of a region: people see little in a window of 3x3 pixels."""
-        if self.radius is not None:
-            return self.radius
-        return 3 if self.annotator == "manual" else 1
+        """The window radius of a region."""
+        return window_radius(self.radius, self.annotator)
 
     def head_for(self, requires: Collection[str]) -> Literal["linear", "hyperbolic"]:
         """Return the kind of head of the run's network.

@@ -103,6 +103,14 @@ def test_the_windows_of_a_strategy_are_told_apart_from_those_that_are_labelled(t
     )
 
 
+def test_a_window_that_was_left_open_is_the_same_as_one_that_was_said(tmp_path):
+    for seed, radius in enumerate((None, 1)):
+        options = {"radius": 1}
+        made = {"strategy": "ripu", "seed": seed, "radius": radius, "strategy_options": options}
+        write_run(tmp_path / f"a{seed}", **made)
+    assert [point.seeds for point in compared(tmp_path).points] == [(0, 1)]
+
+
 def test_a_strategy_under_another_head_or_loss_is_a_variant_of_its_own(tmp_path):
     write_run(tmp_path / "a", head="linear", consistency_weight=0.1)
     write_run(tmp_path / "b", head="linear", consistency_weight=0.1, strategy="ripu")

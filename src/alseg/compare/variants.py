@@ -7,6 +7,7 @@ from typing import Any
 
 from alseg.active import Budget
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
+from alseg.strategy_options import window_radius
 from alseg.sweep.plan import MAY_CHANGE
 
 OF_DATA_AND_MACHINE = {
@@ -27,17 +28,18 @@ def variant_of(run: Run) -> Variant:
     if run.is_bound:
         settings = {k: v for k, v in settings.items() if k not in OF_ASKING}
     else:
-        settings |= _options(run.settings)
+        # Whether it was said, or left open and followed from who answers.
+        settings["radius"] = window_radius(settings.get("radius"), settings.get("annotator"))
+        settings |= _options(run.settings.get("strategy_options") or {}, settings)
     told = {(str(k), str(v)) for k, v in settings.items() if v is not None}
     return run.protocol, "" if run.is_bound else str(run.settings["strategy"]), frozenset(told)
 
 
-def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _options(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a strategy's options; one that is named as a setting is told where it differs from it.
 
     Such is the radius: the window that a strategy looks at is usually the one that is labelled.
     """
-    options = settings.get("strategy_options") or {}
     return {
         f"{name} of the strategy" if name in settings else name: value
         for name, value in options.items()

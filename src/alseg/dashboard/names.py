@@ -10,7 +10,7 @@ from typing import Any
 
 from alseg.active import Budget
 from alseg.settings import all_settings
-from alseg.strategy_options import options_for
+from alseg.strategy_options import options_for, window_radius
 from alseg.sweep.plan import ASKING, OF_METHOD
 from alseg_strategies import options
 
@@ -69,10 +69,9 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
 
 def _options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the options of a run's strategy that are not the usual ones of its settings."""
-    strategy, radius = settings["strategy"], settings.get("radius")
-    usual = options(strategy)
-    if radius is not None:
-        usual |= options_for(strategy, {}, radius)
+    strategy = settings["strategy"]
+    radius = window_radius(settings["radius"], settings["annotator"])
+    usual = {**options(strategy), **options_for(strategy, {}, radius)}
     for name, value in settings["strategy_options"].items():
         if value != usual.get(name):
             yield name, value
