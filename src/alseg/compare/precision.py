@@ -27,10 +27,10 @@ def precision_table(comparison: Comparison, evidence: Evidence) -> Table:
     rounds = range(1, most + 1)
     rows = [["variant", "budget", *(f"round {n}" for n in rounds), "all", "lift", "pixels asked"]]
     for point in comparison.points:
-        if "asked" not in evidence.sums(point.runs):
+        whole = _of_runs(point, evidence)
+        if not whole:
             continue
         by_round = [_rates_text(_of_runs(point, evidence, [n])) for n in rounds]
-        whole = _of_runs(point, evidence)
         lifts = [hit / base for hit, base in map(_rates, whole) if base > 0 and not math.isnan(hit)]
         lift = f"{sum(lifts) / len(lifts):.2f}" if lifts else "—"
         picks = f"{sum(float(sums['asked'][0]) for sums in whole):,.0f}"

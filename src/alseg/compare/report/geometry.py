@@ -15,8 +15,8 @@ from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
 from alseg.compare.report.chart import Curve, Look, Mark, line_chart, scatter_chart
 from alseg.compare.report.classes import NO_ROUNDS
+from alseg.compare.report.distance import distance_chart, distance_curve
 from alseg.compare.report.markup import paragraph, section, table
-from alseg.compare.report.places import MIDDLES
 from alseg.compare.report.shown import looks, shown_points
 from alseg.compare.statistics import Interval, pearson, spearman
 from alseg.compare.tables import percent
@@ -36,19 +36,11 @@ def geometry_section(comparison: Comparison, evidence: Evidence) -> str:
                 continue
             if "class_radius" in part.sums:
                 charts.append(_classes_chart(part, quantity, evidence.classes))
-            values = (100 * spread(part.by_run, quantity)).tolist()
-            marks = [Mark(x, y) for x, y in zip(MIDDLES, values, strict=True)]
             style = part.look._replace(dash="" if quantity == "radius" else "7 3")
-            curves.append(Curve(f"{part.name}: {words}", marks, style))
-    charts.append(
-        line_chart(
-            "Spread of radius and norm against distance from class boundaries",
-            curves,
-            "distance from the nearest class boundary in pixels",
-            "standard deviation in % of the mean",
-            logarithmic=True,
-        )
-    )
+            shares = spread(part.by_run, quantity)
+            curves.append(distance_curve(f"{part.name}: {words}", shares, style))
+    title = "Spread of radius and norm against distance from class boundaries"
+    charts.append(distance_chart(title, curves, "standard deviation in % of the mean"))
     saturated = [["variant", "mean radius", "saturates at", "saturated pixels"]]
     histograms = []
     for part in told:

@@ -9,13 +9,11 @@ from alseg.compare.analysis import DISTANCES
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
-from alseg.compare.report.chart import GREY, Curve, Look, Mark, line_chart
+from alseg.compare.report.chart import GREY
 from alseg.compare.report.classes import NO_ROUNDS
+from alseg.compare.report.distance import distance_chart, distance_curve
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.report.shown import looks, shown_points
-
-MIDDLES = (1.0, 2.1, 4.2, 8.5, 17.0, 34.0, 68.0)
-"""Where the ranges of distances are drawn: their geometric middles, the open ones nearby."""
 
 
 def places_section(comparison: Comparison, evidence: Evidence) -> str:
@@ -25,22 +23,18 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
         sums = evidence.sums(point.runs)
         if "picked_distances" in sums:
             shares = [_shares(sums[which]) for which in ("pool_distances", "picked_distances")]
-            pool = pool or _curve("the whole pool", shares[0], GREY)
-            curves.append(_curve(name, shares[1], styles[point.variant]))
+            pool = pool or distance_curve("the whole pool", shares[0], GREY)
+            curves.append(distance_curve(name, shares[1], styles[point.variant]))
         if "distance_wrong" in sums:
             wrong = sums["distance_wrong"] / np.maximum(sums["distance_pixels"], 1.0)
-            errors.append(_curve(name, wrong, styles[point.variant]))
+            errors.append(distance_curve(name, wrong, styles[point.variant]))
     charts, parts = [], []
-    x_label = "distance from the nearest class boundary in pixels"
     if pool is not None:
-        title, y_label = (
-            "How far picks lie from class boundaries",
-            "share of the picked pixels in %",
-        )
-        charts.append(line_chart(title, [*curves, pool], x_label, y_label, logarithmic=True))
+        title = "How far picks lie from class boundaries"
+        charts.append(distance_chart(title, [*curves, pool], "share of the picked pixels in %"))
     if errors:
-        title, y_label = "What the network had wrong, by distance", "wrong before the rounds in %"
-        charts.append(line_chart(title, errors, x_label, y_label, logarithmic=True))
+        title = "What the network had wrong, by distance"
+        charts.append(distance_chart(title, errors, "wrong before the rounds in %"))
     if charts:
         ends = ", ".join(f"{end:g}" for end in DISTANCES[1:-1])
         parts = [
@@ -61,8 +55,3 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
 def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = counts / max(counts.sum(), 1.0)
     return shares
-
-
-def _curve(name: str, shares: NDArray[np.float64], look: Look) -> Curve:
-    heights = (100 * shares).tolist()
-    return Curve(name, [Mark(x, y) for x, y in zip(MIDDLES, heights, strict=True)], look)
