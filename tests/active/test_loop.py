@@ -7,7 +7,7 @@ from tests.toys import SPACE, Toy, quiet_trainer
 from alseg.active import ActiveLoop, LabelStore
 from alseg.active.round import spread
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError, LabelStoreError, PoolExhausted
+from alseg.errors import BudgetError, ConfigError, LabelStoreError, PoolExhausted
 from alseg.module import SegmentationModule
 
 
@@ -173,6 +173,17 @@ def test_a_store_of_a_run_with_other_settings_is_refused(tmp_path):
     other = ActiveLoop("entropy", 0.10, rounds=2, progress=False)
     with pytest.raises(LabelStoreError, match=r"budget was 0\.05, is 0\.1.*strategy was random"):
         trainer(tmp_path, other, steps=2).fit(module(), data(Toy(3)))
+
+
+def test_a_budget_of_less_than_half_a_region_is_refused_before_anything_is_computed(tmp_path):
+    # 2 images of 32×48: 1 % are 31 pixels, and of a region of radius 3, 49, half is 24.5; a region
+    # of radius 4 has 81.
+    ActiveLoop("random", 0.01, radius=3, rounds=1).check(module(), Toy(2), 4)
+    with pytest.raises(BudgetError, match="31 pixels of the pool of 2 images, less than half"):
+        ActiveLoop("random", 0.01, radius=4, rounds=1).check(module(), Toy(2), 4)
+    # A region is no larger than the image, and one that is counted is asked for whatever its size.
+    ActiveLoop("random", 0.25, radius=500, rounds=1).check(module(), Toy(2), 4)
+    ActiveLoop("random", "1 region", radius=500, rounds=1).check(module(), Toy(2), 4)
 
 
 def test_the_windows_of_a_strategy_follow_those_that_are_labelled():

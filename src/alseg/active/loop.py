@@ -21,6 +21,7 @@ from alseg.active.budget import Budget
 from alseg.active.choosing import check_request
 from alseg.active.people import People
 from alseg.active.requirements import (
+    check_affordable,
     check_level,
     check_none_missing,
     check_same_run,
@@ -168,10 +169,12 @@ class ActiveLoop(L.Callback):
         """Check that network, pool and length of training fit, before anything is computed.
 
         Raises:
+            BudgetError: The budget is not enough for a region.
             ConfigError: The network lacks what the strategy needs, or the rounds do not fit.
             DatasetError: The oracle is to answer, and the pool has no labels.
         """
         check_signals(self.strategy, module)
+        check_affordable(self.budget, self.radius, pool)
         check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)

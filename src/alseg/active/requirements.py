@@ -8,11 +8,12 @@ from typing import Any
 
 import lightning as L
 
+from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
 from alseg.active.store import LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError, LabelStoreError
+from alseg.errors import BudgetError, ConfigError, LabelStoreError
 from alseg.module import SegmentationModule
 from alseg_strategies import Strategy
 
@@ -56,6 +57,26 @@ def check_level(strategy: Strategy, name: str) -> None:
         raise ConfigError(
             f"The strategy {name} ranks by {strategy.level}; this loop asks for regions and takes "
             f"strategies that rank by {' or '.join(LEVELS)}."
+        )
+
+
+def check_affordable(budget: Budget, radius: int, pool: SegmentationDataset) -> None:
+    """Check that a share of the pool's pixels is at least half a region, the least that is spent.
+
+    Raises:
+        BudgetError: It is less, and no label would be asked for.
+    """
+    if budget.share is None:
+        return
+    sizes = [pool.size(index) for index in range(len(pool))]
+    pixels = budget.share * sum(height * width for height, width in sizes)
+    side = 2 * radius + 1
+    region = min(min(height, side) * min(width, side) for height, width in sizes)
+    if pixels < region / 2:
+        raise BudgetError(
+            f"The budget of {budget} comes to {pixels:,.0f} pixels of the pool of {len(sizes)} "
+            f"images, less than half of one region of radius {radius}: no label would be asked "
+            "for. Use a smaller radius or a larger budget."
         )
 
 
