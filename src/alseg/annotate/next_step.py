@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alseg.active.asked_files import open_round
+from alseg.errors import resume_command
 
 if TYPE_CHECKING:
     from alseg.active import RoundResult
@@ -51,5 +52,5 @@ def taken_in(run: Path, taken: RoundResult) -> str:
 def next_command(run: Path) -> str:
     """Return the command that goes on with the answers of a run's newest round."""
     if (run / "config.yaml").is_file():
-        return shlex.join(["alseg", "fit", "--resume", str(run)])
+        return resume_command(run)
     return shlex.join(["alseg", "labels", "export", str(run), "-o", f"{run.name}-labels"])

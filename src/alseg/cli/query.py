@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
 from alseg.config import RunConfig, config_from
-from alseg.errors import AnswersNeeded, ConfigError
+from alseg.errors import AnswersNeeded, ConfigError, resume_command
 from alseg.strategy_options import options_for
 from alseg_strategies import create
 
@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     if (out / "config.yaml").is_file():
         raise ConfigError(
             f"{out} is the folder of a training run, which asks its own queries. Go on with it by "
-            f"`alseg fit --resume {out}`, or name another folder with -o."
+            f"`{resume_command(out)}`, or name another folder with -o."
         )
     config = config_from({**settings, "annotator": "manual"})
     images = find_images(arguments["images"], leave_out=out)

@@ -16,7 +16,7 @@ from typing import Any
 from alseg.cli.peak_memory import peak_memory, start_counting
 from alseg.config import RunConfig, dump_config
 from alseg.durable import draft_of, replace_durably
-from alseg.errors import AnswersNeeded, ConfigError
+from alseg.errors import AnswersNeeded, ConfigError, resume_command
 from alseg.folder_lock import LOCK, lock_folder
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
@@ -65,10 +65,10 @@ class RunFolder:
         if is_first_process():
             path = Path(config.out) if config.out is not None else _new_path(config)
             if _in_use(path):
-                raise ConfigError(
-                    f"{path} is in use. Name another folder with --out, or continue the run in it "
-                    f"with `alseg fit --resume {path}`."
-                )
+                how = "or remove what is in it, which is no run"
+                if (path / CONFIG).is_file():
+                    how = f"or continue the run in it with `{resume_command(path)}`"
+                raise ConfigError(f"{path} is in use. Name another folder with --out, {how}.")
             return cls(path)
         shared = os.environ.get(RUN_VARIABLE, config.out)
         if shared is None:
@@ -198,7 +198,7 @@ class RunFolder:
             raise ConfigError(
                 f"Cannot write {path or error.filename or self.path}: {error.strerror or error}. "
                 "Free some space or allow writing there, then go on with "
-                f"`alseg fit --resume {self.path}`."
+                f"`{resume_command(self.path)}`."
             ) from error
 
     @contextmanager

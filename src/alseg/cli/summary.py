@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
     lines += [
         "",
         "next: use the network on images of yours",
-        f"  alseg predict {folder.checkpoints / 'last.ckpt'} IMAGES -o predictions",
+        f"  alseg predict {shlex.quote(str(folder.checkpoints / 'last.ckpt'))} IMAGES "
+        "-o predictions",
     ]
     return "\n".join(lines)
 

@@ -34,7 +34,7 @@ from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.cli.summary import summary_text
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import AnswersNeeded, WeightsError
+from alseg.errors import AnswersNeeded, WeightsError, resume_command
 from alseg.module import SegmentationModule
 from alseg.ranks import seen
 from alseg.stop_together import StopTogether
@@ -233,7 +233,7 @@ def _resumable(trainer: L.Trainer, folder: RunFolder) -> Iterator[None]:
     except SystemExit as stop:
         if not trainer.interrupted:
             raise
-        log.warning("Stopped. Go on with: alseg fit --resume %s", folder.path)
+        log.warning("Stopped. Go on with: %s", resume_command(folder.path))
         raise KeyboardInterrupt from stop
 
 

@@ -16,7 +16,7 @@ from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.config import RunConfig, dump_settings
 from alseg.dashboard.account import logged_in
 from alseg.dashboard.names import FRACTION, METHOD, method_of, stage_names, summary_figures
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, resume_command
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
@@ -87,7 +87,7 @@ def open_run(
     except wandb.Error as error:
         raise ConfigError(
             f"Weights & Biases does not take the run: {error}. Set WANDB_MODE=offline to keep it "
-            f"on this machine, and go on with `alseg fit --resume {folder.path}`."
+            f"on this machine, and go on with `{resume_command(folder.path)}`."
         ) from error
     if run.id != logger.version:
         # The agent of a sweep has given it another id.
