@@ -15,6 +15,7 @@ from alseg.config import dump_config
 from alseg.folder_lock import lock_folder
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import differences, plan_runs
+from alseg.sweep.runner import last_lines
 from alseg.yaml_file import read_mapping
 
 MATRIX = "strategies: [random, ripu]\nbudgets: [0.01]\nprotocols: [source_only]\n"
@@ -217,8 +218,30 @@ def test_a_run_that_still_goes_in_another_process_is_told_as_that(here, capsys, 
 def test_only_some_are_run_with_the_start_that_they_lack(here, capsys):
     assert sweep("--only", "r*") == 0
     assert calls(here) == [f"out/{name}" for name in (START, RANDOM, RIPU)]
+    assert sweep("--only", "starts/*", "--only", "source_only*") == 0
+    assert calls(here) == [f"out/{ONLY}"]
     assert sweep("--only", "ripu-1%-seed1") == 2
     assert "Did you mean 'ripu-1%-seed0'?" in capsys.readouterr().err
+
+
+def test_a_damaged_run_does_not_keep_others_from_being_run(here, capsys):
+    damaged = here / "out" / RANDOM
+    damaged.mkdir(parents=True)
+    (damaged / "config.yaml").write_text("[")
+    assert sweep("--only", "ripu-*") == 0
+    assert calls(here) == [f"out/{name}" for name in (START, RIPU)]
+    assert sweep() == 2
+    assert str(damaged.relative_to(here)) in capsys.readouterr().err
+
+
+def test_runs_that_were_moved_without_their_start_are_known_again(here, capsys):
+    assert sweep() == 0
+    subprocess.run(["mv", "out", "moved"], check=True)
+    subprocess.run(["rm", "-r", "moved/starts"], check=True)
+    capsys.readouterr()
+    assert main(["sweep", "matrix.yaml", "--out", "moved", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"# finished: moved/{name}" for name in (ONLY, RANDOM, RIPU)]
 
 
 def test_a_name_with_the_signs_of_a_pattern_is_a_name_too(here, capsys):
@@ -241,7 +264,7 @@ def test_devices_are_handed_out_and_cores_divided(here, monkeypatch, arguments, 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert sweep(*arguments) == 0
-    assert {path.read_text().strip() for path in (here / "out/logs").iterdir()} == said
+    assert {last_lines(path, 9)[0] for path in (here / "out/logs").iterdir()} == said
 
 
 def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_over_the_base(
@@ -280,11 +303,14 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
         (["matrix.yaml", "--strategy-options.radius", "1"], "--strategy-options is for the matrix"),
         (["matrix.yaml", "-c", "seeded.yaml"], "seed is for the matrix to say: give `seeds:"),
         (["matrix.yaml", "--slurm", "--dry-run"], "--slurm and --dry-run both print"),
+        (["based.yaml"], "based.yaml: base: nowhere.yaml cannot be read"),
+        (["matrix.yaml", "--target", "camvid:nowhere"], "nowhere"),
         ([], "missing: MATRIX such as in `alseg sweep matrix.yaml --dry-run`."),
     ],
 )
 def test_what_cannot_be_read_is_refused(here, capsys, arguments, words):
     (here / "seeded.yaml").write_text("seed: 5\n")
+    (here / "based.yaml").write_text(f"base: nowhere.yaml\n{MATRIX}")
     assert main(["sweep", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert calls(here) == []
@@ -336,6 +362,8 @@ def test_the_job_script_leaves_out_what_is_finished(here, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "All runs are finished: there is nothing to submit." in said.err
+    assert sweep("--wandb-sweep", "wandb.yaml") == 0
+    assert not (here / "wandb.yaml").exists()
 
 
 def test_the_job_script_has_its_logs_where_it_runs_wherever_it_is_submitted(here, capsys):

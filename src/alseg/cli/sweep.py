@@ -7,12 +7,13 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from alseg.cli.domains import open_domains
 from alseg.cli.fit import OF_THE_MACHINE, checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.cli.sweep_report import Report, Stage, stage_of
@@ -57,9 +58,12 @@ def run(argv: Sequence[str]) -> int:
     parser.add("--devices", help="GPUs to hand out, by number, such as 0,1; a run gets one")
     parser.add(
         "--only",
+        action="append",
+        default=[],
         metavar="NAMES",
-        help="run these alone, such as 'ripu-*', and the starts they lack; several such commands "
-        "may run at once in one folder, once the starts are there (--only 'starts/*')",
+        help="run these alone, such as 'ripu-*', and the starts they lack; may be given again for "
+        "more. Several such commands may run at once in one folder, once the starts are there "
+        "(--only 'starts/*')",
     )
     parser.add("--dry-run", action="store_true", help="print the commands, and run nothing")
     parser.add("--slurm", action="store_true", help="print a job script for SLURM, and run nothing")
@@ -76,22 +80,27 @@ def run(argv: Sequence[str]) -> int:
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
     runs = plan_runs(matrix, _shared(parser, matrix, settings, out), out, checker())
-    stages = {one.name: stage_of(one, parser) for one in runs}
-    alone = arguments["only"] is not None
-    runs = _chosen(runs, stages, arguments["only"])
-    if arguments["wandb_sweep"] is not None:
-        text = wandb_sweep(runs, matrix.path, out, to_arguments(settings))
-        _write(Path(arguments["wandb_sweep"]), text)
-    if arguments["slurm"]:
-        _print_script([one for one in runs if stages[one.name] is not Stage.FINISHED], matrix, out)
+    runs, stages = _chosen(runs, arguments["only"], parser)
+    todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
+    exported = arguments["slurm"] or arguments["wandb_sweep"] is not None
+    if exported and not todo:
+        _log.info("All runs are finished: there is nothing to submit.")
+    elif exported:
+        if arguments["wandb_sweep"] is not None:
+            text = wandb_sweep(todo, matrix.path, out, to_arguments(settings))
+            _write(Path(arguments["wandb_sweep"]), text)
+        if arguments["slurm"]:
+            print(slurm_script(todo, str(matrix.path), out, Path.cwd()), end="")
     if arguments["dry_run"]:
         for one in runs:
-            finished = stages[one.name] is Stage.FINISHED
-            print(f"# finished: {one.folder}" if finished else shlex.join(_command(one, stages)))
-    if arguments["dry_run"] or arguments["slurm"] or arguments["wandb_sweep"] is not None:
+            print(shlex.join(_command(one, stages)) if one in todo else f"# finished: {one.folder}")
+    if exported or arguments["dry_run"]:
         return 0
-    with nullcontext() if alone else _claimed(out):
-        return _run_all(runs, stages, places, out)
+    if todo:
+        # All runs have the same data: what is wrong with it is told before the first begins.
+        open_domains(todo[-1].config)
+    with nullcontext() if arguments["only"] else _claimed(out):
+        return _run_all(runs, todo, stages, places, out)
 
 
 def _check_not_decided(argv: Sequence[str]) -> None:
@@ -111,42 +120,41 @@ def _for_the_matrix(given: str, name: str) -> ConfigError:
     return ConfigError(f"{given} is for the matrix to say: {DECIDED[name]}.")
 
 
-def _print_script(todo: Sequence[Run], matrix: Matrix, out: Path) -> None:
-    if todo:
-        print(slurm_script(todo, str(matrix.path), out, Path.cwd()), end="")
-    else:
-        _log.info("All runs are finished: there is nothing to submit.")
+def _chosen(
+    runs: Sequence[Run], patterns: Sequence[str], parser: CommandParser
+) -> tuple[list[Run], dict[str, Stage]]:
+    """Return the runs of some names with the starts that they lack, and how far each has come."""
+    called = _called(runs, patterns)
+    needed = _starts_of(one for one in runs if one.name in called)
+    stages = {one.name: stage_of(one, parser) for one in runs if one.name in called | needed}
+    finished = {name for name, stage in stages.items() if stage is Stage.FINISHED}
+    # Runs that are finished may have been copied here without their start, which then is not made.
+    lacking = _starts_of(one for one in runs if one.name in called - finished)
+    chosen = called | lacking | (needed & finished)
+    return [one for one in runs if one.name in chosen], stages
 
 
-def _chosen(runs: Sequence[Run], stages: Mapping[str, Stage], names: str | None) -> list[Run]:
-    """Return the runs of some names, or all, without starts that nothing waits for.
-
-    A start that is not finished is among them only for runs that are not finished: of those, some
-    may have been copied here without it.
-    """
-    finished = {one.name for one in runs if stages[one.name] is Stage.FINISHED}
-    if names is None:
-        starts = {one.start.name for one in runs if one.start is not None}
-        chosen = {one.name for one in runs} - (starts - finished)
-    else:
-        chosen = _called(runs, names)
-    waiting = [one for one in runs if one.name in chosen - finished]
-    lacking = {one.start.name for one in waiting if one.start is not None} - finished
-    return [one for one in runs if one.name in chosen | lacking]
-
-
-def _called(runs: Sequence[Run], names: str) -> set[str]:
-    """Return which runs a pattern names.
+def _called(runs: Sequence[Run], patterns: Sequence[str]) -> set[str]:
+    """Return which runs are asked for: those of some names, or all but the starts they share.
 
     Raises:
-        ConfigError: It names none.
+        ConfigError: A pattern names none.
     """
-    chosen = {one.name for one in runs if one.name == names or fnmatchcase(one.name, names)}
-    if not chosen:
-        known = [one.name for one in runs]
-        hint = did_you_mean(names, known) or " --dry-run lists them by their folders."
-        raise ConfigError(f"--only: no run is called {names!r}.{hint}")
-    return chosen
+    if not patterns:
+        return {one.name for one in runs} - _starts_of(runs)
+    called: set[str] = set()
+    for pattern in patterns:
+        found = {one.name for one in runs if one.name == pattern or fnmatchcase(one.name, pattern)}
+        if not found:
+            known = [one.name for one in runs]
+            hint = did_you_mean(pattern, known) or " --dry-run lists them by their folders."
+            raise ConfigError(f"--only: no run is called {pattern!r}.{hint}")
+        called |= found
+    return called
+
+
+def _starts_of(runs: Iterable[Run]) -> set[str]:
+    return {one.start.name for one in runs if one.start is not None}
 
 
 @contextmanager
@@ -185,11 +193,11 @@ def _command(one: Run, stages: Mapping[str, Stage]) -> list[str]:
 
 def _run_all(
     runs: Sequence[Run],
+    todo: list[Run],
     stages: Mapping[str, Stage],
     places: Sequence[Mapping[str, str]],
     out: Path,
 ) -> int:
-    todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
     jobs = [
         Job(
             one.name,
@@ -245,7 +253,10 @@ def _shared(
     decided = [name for name in given if name in DECIDED]
     if decided:
         raise _for_the_matrix(decided[0], decided[0])
-    base = {} if matrix.base is None else parser.read(matrix.base)
+    try:
+        base = {} if matrix.base is None else parser.read(matrix.base)
+    except ConfigError as error:
+        raise ConfigError(f"{matrix.path}: base: {error}") from error
     # A base may be the file of a run: what it asks for is left for the lines to say.
     kept = {name: value for name, value in base.items() if name not in DECIDED}
     # What the runs say goes to their logs, where a progress bar is no use.

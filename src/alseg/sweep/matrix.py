@@ -84,6 +84,12 @@ def read_matrix(path: str | Path) -> Matrix:
     may_differ = _list(content.get("may_differ", []), f"{path}: may_differ")
     _check_keys(may_differ, known, f"{path}: may_differ")
     lines = list(_once(_lines(content, path), path))
+    if not lines:
+        raise ConfigError(
+            f"{path} names nothing to run. Give strategies and budgets, such as "
+            "`strategies: [random, ripu]` and `budgets: [0.01]`, or protocols, such as "
+            "`protocols: [source_only, fully_supervised]`."
+        )
     base = content.get("base")
     if base is not None and not isinstance(base, str):
         raise ConfigError(f"{path}: base: expected the path of a file of settings, got {base!r}.")
@@ -104,12 +110,6 @@ def _lines(content: Mapping[str, Any], path: Path) -> Iterator[Line]:
         raise ConfigError(
             f"{path}: {', '.join(here)} stand beside blocks. Make them a block of their own: a "
             "block is run as it is, and takes nothing from the others."
-        )
-    if not here and not blocks:
-        raise ConfigError(
-            f"{path} names nothing to run. Give strategies and budgets, such as "
-            "`strategies: [random, ripu]` and `budgets: [0.01]`, or protocols, such as "
-            "`protocols: [source_only, fully_supervised]`."
         )
     if not blocks:
         yield from _lines_of(here, str(path))
@@ -171,15 +171,15 @@ def _entry(item: Any, kind: str, where: str) -> Line:
     """Return a strategy or protocol of a list: its name alone, or a mapping with settings."""
     if isinstance(item, str):
         item = {kind: item}
-    settings = _mapping(item, where)
+    known = {entry.name: entry for entry in all_settings()}
+    own = {"name", kind} | ({"strategy_options"} if kind == "strategy" else set())
+    settings = _mapping(item, where) if isinstance(item, Mapping) else {}
+    _check_keys(settings, (known.keys() - set(DECIDED)) | own, where, hints=known)
     if not isinstance(settings.get(kind), str):
         raise ConfigError(
             f"{where}: expected a name, or a mapping such as {{name: mine, {kind}: ...}} with "
             f"settings of that line, got {item!r:.80}."
         )
-    known = {entry.name: entry for entry in all_settings()}
-    own = {"name", kind} | ({"strategy_options"} if kind == "strategy" else set())
-    _check_keys(settings, (known.keys() - set(DECIDED)) | own, where, hints=known)
     if kind == "strategy":
         _check_keys([settings[kind]], available(), where, what="strategy")
     else:
@@ -187,8 +187,8 @@ def _entry(item: Any, kind: str, where: str) -> Line:
     name = settings.pop("name", settings[kind])
     if not isinstance(name, str) or not name or name[0] in ".-" or set(name) & set("/\\\n"):
         raise ConfigError(
-            f"{where}: the name {name!r} becomes that of a folder: it takes no slash, and does not "
-            "start with a dot or a hyphen."
+            f"{where}: the name {name!r} becomes that of a folder: it is text without a slash or a "
+            "line break, is not empty and does not start with a dot or a hyphen."
         )
     return Line(name, settings)
 

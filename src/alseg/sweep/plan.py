@@ -97,6 +97,7 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
                 starts[own] = _start(own, settings, config, out, check)
                 runs.append(starts[own])
             start = starts[own]
+            # Four parts from the folder of the starts on, by which `_start_in` knows it again.
             settings["init_from"] = str(start.folder / "checkpoints" / "last.ckpt")
         settings["out"] = str(out / name)
         config = replace(config, init_from=settings.get("init_from"), out=settings["out"])
@@ -123,10 +124,15 @@ def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
 
 
 def _same(name: str, one: Any, other: Any) -> bool:
-    # The folder of the matrix may have been named by its whole path before, and is not now.
     if name == "init_from" and one is not None and other is not None:
-        return Path(one).resolve() == Path(other).resolve()
+        return _start_in(one) == _start_in(other)
     return bool(one == other)
+
+
+def _start_in(path: str) -> tuple[str, ...]:
+    """Return what tells a start: its place in the folder of the matrix, which may be moved."""
+    parts = Path(path).resolve().parts
+    return parts[-4:] if parts[-4:-3] == (STARTS,) else parts
 
 
 def _text(value: Any) -> str:

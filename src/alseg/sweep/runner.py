@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -17,6 +18,9 @@ LOOK_SECONDS = 0.2
 
 GRACE_SECONDS = 20.0
 """How long a process has to end when it is asked to; then it is killed, which a run survives."""
+
+BEGUN = "==== "
+"""Stands in a log before the time and the command of each attempt."""
 
 STOPPING = ("SIGTERM", "SIGHUP")
 """Signals on which the processes are stopped too, since nobody would be left to do it."""
@@ -114,19 +118,23 @@ def run_jobs(
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """Return the last lines of a log that say something."""
+    """Return the last lines of a log that say something, of the last attempt."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
+    said = f"\n{text}".rpartition(f"\n{BEGUN}")[2].partition("\n")[2]
     # A progress bar overwrites its line again and again.
-    lines = [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
+    lines = [line.rpartition("\r")[2].rstrip() for line in said.split("\n")]
     return [line for line in lines if line][-count:]
 
 
 def _start(job: Job, place: int, variables: Mapping[str, str]) -> _Running:
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
+        now, command = time.strftime("%Y-%m-%d %H:%M:%S %z"), shlex.join(job.command)
+        log.write(f"\n{BEGUN}{now}  {command}\n".encode())
+        log.flush()
         process = subprocess.Popen(
             job.command,
             stdin=subprocess.DEVNULL,
