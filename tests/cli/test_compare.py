@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.evidence import write_evidence
 from tests.runs import write_matrix, write_run
 
 from alseg.cli.main import main
@@ -24,7 +25,15 @@ def test_runs_that_are_left_out_make_the_status_1(tmp_path, capsys):
     write_run(tmp_path / "a")
     (write_run(tmp_path / "b", seed=1) / "summary.json").unlink()
     assert main(["compare", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 1
-    assert "left out" in capsys.readouterr().out
+    assert "Left out" in capsys.readouterr().out
+
+
+def test_rounds_that_cannot_be_read_are_told_in_the_terminal_too(tmp_path, capsys):
+    run = write_run(tmp_path / "a", round_steps=[0])
+    write_evidence(run, 1)
+    (run / "analysis/round-001.json").write_text("[")
+    assert main(["compare", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 0
+    assert "round-001.json cannot be read" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -236,5 +236,5 @@ def test_what_to_do_about_a_run_that_has_not_ended_is_shown_as_a_command(tmp_pat
     half = write_run(tmp_path / "<half>", seed=1)
     (half / "summary.json").unlink()
     text, _ = page_of(tmp_path)
-    shown = f"{tmp_path}/&lt;half&gt;"
+    shown = f"&#x27;{tmp_path}/&lt;half&gt;&#x27;"
     assert f"go on with <code>alseg fit --resume {shown}</code>.</li>" in text

@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 
 import pytest
 from tests.runs import write_run
@@ -52,7 +53,9 @@ def test_clicks_of_people_count_as_they_were(tmp_path):
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CompareError, match=r"empty holds no run: there is no config\.yaml"):
+    with pytest.raises(
+        CompareError, match=r"empty holds no run to compare: there is no config\.yaml"
+    ):
         find_runs([tmp_path / "empty"])
     with pytest.raises(CompareError, match="There is no folder .*missing"):
         find_runs([tmp_path / "missing"])
@@ -87,6 +90,10 @@ def words(run):
     edit(run, after={"mIoU": "high"})
 
 
+def percent(run):
+    edit(run, after={"mIoU": 7.5})
+
+
 def without_seed(run):
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("\nseed: 0\n", "\n"))
@@ -104,7 +111,8 @@ def no_yaml(run):
         (unlabelled, "measured no mIoU"),
         (cut_off, r"summary\.json cannot be read"),
         (a_list, "expected figures by name"),
-        (words, "could not convert string to float"),
+        (words, "mIoU is 'high', which is no number from 0 to 1"),
+        (percent, r"mIoU is 7\.5, which is no number"),
         (without_seed, "lacks seed"),
         (no_yaml, "line 1"),
     ],
@@ -113,3 +121,11 @@ def test_a_run_without_figures_says_why(tmp_path, damage, reason):
     damage(write_run(tmp_path / "r"))
     (run,) = find_runs([tmp_path])
     assert re.search(reason, run.problem)
+
+
+def test_the_command_that_goes_on_with_a_run_is_written_as_a_shell_takes_it(tmp_path):
+    without_summary(write_run(tmp_path / "a $(b) c"))
+    (run,) = find_runs([tmp_path])
+    command = run.problem.split("`")[1]
+    assert shlex.split(command) == ["alseg", "fit", "--resume", str(tmp_path / "a $(b) c")]
+    assert "'" in command

@@ -20,8 +20,13 @@ def markdown_of(folder):
     return markdown_text(comparison, Evidence(comparison))
 
 
+def in_terminal(folder):
+    comparison = compared(folder)
+    return terminal_text(comparison, Evidence(comparison))
+
+
 def test_the_table_in_the_terminal(tmp_path):
-    heading, _, *lines = terminal_text(compared(write_matrix(tmp_path))).splitlines()
+    heading, _, *lines = in_terminal(write_matrix(tmp_path)).splitlines()
     assert heading == "18 runs compared: scenes:sim → scenes:fog"
     assert [line.split()[0] for line in lines[:7]] == (
         ["variant", "source", "random", "random", "halo", "halo", "fully"]
@@ -78,7 +83,7 @@ def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
     assert (
         "- another steps: 600 in source only, fully supervised, random, halo; 900 in ripu" in text
     )
-    assert f"- `{tmp_path / 'stopped'}`: It has not ended" in text
+    assert f"- {tmp_path / 'stopped'}: It has not ended" in text
     title, _, about, _, header, rule, *_ = text.splitlines()
     assert title == "# 19 runs compared"
     assert about.startswith("`scenes:sim → scenes:fog`")
@@ -95,6 +100,7 @@ def test_the_markdown_tells_what_picks_the_network_had_wrong(tmp_path):
 
 def test_runs_without_bounds_and_baseline_leave_dashes(tmp_path):
     write_run(tmp_path / "a", strategy="halo")
-    text = terminal_text(compared(tmp_path))
+    text = in_terminal(tmp_path)
+    assert text.startswith("1 run compared: ")
     assert "no run of the baseline" in text.replace("\n", " ")
     assert text.splitlines()[3].split()[5] == "—"

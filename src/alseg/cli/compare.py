@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
     }
     for path, text in files.items():
         _write(path, text)
-    print(terminal_text(comparison))
+    print(terminal_text(comparison, evidence))
     print()
     for path in files:
         print(f"wrote     {path}")

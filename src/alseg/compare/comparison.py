@@ -115,6 +115,12 @@ class Comparison:
         return [run for point in self.groups for run in point.runs]
 
     @property
+    def title(self) -> str:
+        """What a report of it is called."""
+        count = len(self.runs)
+        return f"{count} run{'' if count == 1 else 's'} compared"
+
+    @property
     def domains(self) -> str:
         """The source and the target, as the runs were given them."""
         pairs = {(str(r.settings.get("source")), str(r.settings.get("target"))) for r in self.runs}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alseg.active import Budget
-from alseg.errors import AlsegError, CompareError, ConfigError
+from alseg.errors import AlsegError, CompareError, ConfigError, resume_command
 from alseg.sweep.plan import ASKING, STARTS, WRITING
 from alseg.yaml_file import read_mapping
 
@@ -125,8 +125,9 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
         folders = list(_run_folders(path))
         if not folders:
             raise CompareError(
-                f"{path} holds no run: there is no {CONFIG} in it or in a folder below. Name the "
-                "folder that a run printed when it started, or one that has such folders in it."
+                f"{path} holds no run to compare: there is no {CONFIG} in it or in a folder below, "
+                f"not counting {STARTS}. Name the folder that a run printed when it started, or "
+                "one that has such folders in it."
             )
         for folder in folders:
             found.setdefault(folder.resolve(), read_run(folder))
@@ -157,13 +158,21 @@ def _problem(run: Run) -> str:
     int(run.settings["seed"])
     after = run.summary.get("after")
     if after is None:
-        return f"It has not ended; go on with `alseg fit --resume {run.folder}`."
+        return f"It has not ended; go on with `{resume_command(run.folder)}`."
     if not isinstance(after, dict) or after.get("mIoU") is None:
         return "It measured no mIoU: its target has no labelled images to report on."
-    float(after["mIoU"])
+    if not _is_share(after["mIoU"]):
+        return (
+            f"{run.folder / SUMMARY}: mIoU is {after['mIoU']!r}, which is no number from 0 to 1. "
+            "Restore the file from a copy, or have the run made anew."
+        )
     if not run.is_bound and run.share is None:
         return f"{run.folder / SUMMARY} does not say how much was labelled."
     return ""
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
@@ -189,7 +198,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CompareError(f"{path} cannot be read: {error}.") from error
+        raise CompareError(
+            f"{path} cannot be read: {error}. Restore it from a copy, or have the run made anew."
+        ) from error
     if not isinstance(content, dict):
         raise CompareError(f"{path}: expected figures by name, got {content!r:.60}.")
     return content

@@ -83,7 +83,7 @@ def runs_csv(comparison: Comparison) -> str:
 
 def markdown_text(comparison: Comparison, evidence: Evidence) -> str:
     """Return the tables as Markdown, with what has to be known to read them."""
-    title = f"# {len(comparison.runs)} runs compared"
+    title = f"# {comparison.title}"
     about = f"`{comparison.domains}`, as `alseg compare` found them."
     blocks = [title, about, _markdown(main_table(comparison))]
     blocks.append(notes(comparison))
@@ -95,32 +95,32 @@ def markdown_text(comparison: Comparison, evidence: Evidence) -> str:
     precision = precision_table(comparison, evidence)
     if len(precision) > 1:
         blocks += [f"{PRECISION}:", _markdown(precision), PRECISION_NOTE]
-    for title, lines in _differing(comparison):
+    for title, lines in _lists(comparison, evidence):
         blocks += [f"{title}:", "\n".join(f"- {line}" for line in lines)]
-    if comparison.left_out:
-        lines = [f"- `{run.folder}`: {run.problem}" for run in comparison.left_out]
-        blocks += ["Left out:", "\n".join(lines)]
     return "\n\n".join(blocks) + "\n"
 
 
-def terminal_text(comparison: Comparison) -> str:
+def terminal_text(comparison: Comparison, evidence: Evidence) -> str:
     """Return the tables for a terminal."""
-    heading = f"{len(comparison.runs)} runs compared: {comparison.domains}"
+    heading = f"{comparison.title}: {comparison.domains}"
     blocks = [heading, _aligned(main_table(comparison)), textwrap.fill(notes(comparison), WIDTH)]
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_aligned(areas), textwrap.fill(AREA_NOTE, WIDTH)]
-    for title, told in _differing(comparison):
-        blocks.append("\n".join([title, *(f"  {line}" for line in told)]))
-    if comparison.left_out:
-        lines = [f"  {run.folder}: {run.problem}" for run in comparison.left_out]
-        blocks.append("\n".join(["left out", *lines]))
+    for title, told in _lists(comparison, evidence):
+        blocks.append("\n".join([f"{title}:", *(f"  {line}" for line in told)]))
     return "\n\n".join(blocks)
 
 
-def _differing(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """Return what differs between the runs, by choice and otherwise, under its title."""
-    found = [(DIFFER, choices_of(comparison)), (NOT_COMPARABLE, warnings_of(comparison))]
+def _lists(comparison: Comparison, evidence: Evidence) -> list[tuple[str, list[str]]]:
+    """Return in what the runs differ, by choice and otherwise, and what is missing, by title."""
+    left_out = [f"{run.folder}: {run.problem}" for run in comparison.left_out]
+    found = [
+        (DIFFER, choices_of(comparison)),
+        (NOT_COMPARABLE, warnings_of(comparison)),
+        ("Not known of the rounds", evidence.problems),
+        ("Left out", left_out),
+    ]
     return [(title, lines) for title, lines in found if lines]
 
 

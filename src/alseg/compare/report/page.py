@@ -42,7 +42,7 @@ def report_page(comparison: Comparison, evidence: Evidence, click_seconds: float
     }
     links = "".join(f'<li><a href="#{a}">{escape(t)}</a></li>' for a, (t, _) in parts.items())
     body = "".join(text for _, text in parts.values())
-    title = f"{len(comparison.runs)} runs compared"
+    title = comparison.title
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
