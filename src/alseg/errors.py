@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
 
 
 class AlsegError(Exception):
@@ -68,8 +66,3 @@ def did_you_mean(word: str, known: Iterable[str], quote: str = "'") -> str:
     """Return a question that names the known word nearest to one, or nothing if none is near."""
     near = get_close_matches(word, sorted(known), n=1)
     return f" Did you mean {quote}{near[0]}{quote}?" if near else ""
-
-
-def resume_command(run: Path) -> str:
-    """Return the command that goes on with a run, as a shell takes it."""
-    return shlex.join(["alseg", "fit", "--resume", str(run)])

@@ -175,15 +175,14 @@ def test_a_store_of_a_run_with_other_settings_is_refused(tmp_path):
         trainer(tmp_path, other, steps=2).fit(module(), data(Toy(3)))
 
 
-def test_a_budget_of_less_than_half_a_region_is_refused_before_anything_is_computed(tmp_path):
-    # 2 images of 32×48: 1 % are 31 pixels, and of a region of radius 3, 49, half is 24.5; a region
-    # of radius 4 has 81.
-    ActiveLoop("random", 0.01, radius=3, rounds=1).check(module(), Toy(2), 4)
-    with pytest.raises(BudgetError, match="31 pixels of the pool of 2 images, less than half"):
-        ActiveLoop("random", 0.01, radius=4, rounds=1).check(module(), Toy(2), 4)
-    # A region is no larger than the image, and one that is counted is asked for whatever its size.
-    ActiveLoop("random", 0.25, radius=500, rounds=1).check(module(), Toy(2), 4)
-    ActiveLoop("random", "1 region", radius=500, rounds=1).check(module(), Toy(2), 4)
+def test_a_budget_of_half_a_region_or_less_is_refused_before_anything_is_computed(tmp_path):
+    # 2 images of 32×48 have 3,072 pixels. Half a region of radius 3 is 24.5, of radius 4 40.5, and
+    # of one that is larger than the image 768.
+    for budget, radius in ((25 / 3072, 3), (41 / 3072, 4), (769 / 3072, 500), ("1 region", 500)):
+        ActiveLoop("random", budget, radius=radius, rounds=1).check(module(), Toy(2), 4)
+    for budget, radius in ((24 / 3072, 3), (40 / 3072, 4), (0.25, 500)):
+        with pytest.raises(BudgetError, match=f"half of one region of radius {radius}"):
+            ActiveLoop("random", budget, radius=radius, rounds=1).check(module(), Toy(2), 4)
 
 
 def test_the_windows_of_a_strategy_follow_those_that_are_labelled():

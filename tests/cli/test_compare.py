@@ -33,7 +33,7 @@ def test_rounds_that_cannot_be_read_are_told_in_the_terminal_too(tmp_path, capsy
     write_evidence(run, 1)
     (run / "analysis/round-001.json").write_text("[")
     assert main(["compare", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 0
-    assert "round-001.json cannot be read" in capsys.readouterr().out
+    assert "round-001.json` cannot be read" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,11 @@ def test_a_run_folder_in_use_is_not_touched(tiny, tmp_path, capsys):
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
     assert fit(tiny, out) == 2
-    assert "is in use" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(f"{out} is in use. Name another folder with --out.\n")
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+    (out / "config.yaml").touch()
+    assert fit(tiny, out) == 2
+    assert f"or continue the run in it with `alseg fit --resume {out}`." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,13 @@ def test_a_misspelt_strategy_is_answered_in_two_lines_without_the_training_stack
     assert {"torch", "numpy", "lightning"} & imported == set()
 
 
+def test_a_misspelt_option_of_a_sweep_is_answered_without_the_training_stack():
+    run = alseg_process("sweep", "matrix.yaml", "--jbos", "2")
+    told, imported = told_and_imported(run.stderr)
+    assert told == ["alseg sweep: unknown option --jbos. Did you mean --jobs?"]
+    assert {"torch", "lightning"} & imported == set()
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["strategies"]])
 def test_a_reader_who_has_seen_enough_is_no_error(arguments):
     reading, writing = os.pipe()

@@ -220,6 +220,9 @@ def test_only_some_are_run_with_the_start_that_they_lack(here, capsys):
     assert calls(here) == [f"out/{name}" for name in (START, RANDOM, RIPU)]
     assert sweep("--only", "starts/*", "--only", "source_only*") == 0
     assert calls(here) == [f"out/{ONLY}"]
+    capsys.readouterr()
+    assert sweep("--only", RANDOM, "--dry-run") == 0
+    assert capsys.readouterr().out == f"# finished: out/{RANDOM}\n"
     assert sweep("--only", "ripu-1%-seed1") == 2
     assert "Did you mean 'ripu-1%-seed0'?" in capsys.readouterr().err
 
@@ -304,6 +307,9 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
         (["matrix.yaml", "-c", "seeded.yaml"], "seed is for the matrix to say: give `seeds:"),
         (["matrix.yaml", "--slurm", "--dry-run"], "--slurm and --dry-run both print"),
         (["based.yaml"], "based.yaml: base: nowhere.yaml cannot be read"),
+        (["started.yaml"], "begins with its start out/starts/linear-seed0/checkpoints/last.ckpt,"),
+        (["few.yaml"], "random-0.0001%-seed0: The budget of 0.0001% of the pixels, which comes to"),
+        (["mixed.yaml"], "starts/linear-seed0: No folder nowhere"),
         (["matrix.yaml", "--target", "camvid:nowhere"], "nowhere"),
         ([], "missing: MATRIX such as in `alseg sweep matrix.yaml --dry-run`."),
     ],
@@ -311,6 +317,13 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
 def test_what_cannot_be_read_is_refused(here, capsys, arguments, words):
     (here / "seeded.yaml").write_text("seed: 5\n")
     (here / "based.yaml").write_text(f"base: nowhere.yaml\n{MATRIX}")
+    (here / "started.yaml").write_text(f"base: finished/{RIPU}/config.yaml\n{MATRIX}")
+    (here / "few.yaml").write_text("strategies: [random]\nbudgets: [1e-6]\n")
+    (here / "mixed.yaml").write_text(
+        "settings: {source: 'scenes:sim', target: 'scenes:fog'}\nmay_differ: [target]\n"
+        "budgets: [0.01]\n"
+        "strategies: [{name: far, strategy: random, target: 'camvid:nowhere'}, random]\n"
+    )
     assert main(["sweep", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert calls(here) == []
@@ -361,9 +374,15 @@ def test_the_job_script_leaves_out_what_is_finished(here, capsys):
     assert sweep("--slurm") == 0
     said = capsys.readouterr()
     assert said.out == ""
-    assert "All runs are finished: there is nothing to submit." in said.err
+    assert "All runs are finished: there is nothing to submit, and" in said.err
     assert sweep("--wandb-sweep", "wandb.yaml") == 0
+    assert "nothing was written" in capsys.readouterr().err
     assert not (here / "wandb.yaml").exists()
+    (here / "out" / RIPU / "summary.json").unlink()
+    assert sweep("--wandb-sweep", "wandb.yaml") == 0
+    assert yaml.safe_load((here / "wandb.yaml").read_text())["parameters"] == (
+        {"only": {"values": [RIPU]}}
+    )
 
 
 def test_the_job_script_has_its_logs_where_it_runs_wherever_it_is_submitted(here, capsys):

@@ -22,9 +22,9 @@ def test_an_analysis_that_cannot_be_read_is_told(tmp_path):
     (run / "analysis/round-002.json").write_text('{"format": 1, "round": 2')
     (run / "analysis/round-003.json").write_text('{"format": 9}')
     text, page = page_of(tmp_path)
-    assert "round-002.json cannot be read" in text
+    assert "round-002.json</code> cannot be read" in text
     assert "it has format 9" in text
-    assert f"{run} tells nothing of rounds 2, 3, 4, 5; its rounds are 5." in text
+    assert f"<code>{run}</code> tells nothing of rounds 2, 3, 4, 5; its rounds are 5." in text
     assert page.tables[WRONG][0][2:] == ["round 1", "all", "lift", "pixels asked"]
 
 
@@ -37,7 +37,7 @@ def test_pictures_from_outside_the_run_are_not_taken_into_the_page(tmp_path, out
     content["images"][0]["panels"]["image"] = outside
     path.write_text(json.dumps(content))
     text, _ = page_of(tmp_path)
-    assert f"round-001.json cannot be read (its picture {escape(repr(outside))} lies" in text
+    assert f"round-001.json</code> cannot be read (its picture {escape(repr(outside))} lies" in text
     assert "<img" not in text
 
 
@@ -66,7 +66,7 @@ def test_damaged_sums_are_told_and_left_out(tmp_path, sums, words):
     change_sums(run, **sums)
     text, page = page_of(tmp_path)
     assert words in text
-    assert f"{run} tells nothing of round 1; its rounds are 1." in text
+    assert f"<code>{run}</code> tells nothing of round 1; its rounds are 1." in text
     rows = page.tables[WRONG]
     assert rows[1][2:] == ["50.0 (20.0)", "50.0 (20.0)", "2.50", "60"]
 
@@ -91,8 +91,8 @@ def test_rounds_that_a_run_should_have_are_counted_by_their_steps(tmp_path):
         write_evidence(run, number)
     text, _ = page_of(tmp_path)
     assert (
-        f"{run} tells nothing of round 2 and tells of round 3, which it should not have; "
-        "its rounds are 2."
+        f"<code>{run}</code> tells nothing of round 2 and tells of round 3, which it should not "
+        "have; its rounds are 2."
     ) in text
 
 

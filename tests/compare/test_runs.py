@@ -94,6 +94,14 @@ def percent(run):
     edit(run, after={"mIoU": 7.5})
 
 
+def class_in_words(run):
+    edit(run, after={"mIoU": 0.5, "IoU/road": "high", "IoU/sky": None})
+
+
+def of_nothing(run):
+    edit(run, labels={"labelled_fraction": float("nan")})
+
+
 def without_seed(run):
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("\nseed: 0\n", "\n"))
@@ -113,6 +121,8 @@ def no_yaml(run):
         (a_list, "expected figures by name"),
         (words, "mIoU is 'high', which is no number from 0 to 1"),
         (percent, r"mIoU is 7\.5, which is no number"),
+        (class_in_words, r"IoU/road is 'high', which is no number .* made anew\."),
+        (of_nothing, "labelled_fraction is nan, which is no number"),
         (without_seed, "lacks seed"),
         (no_yaml, "line 1"),
     ],

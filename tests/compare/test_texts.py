@@ -83,7 +83,7 @@ def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
     assert (
         "- another steps: 600 in source only, fully supervised, random, halo; 900 in ripu" in text
     )
-    assert f"- {tmp_path / 'stopped'}: It has not ended" in text
+    assert f"- `{tmp_path / 'stopped'}`: It has not ended" in text
     title, _, about, _, header, rule, *_ = text.splitlines()
     assert title == "# 19 runs compared"
     assert about.startswith("`scenes:sim → scenes:fog`")

@@ -109,7 +109,10 @@ RUNS = "strategies: [random]\nbudgets: [0.01]\n"
         (RUNS + "may_differ: [step]", "may_differ: unknown key 'step'. Did you mean 'steps'?"),
         ("strategies: [{strategy: ripu, budget: 1}]\nbudgets: [1%]", "budget cannot be given here"),
         ("strategies: [{name: mine}]\nbudgets: [1%]", "expected a name, or a mapping"),
-        ("strategies: [{name: a/b, strategy: ripu}]\nbudgets: [1%]", "text without a slash"),
+        (
+            "strategies: [{name: a/b, strategy: ripu}]\nbudgets: [1%]",
+            "without a slash, a backslash",
+        ),
         ("strategies: random\nbudgets: [1%]", "strategies: expected a list"),
         ("strategies: [random]", "strategies need budgets"),
         ("budgets: [0.01]", "budgets need strategies"),

@@ -164,3 +164,16 @@ def test_a_start_named_by_its_whole_path_is_the_same_one(plan, tmp_path, monkeyp
     assert differences({**kept, "init_from": str(tmp_path / "a/b.ckpt")}, run) == []
     for other in (str(tmp_path / "b.ckpt"), None):
         assert len(differences({**kept, "init_from": other}, run)) == 1
+
+
+def test_a_start_is_known_by_its_place_where_the_matrix_makes_it_and_by_its_path_where_not(plan):
+    start, run = plan("strategies: [random]\nbudgets: [0.01]")
+    kept = dump_settings(run.config)
+    place = f"{start.name}/checkpoints/last.ckpt"
+    assert kept["init_from"].endswith(place)
+    assert differences({**kept, "init_from": f"/moved/{place}"}, run) == []
+    for other in (f"/moved/{place[:-5]}", place.replace("seed0", "seed1")):
+        assert len(differences({**kept, "init_from": other}, run)) == 1
+    (run,) = plan(f"settings: {{init_from: a/{place}}}\nstrategies: [random]\nbudgets: [0.01]")
+    kept = dump_settings(run.config)
+    assert len(differences({**kept, "init_from": f"b/{place}"}, run)) == 1

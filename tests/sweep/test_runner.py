@@ -167,6 +167,7 @@ def _runs(state):
 def test_the_last_words_leave_progress_bars_and_empty_lines_out(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"first\n 10 %\r 20 %\rdone\n\nlast \xff\n")
+    assert last_lines(log, 9) == ["first", "done", "last �"]
     assert last_lines(log, 2) == ["done", "last �"]
     assert last_lines(tmp_path / "none", 2) == []
 

@@ -61,10 +61,10 @@ def check_level(strategy: Strategy, name: str) -> None:
 
 
 def check_affordable(budget: Budget, radius: int, pool: SegmentationDataset) -> None:
-    """Check that a share of the pool's pixels is at least half a region, the least that is spent.
+    """Check that a share of the pool's pixels is more than half a region, the least that is spent.
 
     Raises:
-        BudgetError: It is less, and no label would be asked for.
+        BudgetError: It is not; a label would hardly be asked for, if at all.
     """
     if budget.share is None:
         return
@@ -72,11 +72,11 @@ def check_affordable(budget: Budget, radius: int, pool: SegmentationDataset) -> 
     pixels = budget.share * sum(height * width for height, width in sizes)
     side = 2 * radius + 1
     region = min(min(height, side) * min(width, side) for height, width in sizes)
-    if pixels < region / 2:
+    if pixels <= region / 2:
         raise BudgetError(
-            f"The budget of {budget} comes to {pixels:,.0f} pixels of the pool of {len(sizes)} "
-            f"images, less than half of one region of radius {radius}: no label would be asked "
-            "for. Use a smaller radius or a larger budget."
+            f"The budget of {budget}, which comes to {pixels:,.0f} pixels of the pool, is not even "
+            f"half of one region of radius {radius} ({region:,} pixels): hardly a label would be "
+            "asked for, if any. Use a smaller radius or a larger budget."
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alseg.active.asked_files import open_round
-from alseg.errors import resume_command
+from alseg.commands import resume_command
 
 if TYPE_CHECKING:
     from alseg.active import RoundResult

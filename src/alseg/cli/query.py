@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
+from alseg.commands import resume_command
 from alseg.config import RunConfig, config_from
-from alseg.errors import AnswersNeeded, ConfigError, resume_command
+from alseg.errors import AnswersNeeded, ConfigError
 from alseg.strategy_options import options_for
 from alseg_strategies import create
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from alseg.cli.peak_memory import peak_memory, start_counting
+from alseg.commands import resume_command
 from alseg.config import RunConfig, dump_config
 from alseg.durable import draft_of, replace_durably
-from alseg.errors import AnswersNeeded, ConfigError, resume_command
+from alseg.errors import AnswersNeeded, ConfigError
 from alseg.folder_lock import LOCK, lock_folder
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
@@ -65,10 +66,11 @@ class RunFolder:
         if is_first_process():
             path = Path(config.out) if config.out is not None else _new_path(config)
             if _in_use(path):
-                how = "or remove what is in it, which is no run"
-                if (path / CONFIG).is_file():
-                    how = f"or continue the run in it with `{resume_command(path)}`"
-                raise ConfigError(f"{path} is in use. Name another folder with --out, {how}.")
+                how = f", or continue the run in it with `{resume_command(path)}`"
+                raise ConfigError(
+                    f"{path} is in use. Name another folder with --out"
+                    f"{how if (path / CONFIG).is_file() else ''}."
+                )
             return cls(path)
         shared = os.environ.get(RUN_VARIABLE, config.out)
         if shared is None:

@@ -11,20 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alseg.cli.domains import open_domains
+from alseg.active.budget import Budget
 from alseg.cli.fit import OF_THE_MACHINE, checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.cli.sweep_report import Report, Stage, stage_of
 from alseg.config import RunConfig
-from alseg.errors import ConfigError, did_you_mean
+from alseg.errors import AlsegError, ConfigError, did_you_mean
 from alseg.folder_lock import lock_folder
 from alseg.settings import all_settings
 from alseg.sweep.export import slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
-from alseg.sweep.plan import Check, Run, plan_runs, to_arguments
+from alseg.sweep.plan import STARTS, Check, Run, plan_runs, to_arguments
 from alseg.sweep.runner import Job, run_jobs
+
+if TYPE_CHECKING:
+    from alseg.data import SegmentationDataset
 
 _log = logging.getLogger("alseg")
 
@@ -33,6 +36,12 @@ PROGRAM = (sys.executable, "-m", "alseg.cli.main")
 
 MAY_BE_RESUMED_WITH = tuple("--" + name.replace("_", "-") for name in OF_THE_MACHINE)
 """The options that may be given with ``--resume``."""
+
+OF_DATA = (
+    *("source", "source_options", "target", "target_options", "label_space", "report_split"),
+    *("protocol", "annotator", "init_from", "warm_start_steps"),
+)
+"""The settings that say which data a run opens; of `init_from` only whether it is given."""
 
 LOGS = "logs"
 """The folder, in that of the matrix, of what the runs say."""
@@ -84,7 +93,7 @@ def run(argv: Sequence[str]) -> int:
     todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
     exported = arguments["slurm"] or arguments["wandb_sweep"] is not None
     if exported and not todo:
-        _log.info("All runs are finished: there is nothing to submit.")
+        _log.info("All runs are finished: there is nothing to submit, and nothing was written.")
     elif exported:
         if arguments["wandb_sweep"] is not None:
             text = wandb_sweep(todo, matrix.path, out, to_arguments(settings))
@@ -96,9 +105,7 @@ def run(argv: Sequence[str]) -> int:
             print(shlex.join(_command(one, stages)) if one in todo else f"# finished: {one.folder}")
     if exported or arguments["dry_run"]:
         return 0
-    if todo:
-        # All runs have the same data: what is wrong with it is told before the first begins.
-        open_domains(todo[-1].config)
+    _check_data(todo)
     with nullcontext() if arguments["only"] else _claimed(out):
         return _run_all(runs, todo, stages, places, out)
 
@@ -130,7 +137,7 @@ def _chosen(
     finished = {name for name, stage in stages.items() if stage is Stage.FINISHED}
     # Runs that are finished may have been copied here without their start, which then is not made.
     lacking = _starts_of(one for one in runs if one.name in called - finished)
-    chosen = called | lacking | (needed & finished)
+    chosen = called | lacking | (set() if patterns else needed & finished)
     return [one for one in runs if one.name in chosen], stages
 
 
@@ -155,6 +162,31 @@ def _called(runs: Sequence[Run], patterns: Sequence[str]) -> set[str]:
 
 def _starts_of(runs: Iterable[Run]) -> set[str]:
     return {one.start.name for one in runs if one.start is not None}
+
+
+def _check_data(todo: Iterable[Run]) -> None:
+    """Check that the data of all runs can be opened, and what they may ask for buys a label.
+
+    Raises:
+        AlsegError: It is not so; the message names the run.
+    """
+    # They bring PyTorch with them; what is misspelt was answered before.
+    from alseg.active.requirements import check_affordable
+    from alseg.cli.domains import open_domains
+    from alseg.terms import PROTOCOLS
+
+    opened: dict[str, SegmentationDataset] = {}
+    for one in todo:
+        settings = {**vars(one.config), "init_from": one.config.init_from is None}
+        data = repr([settings[name] for name in OF_DATA])
+        try:
+            if data not in opened:
+                opened[data] = open_domains(one.config).target
+            if PROTOCOLS[one.config.protocol].active:
+                budget = Budget.parse(one.config.budget)
+                check_affordable(budget, one.config.window_radius, opened[data])
+        except AlsegError as error:
+            raise ConfigError(f"{one.name}: {error}") from error
 
 
 @contextmanager
@@ -257,6 +289,13 @@ def _shared(
         base = {} if matrix.base is None else parser.read(matrix.base)
     except ConfigError as error:
         raise ConfigError(f"{matrix.path}: base: {error}") from error
+    start = base.get("init_from")
+    if start is not None and Path(start).parts[-4:-3] == (STARTS,):
+        raise ConfigError(
+            f"{matrix.path}: base: {matrix.base} is of a run of another matrix and begins with its "
+            f"start {start}, which is that of one seed. Leave init_from out of it: a start for "
+            "each seed is then made here."
+        )
     # A base may be the file of a run: what it asks for is left for the lines to say.
     kept = {name: value for name, value in base.items() if name not in DECIDED}
     # What the runs say goes to their logs, where a progress bar is no use.

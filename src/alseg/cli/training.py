@@ -32,9 +32,10 @@ from alseg.cli.round_analysis import RoundAnalysis
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.cli.summary import summary_text
+from alseg.commands import resume_command
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import AnswersNeeded, WeightsError, resume_command
+from alseg.errors import AnswersNeeded, WeightsError
 from alseg.module import SegmentationModule
 from alseg.ranks import seen
 from alseg.stop_together import StopTogether

@@ -13,10 +13,11 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from alseg.active import LabelStore
 from alseg.cli.run_folder import RunFolder, is_first_process
+from alseg.commands import resume_command
 from alseg.config import RunConfig, dump_settings
 from alseg.dashboard.account import logged_in
 from alseg.dashboard.names import FRACTION, METHOD, method_of, stage_names, summary_figures
-from alseg.errors import ConfigError, resume_command
+from alseg.errors import ConfigError
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")

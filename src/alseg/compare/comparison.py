@@ -13,6 +13,9 @@ from alseg.compare.statistics import Interval, area_under, bootstrap_mean, mean_
 from alseg.compare.variants import Variant, budget_text, variant_names, variant_of
 from alseg.errors import CompareError, did_you_mean
 
+LEFT_OUT = "Left out"
+"""Stands above the runs that are not compared."""
+
 UNDISTINGUISHED = "not distinguishable"
 
 USUAL = "random"
@@ -113,6 +116,11 @@ class Comparison:
     def runs(self) -> list[Run]:
         """All runs that are compared, the bounds among them."""
         return [run for point in self.groups for run in point.runs]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why runs are left out, a sentence for each."""
+        return [f"`{run.folder}`: {run.problem}" for run in self.left_out]
 
     @property
     def title(self) -> str:

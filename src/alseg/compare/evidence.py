@@ -14,6 +14,10 @@ from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import Run
 
 FOLDER = "analysis"
+
+DAMAGED = "Rounds that are not known or do not fit"
+"""Stands above what is wrong with what runs wrote down about their rounds."""
+
 FORMAT = 1
 
 
@@ -87,7 +91,7 @@ class Evidence:
             self.classes = self.classes or part.classes
             if part.classes != self.classes:
                 self.problems.append(
-                    f"{run.folder / FOLDER} is left out: round {part.number} has the classes "
+                    f"`{run.folder / FOLDER}` is left out: round {part.number} has the classes "
                     f"{', '.join(part.classes)}, and the first run has {', '.join(self.classes)}."
                 )
                 return []
@@ -100,9 +104,9 @@ class Evidence:
             if path.name != f"round-{found.number:03d}.json":
                 raise ValueError(f"it tells of round {found.number}")
         except KeyError as error:
-            self.problems.append(f"{path} cannot be read (it lacks {error}) and is left out.")
+            self.problems.append(f"`{path}` cannot be read (it lacks {error}) and is left out.")
         except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
-            self.problems.append(f"{path} cannot be read ({error}) and is left out.")
+            self.problems.append(f"`{path}` cannot be read ({error}) and is left out.")
         else:
             return found
         return None
@@ -119,7 +123,7 @@ class Evidence:
             parts.append(f"tells nothing of {_rounds_text(wanted - told)}")
         if told - wanted:
             parts.append(f"tells of {_rounds_text(told - wanted)}, which it should not have")
-        return f"{run.folder} {' and '.join(parts)}; its rounds are {count}." if parts else ""
+        return f"`{run.folder}` {' and '.join(parts)}; its rounds are {count}." if parts else ""
 
 
 def _evidence(folder: Path, content: dict[str, Any]) -> RoundEvidence:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from alseg.active import Budget
-from alseg.errors import AlsegError, CompareError, ConfigError, resume_command
+from alseg.commands import resume_command
+from alseg.errors import AlsegError, CompareError, ConfigError
 from alseg.sweep.plan import ASKING, STARTS, WRITING
 from alseg.yaml_file import read_mapping
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
 PROVENANCE = "provenance.json"
+RESTORE = "Restore it from a copy, or have the run made anew."
+"""What to do about a file of a run that is damaged."""
+
 NEEDED = ("protocol", "strategy", "budget", "seed")
 
 MEANT_TO_DIFFER = WRITING | {
@@ -142,7 +146,8 @@ def read_run(folder: Path) -> Run:
         return Run(folder, problem=str(error))
     missing = [name for name in NEEDED if settings.get(name) is None]
     if missing:
-        return Run(folder, problem=f"{folder / CONFIG} lacks {', '.join(missing)}: it is damaged.")
+        problem = f"{folder / CONFIG} lacks {', '.join(missing)}. {RESTORE}"
+        return Run(folder, problem=problem)
     try:
         summary = _read_json(folder / SUMMARY)
         provenance = _read_json(folder / PROVENANCE)
@@ -161,18 +166,20 @@ def _problem(run: Run) -> str:
         return f"It has not ended; go on with `{resume_command(run.folder)}`."
     if not isinstance(after, dict) or after.get("mIoU") is None:
         return "It measured no mIoU: its target has no labelled images to report on."
-    if not _is_share(after["mIoU"]):
-        return (
-            f"{run.folder / SUMMARY}: mIoU is {after['mIoU']!r}, which is no number from 0 to 1. "
-            "Restore the file from a copy, or have the run made anew."
-        )
-    if not run.is_bound and run.share is None:
-        return f"{run.folder / SUMMARY} does not say how much was labelled."
+    labels = run.summary.get("labels")
+    share = labels.get("labelled_fraction") if isinstance(labels, dict) else None
+    figures = {name: value for name, value in after.items() if name.startswith(("mIoU", "IoU/"))}
+    for name, value in {**figures, "labelled_fraction": share}.items():
+        if value is not None and not (_is_number(value) and 0 <= value <= 1):
+            what = f"{name} is {value!r}, which is no number from 0 to 1"
+            return f"{run.folder / SUMMARY}: {what}. {RESTORE}"
+    if not run.is_bound and share is None:
+        return f"{run.folder / SUMMARY} does not say how much was labelled. {RESTORE}"
     return ""
 
 
-def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
@@ -198,11 +205,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CompareError(
-            f"{path} cannot be read: {error}. Restore it from a copy, or have the run made anew."
-        ) from error
+        raise CompareError(f"{path} cannot be read: {error}. {RESTORE}") from error
     if not isinstance(content, dict):
-        raise CompareError(f"{path}: expected figures by name, got {content!r:.60}.")
+        raise CompareError(f"{path}: expected figures by name, got {content!r:.60}. {RESTORE}")
     return content
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from alseg.compare.comparability import DIFFER, NOT_COMPARABLE, choices_of, warnings_of
-from alseg.compare.comparison import Comparison, verdict
-from alseg.compare.evidence import Evidence
+from alseg.compare.comparison import LEFT_OUT, Comparison, verdict
+from alseg.compare.evidence import DAMAGED, Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
 from alseg.compare.statistics import Interval
 from alseg.compare.tables import (
@@ -114,12 +114,11 @@ def terminal_text(comparison: Comparison, evidence: Evidence) -> str:
 
 def _lists(comparison: Comparison, evidence: Evidence) -> list[tuple[str, list[str]]]:
     """Return in what the runs differ, by choice and otherwise, and what is missing, by title."""
-    left_out = [f"{run.folder}: {run.problem}" for run in comparison.left_out]
     found = [
         (DIFFER, choices_of(comparison)),
         (NOT_COMPARABLE, warnings_of(comparison)),
-        ("Not known of the rounds", evidence.problems),
-        ("Left out", left_out),
+        (LEFT_OUT, comparison.problems),
+        (DAMAGED, evidence.problems),
     ]
     return [(title, lines) for title, lines in found if lines]
 

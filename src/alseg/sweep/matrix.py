@@ -187,8 +187,8 @@ def _entry(item: Any, kind: str, where: str) -> Line:
     name = settings.pop("name", settings[kind])
     if not isinstance(name, str) or not name or name[0] in ".-" or set(name) & set("/\\\n"):
         raise ConfigError(
-            f"{where}: the name {name!r} becomes that of a folder: it is text without a slash or a "
-            "line break, is not empty and does not start with a dot or a hyphen."
+            f"{where}: the name {name!r} becomes that of a folder: it is text without a slash, "
+            "a backslash or a line break, is not empty and does not start with a dot or a hyphen."
         )
     return Line(name, settings)
 

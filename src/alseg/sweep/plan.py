@@ -18,6 +18,9 @@ from alseg_strategies import UnknownOption, UnknownStrategy
 STARTS = "starts"
 """The folder, in that of the matrix, of the starts on the source."""
 
+CHECKPOINT = Path("checkpoints", "last.ckpt")
+"""What the runs begin with, in the folder of a start."""
+
 ASKING = frozenset(field.name for field in fields(ActiveSettings))
 """The settings of what is asked for."""
 
@@ -97,8 +100,7 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
                 starts[own] = _start(own, settings, config, out, check)
                 runs.append(starts[own])
             start = starts[own]
-            # Four parts from the folder of the starts on, by which `_start_in` knows it again.
-            settings["init_from"] = str(start.folder / "checkpoints" / "last.ckpt")
+            settings["init_from"] = str(start.folder / CHECKPOINT)
         settings["out"] = str(out / name)
         config = replace(config, init_from=settings.get("init_from"), out=settings["out"])
         runs.append(Run(name, out / name, to_arguments(settings), config, start))
@@ -119,20 +121,18 @@ def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
     return [
         f"{name} is {kept.get(name)!r} there and {value!r} in the matrix"
         for name, value in dump_settings(run.config).items()
-        if name not in MAY_CHANGE and not _same(name, kept.get(name), value)
+        if name not in MAY_CHANGE and not _same(name, kept.get(name), value, run.start)
     ]
 
 
-def _same(name: str, one: Any, other: Any) -> bool:
-    if name == "init_from" and one is not None and other is not None:
-        return _start_in(one) == _start_in(other)
-    return bool(one == other)
-
-
-def _start_in(path: str) -> tuple[str, ...]:
-    """Return what tells a start: its place in the folder of the matrix, which may be moved."""
-    parts = Path(path).resolve().parts
-    return parts[-4:] if parts[-4:-3] == (STARTS,) else parts
+def _same(name: str, one: Any, other: Any, start: Run | None) -> bool:
+    if name != "init_from" or one is None or other is None:
+        return bool(one == other)
+    if start is None:
+        return Path(one).resolve() == Path(other).resolve()
+    # The folder of the matrix may have been moved: what tells the start is its place in it.
+    place = Path(start.name, CHECKPOINT).parts
+    return Path(one).parts[-len(place) :] == place
 
 
 def _text(value: Any) -> str:

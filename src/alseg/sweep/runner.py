@@ -120,12 +120,12 @@ def run_jobs(
 def last_lines(path: Path, count: int) -> list[str]:
     """Return the last lines of a log that say something, of the last attempt."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_bytes().decode("utf-8", "replace")
     except OSError:
         return []
     said = f"\n{text}".rpartition(f"\n{BEGUN}")[2].partition("\n")[2]
     # A progress bar overwrites its line again and again.
-    lines = [line.rpartition("\r")[2].rstrip() for line in said.split("\n")]
+    lines = [line.rstrip().rpartition("\r")[2] for line in said.split("\n")]
     return [line for line in lines if line][-count:]
 
 

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from alseg.compare.comparability import DIFFER, NOT_COMPARABLE, choices_of, warnings_of
-from alseg.compare.comparison import Comparison
-from alseg.compare.evidence import Evidence
+from alseg.compare.comparison import LEFT_OUT, Comparison
+from alseg.compare.evidence import DAMAGED, Evidence
 from alseg.compare.report.classes import classes_section
 from alseg.compare.report.costs import costs_section
 from alseg.compare.report.curves import curves_section
@@ -65,9 +65,7 @@ def _cautions(comparison: Comparison, evidence: Evidence) -> str:
         found += f'<div class="warning"><p>{NOT_COMPARABLE}:</p>{bullet_list(warnings)}</div>'
     if choices := choices_of(comparison):
         found += f"<p>{DIFFER}:</p>{bullet_list(choices)}"
-    if comparison.left_out:
-        lines = [f"{run.folder}: {run.problem}" for run in comparison.left_out]
-        found += f'<div class="warning"><p>Left out:</p>{bullet_list(lines)}</div>'
-    if evidence.problems:
-        found += f'<div class="warning">{bullet_list(evidence.problems)}</div>'
+    for title, problems in ((LEFT_OUT, comparison.problems), (DAMAGED, evidence.problems)):
+        if problems:
+            found += f'<div class="warning"><p>{title}:</p>{bullet_list(problems)}</div>'
     return found
