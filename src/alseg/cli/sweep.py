@@ -7,27 +7,23 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from alseg.active.budget import Budget
 from alseg.cli.fit import OF_THE_MACHINE, checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
-from alseg.cli.sweep_report import Report, Stage, stage_of
+from alseg.cli.sweep_report import Report, Stage
+from alseg.cli.sweep_runs import check_data, chosen_runs
 from alseg.config import RunConfig
-from alseg.errors import AlsegError, ConfigError, did_you_mean
+from alseg.errors import ConfigError
 from alseg.folder_lock import lock_folder
 from alseg.settings import all_settings
 from alseg.sweep.export import slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
 from alseg.sweep.plan import STARTS, Check, Run, plan_runs, to_arguments
 from alseg.sweep.runner import Job, run_jobs
-
-if TYPE_CHECKING:
-    from alseg.data import SegmentationDataset
 
 _log = logging.getLogger("alseg")
 
@@ -36,12 +32,6 @@ PROGRAM = (sys.executable, "-m", "alseg.cli.main")
 
 MAY_BE_RESUMED_WITH = tuple("--" + name.replace("_", "-") for name in OF_THE_MACHINE)
 """The options that may be given with ``--resume``."""
-
-OF_DATA = (
-    *("source", "source_options", "target", "target_options", "label_space", "report_split"),
-    *("protocol", "annotator", "init_from", "warm_start_steps"),
-)
-"""The settings that say which data a run opens; of `init_from` only whether it is given."""
 
 LOGS = "logs"
 """The folder, in that of the matrix, of what the runs say."""
@@ -89,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
     runs = plan_runs(matrix, _shared(parser, matrix, settings, out), out, checker())
-    runs, stages = _chosen(runs, arguments["only"], parser)
+    runs, stages = chosen_runs(runs, arguments["only"], parser)
     todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
     exported = arguments["slurm"] or arguments["wandb_sweep"] is not None
     if exported and not todo:
@@ -105,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
             print(shlex.join(_command(one, stages)) if one in todo else f"# finished: {one.folder}")
     if exported or arguments["dry_run"]:
         return 0
-    _check_data(todo)
+    check_data(todo)
     with nullcontext() if arguments["only"] else _claimed(out):
         return _run_all(runs, todo, stages, places, out)
 
@@ -125,68 +115,6 @@ def _check_not_decided(argv: Sequence[str]) -> None:
 
 def _for_the_matrix(given: str, name: str) -> ConfigError:
     return ConfigError(f"{given} is for the matrix to say: {DECIDED[name]}.")
-
-
-def _chosen(
-    runs: Sequence[Run], patterns: Sequence[str], parser: CommandParser
-) -> tuple[list[Run], dict[str, Stage]]:
-    """Return the runs of some names with the starts that they lack, and how far each has come."""
-    called = _called(runs, patterns)
-    needed = _starts_of(one for one in runs if one.name in called)
-    stages = {one.name: stage_of(one, parser) for one in runs if one.name in called | needed}
-    finished = {name for name, stage in stages.items() if stage is Stage.FINISHED}
-    # Runs that are finished may have been copied here without their start, which then is not made.
-    lacking = _starts_of(one for one in runs if one.name in called - finished)
-    chosen = called | lacking | (set() if patterns else needed & finished)
-    return [one for one in runs if one.name in chosen], stages
-
-
-def _called(runs: Sequence[Run], patterns: Sequence[str]) -> set[str]:
-    """Return which runs are asked for: those of some names, or all but the starts they share.
-
-    Raises:
-        ConfigError: A pattern names none.
-    """
-    if not patterns:
-        return {one.name for one in runs} - _starts_of(runs)
-    called: set[str] = set()
-    for pattern in patterns:
-        found = {one.name for one in runs if one.name == pattern or fnmatchcase(one.name, pattern)}
-        if not found:
-            known = [one.name for one in runs]
-            hint = did_you_mean(pattern, known) or " --dry-run lists them by their folders."
-            raise ConfigError(f"--only: no run is called {pattern!r}.{hint}")
-        called |= found
-    return called
-
-
-def _starts_of(runs: Iterable[Run]) -> set[str]:
-    return {one.start.name for one in runs if one.start is not None}
-
-
-def _check_data(todo: Iterable[Run]) -> None:
-    """Check that the data of all runs can be opened, and what they may ask for buys a label.
-
-    Raises:
-        AlsegError: It is not so; the message names the run.
-    """
-    # They bring PyTorch with them; what is misspelt was answered before.
-    from alseg.active.requirements import check_affordable
-    from alseg.cli.domains import open_domains
-    from alseg.terms import PROTOCOLS
-
-    opened: dict[str, SegmentationDataset] = {}
-    for one in todo:
-        settings = {**vars(one.config), "init_from": one.config.init_from is None}
-        data = repr([settings[name] for name in OF_DATA])
-        try:
-            if data not in opened:
-                opened[data] = open_domains(one.config).target
-            if PROTOCOLS[one.config.protocol].active:
-                budget = Budget.parse(one.config.budget)
-                check_affordable(budget, one.config.window_radius, opened[data])
-        except AlsegError as error:
-            raise ConfigError(f"{one.name}: {error}") from error
 
 
 @contextmanager
