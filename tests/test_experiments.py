@@ -1,9 +1,12 @@
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from experiments.heaps import heaps
 
-from alseg.active import LabelStore
+from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
 from alseg.cli.main import main
 from alseg.cli.parser import load_config
 
@@ -74,6 +77,28 @@ def test_what_is_tried_out_is_tried_on_validation_images_alone(table, runs, tmp_
     commands = capsys.readouterr().out.splitlines()
     assert len(commands) == runs
     assert all("--report-split val" in command for command in commands)
+
+
+def test_regions_that_touch_are_one_place_and_void_ones_teach_nothing(tmp_path):
+    # Three regions of 3×3: two side by side, and one apart, which is void. At 8×8 of 24×24 pixels
+    # each of the other two is one cell.
+    score, truth = torch.zeros(24, 24), np.zeros((24, 24), dtype=np.uint8)
+    score[4, 4], score[4, 7], score[16, 16] = 3, 2, 1
+    truth[15:18, 15:18] = 255
+    store = LabelStore.create(tmp_path, [PoolImage("a", 24, 24)], ["road"])
+    store.stage(1)
+    asked = acquire_round(
+        [(0, score)],
+        store,
+        budget=Budget.parse("3 regions"),
+        round_number=1,
+        rounds=1,
+        radius=1,
+        annotator=OracleAnnotator(lambda image: truth),
+    )
+    store.commit(1, {}, asked.images)
+    assert heaps(store, (8, 8)) == (1 / 3, 2 / 3, 2)
+    assert heaps(store, (24, 24)) == (1 / 3, 2 / 3, 18)
 
 
 @pytest.fixture(scope="session")
