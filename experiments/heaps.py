@@ -3,8 +3,8 @@
     python experiments/heaps.py runs/camvid/*-1%-seed0
 
 Of all labels of a run: the share that turned out void; how many separate places there are for each
-region (regions that touch, by side or corner, are one place); and how many pixels of an image have a
-label at the size that is trained on.
+region (regions that touch, by side or corner, are one place); and how many pixels of an image have
+a label at the size that is trained on.
 """
 
 from __future__ import annotations
