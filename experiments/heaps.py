@@ -10,16 +10,16 @@ a label at the size that is trained on.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from alseg.active import LabelStore
+from alseg.compare.runs import read_run
 from alseg.data.label_space import IGNORE
 from alseg.data.shrink import shrink_labels
-from alseg.yaml_file import read_mapping
+from alseg.settings import parse_size
 
 HEADER = "| run | void | places a region | labelled pixels an image | mIoU |\n" + "| --- " * 5 + "|"
 
@@ -45,11 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Whether the picks of runs lie in heaps.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs with their labels")
     print(HEADER)
-    for run in parser.parse_args().runs:
-        height, width = map(int, read_mapping(run / "config.yaml")["size"].split("x"))
-        void, places, pixels = heaps(LabelStore.open(run / "labels"), (height, width))
-        miou = json.loads((run / "summary.json").read_text())["after"]["mIoU"]
-        print(f"| {run.name} | {void:.1%} | {places:.2f} | {pixels:.0f} | {100 * miou:.1f} |")
+    for folder in parser.parse_args().runs:
+        run = read_run(folder)
+        size = parse_size("size", run.settings["size"])
+        void, places, pixels = heaps(LabelStore.open(folder / "labels"), size)
+        miou = 100 * run.miou
+        print(f"| {folder.name} | {void:.1%} | {places:.2f} | {pixels:.0f} | {miou:.1f} |")
 
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ def run(argv: Sequence[str]) -> int:
         print(f"wrote     {done.folder / name}")
     if not arguments["no_images"]:
         print(f"images    {done.folder / 'images'}")
-    run = shlex.quote(arguments["run"])
     if is_closed(Path(arguments["run"]), done.round_number):
         print("closed    the labels of this round are written; no answer changes them any more")
     else:
-        print(f"next      answer in the tool, then `alseg import {run} FILE`")
+        quoted = shlex.quote(arguments["run"])
+        print(f"next      answer in the tool, then `alseg import {quoted} FILE`")
     return 0

@@ -10,7 +10,7 @@ from alseg.active.budget import Budget
 from alseg.cli.parser import CommandParser
 from alseg.cli.sweep_report import Stage, stage_of
 from alseg.errors import AlsegError, ConfigError, did_you_mean
-from alseg.sweep.plan import Run
+from alseg.sweep.plan import Run, starts_of
 
 if TYPE_CHECKING:
     from alseg.data import SegmentationDataset
@@ -36,11 +36,11 @@ def chosen_runs(
         ConfigError: A pattern names none, or a folder holds another run or is damaged.
     """
     called = _called(runs, patterns)
-    needed = _starts_of(one for one in runs if one.name in called)
+    needed = starts_of(one for one in runs if one.name in called)
     stages = {one.name: stage_of(one, parser) for one in runs if one.name in called | needed}
     finished = {name for name, stage in stages.items() if stage is Stage.FINISHED}
     # Runs that are finished may have been copied here without their start, which then is not made.
-    lacking = _starts_of(one for one in runs if one.name in called - finished)
+    lacking = starts_of(one for one in runs if one.name in called - finished)
     chosen = called | lacking | (set() if patterns else needed & finished)
     return [one for one in runs if one.name in chosen], stages
 
@@ -52,7 +52,7 @@ def _called(runs: Sequence[Run], patterns: Sequence[str]) -> set[str]:
         ConfigError: A pattern names none.
     """
     if not patterns:
-        return {one.name for one in runs} - _starts_of(runs)
+        return {one.name for one in runs} - starts_of(runs)
     called: set[str] = set()
     for pattern in patterns:
         found = {one.name for one in runs if one.name == pattern or fnmatchcase(one.name, pattern)}
@@ -62,10 +62,6 @@ def _called(runs: Sequence[Run], patterns: Sequence[str]) -> set[str]:
             raise ConfigError(f"--only: no run is called {pattern!r}.{hint}")
         called |= found
     return called
-
-
-def _starts_of(runs: Iterable[Run]) -> set[str]:
-    return {one.start.name for one in runs if one.start is not None}
 
 
 def check_data(todo: Iterable[Run]) -> None:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from alseg.sweep.plan import Run
+from alseg.sweep.plan import Run, starts_of
 from alseg.yaml_file import write_mapping
 
 SLURM = """\
@@ -119,5 +119,4 @@ def _needs(run: Run) -> str:
 
 def _starts_among(runs: Sequence[Run]) -> set[str]:
     """Return the names of the starts that are to be run, before those that need them."""
-    needed = {run.start.name for run in runs if run.start is not None}
-    return needed & {run.name for run in runs}
+    return starts_of(runs) & {run.name for run in runs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,11 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
         config = replace(config, init_from=settings.get("init_from"), out=settings["out"])
         runs.append(Run(name, out / name, to_arguments(settings), config, start))
     return runs
+
+
+def starts_of(runs: Iterable[Run]) -> set[str]:
+    """Return the names of the starts that some runs need."""
+    return {run.start.name for run in runs if run.start is not None}
 
 
 def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
