@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from alseg.compare.comparability import DIFFER, NOT_COMPARABLE, choices_of, warnings_of
-from alseg.compare.comparison import LEFT_OUT, Comparison, verdict
-from alseg.compare.evidence import DAMAGED, Evidence
+from alseg.compare.cautions import cautions
+from alseg.compare.comparison import Comparison, verdict
+from alseg.compare.evidence import Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
 from alseg.compare.statistics import Interval
 from alseg.compare.tables import (
@@ -95,8 +95,8 @@ def markdown_text(comparison: Comparison, evidence: Evidence) -> str:
     precision = precision_table(comparison, evidence)
     if len(precision) > 1:
         blocks += [f"{PRECISION}:", _markdown(precision), PRECISION_NOTE]
-    for title, lines in _lists(comparison, evidence):
-        blocks += [f"{title}:", "\n".join(f"- {line}" for line in lines)]
+    for caution in cautions(comparison, evidence):
+        blocks += [f"{caution.title}:", "\n".join(f"- {line}" for line in caution.lines)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -107,20 +107,9 @@ def terminal_text(comparison: Comparison, evidence: Evidence) -> str:
     areas = area_table(comparison)
     if len(areas) > 1:
         blocks += [_aligned(areas), textwrap.fill(AREA_NOTE, WIDTH)]
-    for title, told in _lists(comparison, evidence):
-        blocks.append("\n".join([f"{title}:", *(f"  {line}" for line in told)]))
+    for caution in cautions(comparison, evidence):
+        blocks.append("\n".join([f"{caution.title}:", *(f"  {line}" for line in caution.lines)]))
     return "\n\n".join(blocks)
-
-
-def _lists(comparison: Comparison, evidence: Evidence) -> list[tuple[str, list[str]]]:
-    """Return in what the runs differ, by choice and otherwise, and what is missing, by title."""
-    found = [
-        (DIFFER, choices_of(comparison)),
-        (NOT_COMPARABLE, warnings_of(comparison)),
-        (LEFT_OUT, comparison.problems),
-        (DAMAGED, evidence.problems),
-    ]
-    return [(title, lines) for title, lines in found if lines]
 
 
 def _plain(number: float) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from alseg.compare.comparability import DIFFER, NOT_COMPARABLE, choices_of, warnings_of
-from alseg.compare.comparison import LEFT_OUT, Comparison
-from alseg.compare.evidence import DAMAGED, Evidence
+from alseg.compare.cautions import Caution, cautions
+from alseg.compare.comparison import Comparison
+from alseg.compare.evidence import Evidence
 from alseg.compare.report.classes import classes_section
 from alseg.compare.report.costs import costs_section
 from alseg.compare.report.curves import curves_section
@@ -42,6 +42,7 @@ def report_page(comparison: Comparison, evidence: Evidence, click_seconds: float
     }
     links = "".join(f'<li><a href="#{a}">{escape(t)}</a></li>' for a, (t, _) in parts.items())
     body = "".join(text for _, text in parts.values())
+    told = "".join(map(_caution, cautions(comparison, evidence)))
     title = comparison.title
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -50,7 +51,7 @@ def report_page(comparison: Comparison, evidence: Evidence, click_seconds: float
         f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
         f"<header><h1>{title}</h1>{_about(comparison)}</header>"
         f'<nav aria-label="sections"><ul>{links}</ul></nav>'
-        f"<main>{_cautions(comparison, evidence)}{body}</main></body></html>\n"
+        f"<main>{told}{body}</main></body></html>\n"
     )
 
 
@@ -59,13 +60,6 @@ def _about(comparison: Comparison) -> str:
     return f"<p>{escape(comparison.domains)}. Variants: {escape(variants)}.</p>"
 
 
-def _cautions(comparison: Comparison, evidence: Evidence) -> str:
-    found = ""
-    if warnings := warnings_of(comparison):
-        found += f'<div class="warning"><p>{NOT_COMPARABLE}:</p>{bullet_list(warnings)}</div>'
-    if choices := choices_of(comparison):
-        found += f"<p>{DIFFER}:</p>{bullet_list(choices)}"
-    for title, problems in ((LEFT_OUT, comparison.problems), (DAMAGED, evidence.problems)):
-        if problems:
-            found += f'<div class="warning"><p>{title}:</p>{bullet_list(problems)}</div>'
-    return found
+def _caution(caution: Caution) -> str:
+    kind = ' class="warning"' if caution.warns else ""
+    return f"<div{kind}><p>{caution.title}:</p>{bullet_list(caution.lines)}</div>"
