@@ -10,6 +10,7 @@ a label at the size that is trained on.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
@@ -47,6 +48,9 @@ def main() -> None:
     print(HEADER)
     for folder in parser.parse_args().runs:
         run = read_run(folder)
+        if run.problem:
+            print(f"{folder}: {run.problem}", file=sys.stderr)
+            continue
         size = parse_size("size", run.settings["size"])
         void, places, pixels = heaps(LabelStore.open(folder / "labels"), size)
         miou = 100 * run.miou

@@ -13,6 +13,7 @@ from tests.toys import TINY
 from alseg.active import LabelStore
 from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
+from alseg.dashboard.names import PHASES
 
 
 @pytest.fixture
@@ -37,6 +38,9 @@ def test_the_main_job_ends_with_labels_checkpoint_pictures_and_a_summary(tiny, t
     summary = json.loads((out / "summary.json").read_text())
     assert summary["labels"]["asked_pixels"] == store.asked_pixels
     assert 0 <= summary["after"]["mIoU"] <= 1
+    # Those that a dashboard has bars for.
+    assert set(summary["seconds"]) == set(PHASES)
+    assert {"regions", "asked_pixels"} <= summary["labels"].keys()
     pictures = sorted((out / "pictures").rglob("*.png"))
     assert len(pictures) == 2
     assert Image.open(pictures[0]).size == (3 * 64, 48)

@@ -104,6 +104,17 @@ def test_pictures_are_small_and_a_single_window_is_still_seen(tmp_path, module):
     assert abs(yellow).max() < 10
 
 
+def test_no_two_images_share_a_picture(tmp_path, module):
+    pool = Toy(2)
+    pool.ids = ["street/1", "street_1"]
+    run, _, scores = held_round(tmp_path, pool, pool)
+    images = analysed(run, pool, module, scores)["images"]
+    assert [image["id"] for image in images] == pool.ids
+    paths = [run.analysis / name for image in images for name in image["panels"].values()]
+    assert len(set(paths)) == 8
+    assert all(path.is_file() for path in paths)
+
+
 def test_without_labels_only_what_was_answered_is_told(tmp_path, module):
     pool = Toy(2, labels=False)
     run, _, scores = held_round(tmp_path, pool, Toy(2))

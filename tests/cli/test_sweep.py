@@ -273,7 +273,9 @@ def test_devices_are_handed_out_and_cores_divided(here, monkeypatch, arguments, 
 def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_over_the_base(
     here, capsys
 ):
-    (here / "run.yaml").write_text("steps: 11\nbatch_size: 12\nworkers: 3\nstrategy: halo\n")
+    (here / "run.yaml").write_text(
+        "steps: 11\nbatch_size: 12\nworkers: 3\nstrategy: halo\nhead: hyperbolic\n"
+    )
     (here / "matrix.yaml").write_text(
         "base: run.yaml\nsettings: {batch_size: 6, learning_rate: 1e-5}\nbudgets: [0.01]\n"
         "strategies: [{strategy: ripu, rounds: 2}]\n"
@@ -288,6 +290,8 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
     }
     assert float(given["--learning-rate"]) == 2e-5
     assert (given["--rounds"], given["--strategy"]) == ("2", "ripu")
+    # That of the run's strategy is not that of the line's.
+    assert "--head" not in given
 
 
 @pytest.mark.parametrize(

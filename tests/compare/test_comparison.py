@@ -218,6 +218,25 @@ def test_a_run_made_twice_counts_once_and_is_told(tmp_path):
     assert "repeats" in again.problem
 
 
+def test_other_encoder_weights_make_a_variant_and_another_folder_of_theirs_does_not(tmp_path):
+    for seed, path in enumerate(("/here/imagenet.pth", "/there/imagenet.pth")):
+        write_run(tmp_path / f"a{seed}", encoder_weights=path, seed=seed)
+    write_run(tmp_path / "b", encoder_weights="none")
+    write_run(tmp_path / "c", encoder_weights="none", seed=1, strategy="ripu")
+    found = compared(tmp_path)
+    assert found.left_out == ()
+    places = {point.variant: point.seeds for point in found.points}
+    usual = "random (encoder_weights=imagenet.pth)"
+    assert places == {usual: (0, 1), "random": (0,), "ripu": (1,)}
+
+
+def test_a_run_with_another_source_is_no_repetition_and_told_by_it(tmp_path):
+    write_run(tmp_path / "a", source="scenes:sim")
+    write_run(tmp_path / "b", source="gtav:/data")
+    (other,) = compared(tmp_path).left_out
+    assert "with another source: make a report of each" in other.problem
+
+
 def test_unfinished_runs_are_listed_and_alone_are_an_error(tmp_path):
     (write_run(tmp_path / "a") / "summary.json").unlink()
     with pytest.raises(CompareError, match=r"None of the 1 runs has figures to compare:\n.*ended"):
@@ -264,6 +283,10 @@ def test_runs_that_are_alike_are_not_warned_of(tmp_path):
         # What a comparison may be about is told apart from what makes it unfair.
         ({"head": "hyperbolic", "start": 0.3}, None),
         ({"consistency_weight": 0.0}, None),
+        # Each of these has a start of its own.
+        ({"head": "linear", "start": 0.3}, None),
+        ({"curvature": 2.0, "start": 0.3}, None),
+        ({"protocol": "target_only", "start": 0.05}, None),
     ],
 )
 def test_what_makes_runs_hard_to_compare_is_told(tmp_path, other, warning):
@@ -278,6 +301,14 @@ def test_what_else_the_variants_differ_in_is_told(tmp_path):
     write_run(tmp_path / "a", head="linear")
     write_run(tmp_path / "b", strategy="halo", head="hyperbolic")
     assert choices_of(compared(tmp_path)) == ["another head: linear in random; hyperbolic in halo"]
+
+
+def test_a_window_that_was_left_open_is_no_other_choice(tmp_path):
+    write_run(tmp_path / "a", radius=1)
+    write_run(tmp_path / "b", strategy="halo", radius=None)
+    assert choices_of(compared(tmp_path)) == []
+    write_run(tmp_path / "c", strategy="ripu", radius=3)
+    assert choices_of(compared(tmp_path)) == ["another radius: 1 in random, halo; 3 in ripu"]
 
 
 def test_another_start_of_a_bound_or_another_budget_is_told(tmp_path):

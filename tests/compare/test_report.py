@@ -64,6 +64,24 @@ def test_precision_is_told_beside_what_random_picks_would_find(whole):
     assert rows[1] == ["random", "1 %", *["50.0 ± 0.0 (20.0)"] * 3, "2.50", "360"]
 
 
+def test_full_supervision_of_other_seeds_is_no_line_in_per_cent_of_itself(tmp_path):
+    write_run(tmp_path / "r", iou=0.4, seed=0)
+    write_run(tmp_path / "low", iou=0.3, protocol="source_only", seed=0)
+    write_run(tmp_path / "top", iou=0.6, protocol="fully_supervised", seed=1)
+    text, _ = page_of(tmp_path)
+    assert "nan" not in text.lower()
+
+
+def test_where_there_are_no_pixels_there_are_no_errors_to_draw(tmp_path):
+    write_evidence(write_run(tmp_path / "r", rounds=1), 1)
+    change_sums(tmp_path / "r", distance_pixels=[9, 9, 9, 9, 9, 9, 0], distance_wrong=[3] * 6 + [0])
+    text, _ = page_of(tmp_path)
+    title = "What the network had wrong, by distance"
+    (chart,) = (part for part in re.findall("<figure>.*?</figure>", text, re.S) if title in part)
+    # A mark for each range that has pixels.
+    assert len(re.findall("<circle", chart.split("legend")[0])) == 6
+
+
 def test_precision_is_a_mean_over_the_seeds_and_not_over_the_picks(tmp_path):
     for seed, (asked, wrong) in enumerate([(60, 30), (20, 16)]):
         run = write_run(tmp_path / f"a{seed}", seed=seed, rounds=1)

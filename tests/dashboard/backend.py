@@ -127,6 +127,7 @@ class Backend:
         return {"createRunFiles": {"runID": run, "uploadHeaders": [], "files": files}}
 
     def _Runs(self, given):
+        group = json.loads(given.get("filters") or "{}").get("group")
         nodes = [
             {
                 "id": name,
@@ -143,7 +144,7 @@ class Backend:
                 "historyLineCount": len(self.history.get(name, [])),
             }
             for name, known in self.runs.items()
-            if known["project"] == given["project"]
+            if known["project"] == given["project"] and group in (None, known.get("groupName"))
         ]
         runs = {
             "edges": [{"node": node, "cursor": node["id"]} for node in nodes],

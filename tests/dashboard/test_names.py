@@ -23,6 +23,8 @@ def method(active=True, **settings):
             "ripu (hyperbolic, impurity=False) at 0.01",
         ),
         ({"strategy_options": {"radius": 2}}, "ripu (radius=2) at 0.01"),
+        # What it is where it is left open.
+        ({"radius": 1}, "ripu at 0.01"),
         (
             {"protocol": "source_free", "radius": 4, "negative_weight": 0.0, "scope": "image"},
             "ripu (source_free, negative_weight=0.0, radius=4) at 0.01",

@@ -93,7 +93,7 @@ def _save(entity: str, project: str, classes: Sequence[str], given: Mapping[str,
             "WANDB_API_KEY; --print needs neither."
         )
     try:
-        known = classes or workspace.classes_of(entity, project)
+        known = classes or workspace.classes_of(entity, project, given["experiment"])
         plan = workspace.comparison(entity, project, known, given["experiment"])
         if given["update"]:
             plan = workspace.updated(given["update"], plan)

@@ -150,7 +150,7 @@ class RoundAnalysis:
             panels["errors"] = _errors_picture(image, (prediction != truth) & (truth != 255))
         names = {}
         for kind, picture in panels.items():
-            name = f"round-{number:03d}/{image_id.replace('/', '_')}.{kind}.jpg"
+            name = f"round-{number:03d}/{image_id}.{kind}.jpg"
             path = self.folder.analysis / name
             buffer = io.BytesIO()
             # Colours at full resolution, or those of single windows are lost in the grey around.

@@ -42,8 +42,7 @@ class RoundPictures:
             heat = score_picture(score.numpy())
             rounds = store.round_map(image_id)
             picks = picks_picture(image, rounds > 0, rounds == number)
-            name = image_id.replace("/", "_")
-            path = self.folder.pictures / f"round-{number:03d}" / f"{name}.png"
+            path = self.folder.pictures / f"round-{number:03d}" / f"{image_id}.png"
             with self.folder.writing(path):
                 save_png(path, np.concatenate([image, heat, picks], axis=1))
             shown.append((image_id, image, heat, picks))

@@ -224,8 +224,10 @@ def _shared(
             f"start {start}, which is that of one seed. Leave init_from out of it: a start for "
             "each seed is then made here."
         )
-    # A base may be the file of a run: what it asks for is left for the lines to say.
-    kept = {name: value for name, value in base.items() if name not in DECIDED}
+    # A base may be the file of a run: what it asks for is left for the lines to say, and so is the
+    # head, which in such a file is that of its strategy.
+    left = {*DECIDED, "head"} if "strategy" in base else DECIDED
+    kept = {name: value for name, value in base.items() if name not in left}
     # What the runs say goes to their logs, where a progress bar is no use.
     usual = {"progress": False, "experiment": out.resolve().name}
     return usual | kept | dict(matrix.settings) | given

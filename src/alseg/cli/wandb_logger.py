@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -55,7 +56,7 @@ def _mode(folder: RunFolder) -> str | None:
     log.info(
         "wandb: nobody is logged in, so the run is kept offline. After `wandb login`, send it "
         "with: wandb sync %s",
-        folder.path / "wandb" / "offline-run-*",
+        f"{shlex.quote(str(folder.path / 'wandb'))}/offline-run-*",
     )
     return "offline"
 

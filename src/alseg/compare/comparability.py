@@ -7,7 +7,8 @@ from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
-from alseg.sweep.plan import COMPARED
+from alseg.strategy_options import window_radius
+from alseg.sweep.plan import COMPARED, NETWORK
 
 OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
 """What runs wrote down about their making that may change a figure; devices by rounding alone."""
@@ -53,7 +54,11 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
             continue
 
         def value_of(run: Run, name: str = name) -> Any:
-            return run.settings.get(name)
+            value = run.settings.get(name)
+            if name == "radius":
+                # Left open it follows from who answers.
+                return window_radius(value, run.settings.get("annotator"))
+            return value
 
         values = _by_value(comparison, value_of, asking_only=name in OF_ASKING)
         if len(values) > 1:
@@ -62,15 +67,16 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _starts(comparison: Comparison) -> list[str]:
     """Compare what the networks reached before training: the same start gives the same figure."""
-    figures: dict[tuple[int, str], dict[str, float]] = {}
+    figures: dict[tuple[str, ...], dict[str, float]] = {}
     for point in comparison.groups:
         for run in point.runs:
             if run.start is not None:
-                place = run.seed, str(run.settings.get("head"))
+                network = (str(run.settings.get(name)) for name in sorted(NETWORK))
+                place = (str(run.seed), str(run.uses_source), *network)
                 name = f"{point.variant} {point.budget}".strip()
                 figures.setdefault(place, {})[name] = run.start
     found = []
-    for (seed, _), starts in sorted(figures.items()):
+    for (seed, *_), starts in sorted(figures.items()):
         if max(starts.values()) - min(starts.values()) > SAME_START:
             told = ", ".join(f"{name} {100 * start:.1f}" for name, start in starts.items())
             found.append(f"another start with seed {seed}: mIoU before training was {told}")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from alseg.compare.runs import BOUNDS, Run
-from alseg.compare.statistics import Interval, area_under, bootstrap_mean, mean_and_deviation
-from alseg.compare.variants import Variant, budget_text, variant_names, variant_of
+from alseg.compare.statistics import (
+    Interval,
+    area_under,
+    bootstrap_mean,
+    mean_and_deviation,
+    mean_of_known,
+)
+from alseg.compare.variants import OF_DATA, Variant, budget_text, variant_names, variant_of
 from alseg.errors import CompareError, did_you_mean
 
 LEFT_OUT = "Left out"
@@ -49,12 +55,12 @@ class Point:
     @property
     def share(self) -> float:
         """Mean labelled share of the pool; NaN where none was asked for."""
-        return _mean(run.share for run in self.runs)
+        return mean_of_known(run.share for run in self.runs)
 
     @property
     def clicks(self) -> float:
         """Mean number of answers; NaN where it is not known."""
-        return _mean(run.clicks for run in self.runs)
+        return mean_of_known(run.clicks for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,17 @@ def _placed(run: Run, group: list[Run]) -> list[Run]:
     """Put a run among those of other seeds; return it with the reason if its seed is there."""
     for other in group:
         if other.seed == run.seed:
+            differing = [
+                name
+                for name in sorted(OF_DATA)
+                if run.settings.get(name) != other.settings.get(name)
+            ]
             reason = f"It repeats {other.folder}: the same variant, budget and seed."
+            if differing:
+                reason = (
+                    f"It has the variant, budget and seed of {other.folder}, with another "
+                    f"{' and '.join(differing)}: make a report of each."
+                )
             return [replace(run, problem=reason)]
     group.append(run)
     group.sort(key=lambda run: run.seed)
@@ -310,8 +326,3 @@ def _paired(ours: dict[int, float], theirs: dict[int, float]) -> Interval | None
     if not shared:
         return None
     return bootstrap_mean([ours[seed] - theirs[seed] for seed in shared])
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else math.nan

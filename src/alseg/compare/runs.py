@@ -71,6 +71,11 @@ class Run:
         return self.protocol in BOUNDS
 
     @property
+    def uses_source(self) -> bool:
+        """Whether it began with a network that was trained on the source."""
+        return self.protocol != "target_only"
+
+    @property
     def budget(self) -> Budget:
         """What it was allowed to ask for."""
         return Budget.parse(self.settings["budget"])

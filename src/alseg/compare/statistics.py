@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,12 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """Whether the sign of the estimate can be told; never where there is no interval."""
         return self.low > 0 or self.high < 0
+
+
+def mean_of_known(values: Iterable[float | None]) -> float:
+    """Return the mean of the values that are known; NaN if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:

@@ -90,8 +90,8 @@ def notes(comparison: Comparison) -> str:
     return (
         f"{said} Differences are in points of mIoU and paired by seed, with bootstrap intervals of "
         "95 % that are widened for the small number of seeds; where one holds 0, or there are too "
-        "few seeds for one, the two are not distinguishable. Of many comparisons one in twenty "
-        "misleads."
+        "few seeds for one, the two are not distinguishable. Of many comparisons of what is alike "
+        "one in twenty misleads."
     )
 
 

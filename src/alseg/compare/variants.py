@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from alseg.active import Budget
@@ -10,12 +11,10 @@ from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.strategy_options import window_radius
 from alseg.sweep.plan import MAY_CHANGE
 
-OF_DATA_AND_MACHINE = {
-    *("source", "source_options", "target", "target_options", "encoder_weights", "precision")
-}
-"""Settings whose differences make no variant: they are warned of."""
+OF_DATA = {"source", "source_options", "target", "target_options"}
+"""Settings whose differences make no variant, since paths are among them: they are warned of."""
 
-NOT_OF_A_VARIANT = MEANT_TO_DIFFER | MAY_CHANGE | OF_DATA_AND_MACHINE
+NOT_OF_A_VARIANT = MEANT_TO_DIFFER | MAY_CHANGE | OF_DATA
 """These, and settings that are told apart otherwise."""
 
 Variant = tuple[str, str, frozenset[tuple[str, str]]]
@@ -25,6 +24,8 @@ Variant = tuple[str, str, frozenset[tuple[str, str]]]
 def variant_of(run: Run) -> Variant:
     """Return what makes runs the same but for budget and seed."""
     settings = {k: v for k, v in run.settings.items() if k not in NOT_OF_A_VARIANT}
+    # A file of weights may lie elsewhere on another machine.
+    settings["encoder_weights"] = Path(str(settings.get("encoder_weights"))).name
     if run.is_bound:
         settings = {k: v for k, v in settings.items() if k not in OF_ASKING}
     else:

@@ -1,6 +1,7 @@
 """What figures, pictures and tables of a run are called on Weights & Biases.
 
-Whatever logs and whatever draws take the names from here, so that no panel stays empty.
+What logs and what draws take them from here, so that no panel stays empty; the phases are those
+of a run's summary.
 """
 
 from __future__ import annotations
@@ -56,10 +57,13 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
         details += [f"{name}={value}" for name, value in _options(settings)]
     own = OF_METHOD - TOLD if active else OF_METHOD - TOLD - ASKING
     usual = {setting.name: setting.default for setting in all_settings() if setting.name in own}
+    # Left open it follows from who answers, and may as well have been said.
+    given = {**settings, "radius": window_radius(settings["radius"], settings["annotator"])}
+    usual |= {"radius": window_radius(None, settings["annotator"])} if "radius" in usual else {}
     details += [
-        f"{name}={settings[name]}"
+        f"{name}={given[name]}"
         for name, default in usual.items()
-        if settings.get(name, default) != default
+        if given.get(name, default) != default
     ]
     told = f" ({', '.join(details)})" if details else ""
     if not active:

@@ -86,9 +86,16 @@ def updated(url: str, plan: ws.Workspace) -> ws.Workspace:
     return workspace
 
 
-def classes_of(entity: str, project: str) -> list[str]:
-    """Return the names of the classes that finished runs of a project were measured on."""
-    runs = wandb.Api().runs(f"{entity}/{project}", order="-created_at", lazy=False)
+def classes_of(entity: str, project: str, experiment: str | None = None) -> list[str]:
+    """Return the names of the classes that runs of a project were measured on at their end.
+
+    Args:
+        entity: The user or team.
+        project: Their project.
+        experiment: The experiment whose runs are looked through; None takes all of the project.
+    """
+    chosen = None if experiment is None else {"group": experiment}
+    runs = wandb.Api().runs(f"{entity}/{project}", chosen, order="-created_at", lazy=False)
     summaries = (run.summary_metrics for run in islice(runs, MAX_RUNS))
     names = {name for figures in summaries for name in figures}
     return sorted(name.removeprefix(CLASS_AFTER) for name in names if name.startswith(CLASS_AFTER))

@@ -27,11 +27,13 @@ ASKING = frozenset(field.name for field in fields(ActiveSettings))
 WRITING = frozenset(field.name for field in fields(OutputSettings))
 """The settings of what is written, and where."""
 
+NETWORK = frozenset({"head", "hyperbolic_dim", "curvature", "reweighting"})
+"""The settings of the network's head, with each of which goes a start of its own."""
+
 _LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_threshold"}
-_NETWORK = {"head", "hyperbolic_dim", "curvature", "reweighting"}
 _MACHINE = {"accelerator", "devices", "num_nodes", "workers"}
 
-OF_METHOD = frozenset(ASKING | _LOSSES | _NETWORK)
+OF_METHOD = ASKING | _LOSSES | NETWORK
 """The settings that make a method beside its protocol: what is asked, the head, its losses."""
 
 COMPARED = frozenset(OF_METHOD | WRITING | {"protocol", "seed"})

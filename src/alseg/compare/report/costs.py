@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.runs import Run
+from alseg.compare.statistics import mean_of_known
 
 MEMORY = re.compile("peak_memory_of_.*_mib")
 """The parts of a summary that tell the peaks of memory by phase."""
@@ -38,9 +39,9 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
         )
     labelling = [["variant", "budget", "clicks", "hours", "points of mIoU gained per hour"]]
     for point in comparison.points:
-        hours = _mean(_hours(run, click_seconds) for run in point.runs)
+        hours = mean_of_known(_hours(run, click_seconds) for run in point.runs)
         gains = [run.miou - run.start for run in point.runs if run.start is not None]
-        gain = 100 * _mean(gains) / hours if hours > 0 else math.nan
+        gain = 100 * mean_of_known(gains) / hours if hours > 0 else math.nan
         cells = [_number(point.clicks, 0), _number(hours, 2), _number(gain, 1)]
         labelling.append([point.variant, point.budget, *cells])
     if len(labelling) > 1:
@@ -61,7 +62,9 @@ def _by_phase(groups: Iterable[Point], part: str, summed: bool) -> list[list[str
     phases = list(dict.fromkeys(name for run in runs for name in _figures(run, part)))
     rows = [["variant", "budget", *phases, *(["together"] if summed else [])]]
     for point in groups:
-        means = [_mean(_figures(run, part).get(phase) for run in point.runs) for phase in phases]
+        means = [
+            mean_of_known(_figures(run, part).get(phase) for run in point.runs) for phase in phases
+        ]
         told = [value for value in means if not math.isnan(value)]
         together = [sum(told) if told else math.nan] if summed else []
         cells = [_number(value, 0) for value in (*means, *together)]
@@ -82,11 +85,6 @@ def _hours(run: Run, click_seconds: float) -> float | None:
     if labels.get("timed"):
         click_seconds = labels["seconds"] / labels["timed"]
     return None if run.clicks is None else run.clicks * click_seconds / 3600
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else math.nan
 
 
 def _number(value: float, digits: int) -> str:

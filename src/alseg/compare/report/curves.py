@@ -82,7 +82,8 @@ def _chart(
         curves.append(Curve(variant, sorted(marks), styles[variant]))
     for bound in comparison.bounds.values():
         mark = _mark(math.nan, *up(bound))
-        curves.append(Curve(bound.variant, [mark], styles[bound.variant], is_level=True))
+        if math.isfinite(mark.y):
+            curves.append(Curve(bound.variant, [mark], styles[bound.variant], is_level=True))
     places = [mark.x for curve in curves for mark in curve.marks if math.isfinite(mark.x)]
     wide = bool(places) and min(places) > 0 and max(places) / min(places) > WIDE
     return line_chart(name, curves, x_label, y_label, logarithmic=wide)

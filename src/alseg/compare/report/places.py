@@ -26,7 +26,8 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
             pool = pool or distance_curve("the whole pool", shares[0], GREY)
             curves.append(distance_curve(name, shares[1], styles[point.variant]))
         if "distance_wrong" in sums:
-            wrong = sums["distance_wrong"] / np.maximum(sums["distance_pixels"], 1.0)
+            with np.errstate(invalid="ignore"):  # No pixels: NaN, which is not drawn.
+                wrong = sums["distance_wrong"] / sums["distance_pixels"]
             errors.append(distance_curve(name, wrong, styles[point.variant]))
     charts, parts = [], []
     if pool is not None:
