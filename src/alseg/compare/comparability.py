@@ -7,7 +7,6 @@ from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
-from alseg.strategy_options import window_radius
 from alseg.sweep.plan import COMPARED, NETWORK
 
 OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
@@ -54,11 +53,7 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
             continue
 
         def value_of(run: Run, name: str = name) -> Any:
-            value = run.settings.get(name)
-            if name == "radius":
-                # Left open it follows from who answers.
-                return window_radius(value, run.settings.get("annotator"))
-            return value
+            return run.radius if name == "radius" else run.settings.get(name)
 
         values = _by_value(comparison, value_of, asking_only=name in OF_ASKING)
         if len(values) > 1:
@@ -67,12 +62,12 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _starts(comparison: Comparison) -> list[str]:
     """Compare what the networks reached before training: the same start gives the same figure."""
-    figures: dict[tuple[str, ...], dict[str, float]] = {}
+    figures: dict[tuple[int, bool, tuple[str, ...]], dict[str, float]] = {}
     for point in comparison.groups:
         for run in point.runs:
             if run.start is not None:
-                network = (str(run.settings.get(name)) for name in sorted(NETWORK))
-                place = (str(run.seed), str(run.uses_source), *network)
+                network = tuple(str(run.settings.get(name)) for name in sorted(NETWORK))
+                place = run.seed, run.uses_source, network
                 name = f"{point.variant} {point.budget}".strip()
                 figures.setdefault(place, {})[name] = run.start
     found = []

@@ -11,6 +11,7 @@ from typing import Any
 from alseg.active import Budget
 from alseg.commands import resume_command
 from alseg.errors import AlsegError, CompareError, ConfigError
+from alseg.strategy_options import window_radius
 from alseg.sweep.plan import ASKING, STARTS, WRITING
 from alseg.yaml_file import read_mapping
 
@@ -74,6 +75,11 @@ class Run:
     def uses_source(self) -> bool:
         """Whether it began with a network that was trained on the source."""
         return self.protocol != "target_only"
+
+    @property
+    def radius(self) -> int:
+        """Radius of the windows it asked for, said or left to follow from who answers."""
+        return window_radius(self.settings.get("radius"), self.settings.get("annotator"))
 
     @property
     def budget(self) -> Budget:

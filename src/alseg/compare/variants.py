@@ -8,7 +8,6 @@ from typing import Any
 
 from alseg.active import Budget
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
-from alseg.strategy_options import window_radius
 from alseg.sweep.plan import MAY_CHANGE
 
 OF_DATA = {"source", "source_options", "target", "target_options"}
@@ -29,8 +28,7 @@ def variant_of(run: Run) -> Variant:
     if run.is_bound:
         settings = {k: v for k, v in settings.items() if k not in OF_ASKING}
     else:
-        # Whether it was said, or left open and followed from who answers.
-        settings["radius"] = window_radius(settings.get("radius"), settings.get("annotator"))
+        settings["radius"] = run.radius
         settings |= _options(run.settings.get("strategy_options") or {}, settings)
     told = {(str(k), str(v)) for k, v in settings.items() if v is not None}
     return run.protocol, "" if run.is_bound else str(run.settings["strategy"]), frozenset(told)

@@ -57,9 +57,9 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
         details += [f"{name}={value}" for name, value in _options(settings)]
     own = OF_METHOD - TOLD if active else OF_METHOD - TOLD - ASKING
     usual = {setting.name: setting.default for setting in all_settings() if setting.name in own}
-    # Left open it follows from who answers, and may as well have been said.
-    given = {**settings, "radius": window_radius(settings["radius"], settings["annotator"])}
-    usual |= {"radius": window_radius(None, settings["annotator"])} if "radius" in usual else {}
+    # To say the radius that follows from who answers is to leave it open.
+    left_open = window_radius(None, settings["annotator"])
+    given = {**settings, "radius": None} if settings["radius"] == left_open else settings
     details += [
         f"{name}={given[name]}"
         for name, default in usual.items()
