@@ -63,6 +63,19 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path, capsys):
     assert "Cannot write" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["results.md", "results.csv", "results-runs.csv"])
+def test_what_is_no_table_is_not_replaced(tmp_path, capsys, name):
+    write_run(tmp_path / "runs" / "a")
+    (tmp_path / name).write_text("# My results\n")
+    arguments = ["compare", str(tmp_path / "runs"), "-o", str(tmp_path / "results.html")]
+    assert main(arguments) == 2
+    assert f"{name} is no table of a comparison" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+    (tmp_path / name).unlink()
+    # What a comparison wrote is.
+    assert main(arguments) == main(arguments) == 0
+
+
 def test_nothing_that_trains_is_imported(tmp_path):
     write_run(tmp_path / "a")
     program = (

@@ -63,6 +63,12 @@ def run(argv: Sequence[str]) -> int:
         out.with_name(f"{out.stem}-runs.csv"): runs_csv(comparison),
         out.with_suffix(".md"): markdown_text(comparison, evidence),
     }
+    for path in files:
+        if path != out and not _may_replace(path):
+            raise CompareError(
+                f"{path} is no table of a comparison, and the table beside {out} would replace it. "
+                "Move it or name another report with --out."
+            )
     for path, text in files.items():
         _write(path, text)
     print(terminal_text(comparison, evidence))
@@ -70,6 +76,16 @@ def run(argv: Sequence[str]) -> int:
     for path in files:
         print(f"wrote     {path}")
     return 1 if comparison.left_out else 0
+
+
+def _may_replace(path: Path) -> bool:
+    """Tell whether nothing but a table of an earlier comparison lies at ``path``."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            first = lines.readline().rstrip()
+    except OSError:
+        return True  # Not there, or writing it says what is wrong.
+    return not first or first.startswith("variant,budget,seed") or first.endswith(" compared")
 
 
 def _write(path: Path, text: str) -> None:

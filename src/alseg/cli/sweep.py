@@ -22,7 +22,7 @@ from alseg.folder_lock import lock_folder
 from alseg.settings import all_settings
 from alseg.sweep.export import slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
-from alseg.sweep.plan import STARTS, Check, Run, plan_runs, to_arguments
+from alseg.sweep.plan import CHECKPOINT, STARTS, Check, Run, plan_runs, to_arguments
 from alseg.sweep.runner import Job, run_jobs
 
 _log = logging.getLogger("alseg")
@@ -218,7 +218,7 @@ def _shared(
     except ConfigError as error:
         raise ConfigError(f"{matrix.path}: base: {error}") from error
     start = base.get("init_from")
-    if start is not None and Path(start).parts[-4:-3] == (STARTS,):
+    if start is not None and Path(start).match(str(Path(STARTS, "*", CHECKPOINT))):
         raise ConfigError(
             f"{matrix.path}: base: {matrix.base} is of a run of another matrix and begins with its "
             f"start {start}, which is that of one seed. Leave init_from out of it: a start for "
