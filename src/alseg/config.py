@@ -99,6 +99,14 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
             )
 
     @property
+    def starts_on_source(self) -> bool:
+        """Whether training begins with steps on the source alone."""
+        from alseg.terms import PROTOCOLS  # It brings PyTorch.
+
+        uses_source = PROTOCOLS[self.protocol].uses_source
+        return uses_source and self.init_from is None and self.warm_start_steps > 0
+
+    @property
     def window_radius(self) -> int:
         """The window radius of a region."""
         return window_radius(self.radius, self.annotator)

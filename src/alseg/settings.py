@@ -191,6 +191,10 @@ GROUPS: Mapping[str, type] = {
 """The groups of settings, in the order in which they are listed."""
 
 
+OF_THE_MACHINE = ("accelerator", "devices", "num_nodes", "workers", "progress")
+"""The settings that may differ when a run is resumed."""
+
+
 class Setting(NamedTuple):
     """What the command line and the documentation need to know of one setting."""
 

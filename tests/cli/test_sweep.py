@@ -4,13 +4,14 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 
 import pytest
 import yaml
 from tests.toys import TINY
 
 from alseg.cli.main import main
-from alseg.cli.sweep import PROGRAM, checker
+from alseg.cli.sweep import PROGRAM, _places, checker
 from alseg.config import dump_config
 from alseg.folder_lock import lock_folder
 from alseg.sweep.matrix import read_matrix
@@ -105,6 +106,16 @@ def test_a_dry_run_prints_commands_that_do_the_same_and_writes_nothing(here, cap
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [f"# finished: out/{name}" for name in NAMES[:3]]
     assert lines[3] == "alseg fit --resume out/ripu-1%-seed0 --progress false"
+
+
+def test_where_the_figures_of_a_run_go_stays_as_it_was_begun(here, capsys):
+    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    (here / "out" / RIPU / "summary.json").unlink()
+    assert sweep("--logger", "wandb", "--dry-run") == 0
+    said = capsys.readouterr()
+    assert said.err.count("goes on") == 1
+    assert f"out/{RIPU} goes on as it was begun, with logger: csv" in said.err
+    assert "wandb" not in said.out
 
 
 def test_without_data_named_all_runs_are_planned_with_what_fit_takes_for_them(here, capsys):
@@ -275,6 +286,7 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
 ):
     (here / "run.yaml").write_text(
         "steps: 11\nbatch_size: 12\nworkers: 3\nstrategy: halo\nhead: hyperbolic\n"
+        "experiment: other\nprogress: true\n"
     )
     (here / "matrix.yaml").write_text(
         "base: run.yaml\nsettings: {batch_size: 6, learning_rate: 1e-5}\nbudgets: [0.01]\n"
@@ -290,8 +302,9 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
     }
     assert float(given["--learning-rate"]) == 2e-5
     assert (given["--rounds"], given["--strategy"]) == ("2", "ripu")
-    # That of the run's strategy is not that of the line's.
+    # That of the run's strategy is not that of the line's, nor is its experiment.
     assert "--head" not in given
+    assert (given["--experiment"], given["--progress"]) == ("out", "false")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +375,8 @@ def test_the_job_script_runs_each_task_after_its_start_and_goes_on_with_those_be
     assert task("runs", 3).returncode == 2
     assert "see how to submit" in task("", 0).stderr
     subprocess.run(["cp", "-r", f"finished/{RANDOM}", f"out/{RANDOM}"], check=True)
-    assert task("runs", 1).stdout.splitlines() == ["fit", "--resume", "out/random-1%-seed0"]
+    resumed = ["fit", "--resume", "out/random-1%-seed0", "--progress", "false"]
+    assert task("runs", 1).stdout.splitlines() == resumed
 
 
 def test_the_job_script_leaves_out_what_is_finished(here, capsys):
@@ -372,7 +386,7 @@ def test_the_job_script_leaves_out_what_is_finished(here, capsys):
     script = capsys.readouterr().out
     assert "sbatch --array=0-0 SCRIPT runs" in script
     assert [line.split()[:5] for line in script.splitlines() if line.startswith("runs-")] == [
-        ["runs-0)", "needs", f"out/{START};", "run", f"out/{RIPU}"]
+        ["runs-0)", "needs", f"out/{START};", "resume", f"out/{RIPU}"]
     ]
     subprocess.run(["cp", f"finished/{RIPU}/summary.json", f"out/{RIPU}"], check=True)
     assert sweep("--slurm") == 0
@@ -404,7 +418,7 @@ def test_the_sweep_file_has_an_agent_run_each_by_its_name(here, capsys):
     assert f"alseg sweep {here}/matrix.yaml --out {here}/out --steps 700 --only" in text
     content = yaml.safe_load(text)
     assert content["command"][2:5] == [f"{here}/matrix.yaml", "--out", f"{here}/out"]
-    assert content["method"] == "grid"
+    assert (content["method"], content["project"]) == ("grid", "alseg")
     assert content["parameters"] == {"only": {"values": list(NAMES[1:])}}
     capsys.readouterr()
     command = [*content["command"][1:-1], f"--only={RIPU}", "--dry-run"]
@@ -414,3 +428,46 @@ def test_the_sweep_file_has_an_agent_run_each_by_its_name(here, capsys):
     assert "--steps 700" in ripu
     assert "--logger wandb" in ripu
     assert f"out/{START}" in start
+
+
+def test_the_sweep_file_names_the_project_that_the_runs_are_to_lie_in(here):
+    assert sweep("--wandb-project", "city", "--wandb-sweep", "wandb.yaml") == 0
+    assert yaml.safe_load((here / "wandb.yaml").read_text())["project"] == "city"
+
+
+def test_a_sweep_file_replaces_an_earlier_one_and_nothing_else(here, capsys):
+    assert sweep("--wandb-sweep", "matrix.yaml") == 2
+    assert "matrix.yaml is there and is no sweep file of alseg's" in capsys.readouterr().err
+    assert (here / "matrix.yaml").read_text() == MATRIX
+    for steps in ("600", "700"):
+        assert sweep("--steps", steps, "--wandb-sweep", "wandb.yaml") == 0
+    assert "700" in (here / "wandb.yaml").read_text()
+
+
+def test_devices_of_a_file_have_no_place_in_a_sweep_file(here, capsys):
+    (here / "more.yaml").write_text("devices: 2\n")
+    assert sweep("-c", "more.yaml", "--wandb-sweep", "wandb.yaml") == 2
+    assert "Give it under settings in matrix.yaml" in capsys.readouterr().err
+    assert not (here / "wandb.yaml").exists()
+
+
+def test_a_key_of_a_mapping_leaves_the_others_as_the_matrix_has_them(here, capsys):
+    (here / "matrix.yaml").write_text(
+        f"settings: {{target: 'scenes:fog', target_options: {{count: 20, seed: 3}}}}\n{MATRIX}"
+    )
+    assert sweep("--target-options.count", "10", "--dry-run") == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[1])
+    given = command[command.index("--target-options") + 1]
+    assert json.loads(given) == {"count": 10, "seed": 3}
+    assert sweep("--target-options.count", "10", "--wandb-sweep", "wandb.yaml") == 0
+    assert given in yaml.safe_load((here / "wandb.yaml").read_text())["command"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no safe path")
+def test_runs_import_nothing_from_where_the_command_is_given(here):
+    (here / "random.py").write_text("raise SystemExit('a module of the user')\n")
+    (place,) = _places(1, None)
+    done = subprocess.run(
+        [*PROGRAM, "strategies"], env={**os.environ, **place}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

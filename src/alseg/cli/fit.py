@@ -11,7 +11,7 @@ from typing import Any
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
-from alseg.settings import all_settings
+from alseg.settings import OF_THE_MACHINE, all_settings
 from alseg.strategy_options import options_for
 from alseg_strategies import create
 
@@ -22,9 +22,6 @@ DEMO = Path(__file__).parent.parent / "demo.yaml"
 
 NAMING_DATA = ("source", "target", "resume")
 """The settings that name data: where none is given, a run trains on the embedded scenes."""
-
-OF_THE_MACHINE = ("resume", "accelerator", "devices", "num_nodes", "workers", "progress")
-"""The settings that may differ when a run is resumed."""
 
 NAMED = 5
 """How many settings are named that a file lacks."""
@@ -106,12 +103,12 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
     changed = [
         name
         for name, value in settings.items()
-        if name not in OF_THE_MACHINE and value != before[name]
+        if name not in ("resume", *OF_THE_MACHINE) and value != before[name]
     ]
     if changed:
         raise ConfigError(
             f"A run goes on with the settings it was started with, but {', '.join(changed)} would "
-            f"change. Only {', '.join(OF_THE_MACHINE[1:])} may; for anything else start a new run."
+            f"change. Only {', '.join(OF_THE_MACHINE)} may; for anything else start a new run."
         )
     return {**before, **settings}
 

@@ -87,8 +87,13 @@ class CommandParser:
         option = f"{flags[-1]} " if flags[-1].startswith("-") else ""
         self._shown[name] = option + details.get("metavar", name)
 
-    def parse(self, argv: Sequence[str]) -> Parsed:
+    def parse(self, argv: Sequence[str], below: Mapping[str, Any] | None = None) -> Parsed:
         """Return what the command line and the files that it names give.
+
+        Args:
+            argv: The command line.
+            below: Settings that these are put on top of; a mapping in them keeps the keys that
+                ``--NAME.KEY`` does not name.
 
         Raises:
             ConfigError: Something is unknown, missing or of the wrong kind.
@@ -103,7 +108,7 @@ class CommandParser:
             raise ConfigError(
                 explain(error, self._types, _flag, self._shown, self._example)
             ) from error
-        settings: dict[str, Any] = {}
+        settings = dict(below or {})
         for path in given.pop("config", []):
             settings.update(self.read(path))
         arguments: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from alseg.cli.fit import OF_THE_MACHINE, checked_strategy, with_data
+from alseg.cli.fit import checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.cli.sweep_report import Report, Stage
 from alseg.cli.sweep_runs import check_data, chosen_runs
@@ -20,7 +20,7 @@ from alseg.config import RunConfig
 from alseg.errors import ConfigError
 from alseg.folder_lock import lock_folder
 from alseg.settings import all_settings
-from alseg.sweep.export import slurm_script, wandb_sweep
+from alseg.sweep.export import SWEEP_FILE, slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
 from alseg.sweep.plan import CHECKPOINT, STARTS, Check, Run, plan_runs, to_arguments
 from alseg.sweep.runner import Job, run_jobs
@@ -29,9 +29,6 @@ _log = logging.getLogger("alseg")
 
 PROGRAM = (sys.executable, "-m", "alseg.cli.main")
 """How ``alseg`` is started: the one that runs, whatever is first on the path."""
-
-MAY_BE_RESUMED_WITH = tuple("--" + name.replace("_", "-") for name in OF_THE_MACHINE)
-"""The options that may be given with ``--resume``."""
 
 LOGS = "logs"
 """The folder, in that of the matrix, of what the runs say."""
@@ -61,8 +58,8 @@ def run(argv: Sequence[str]) -> int:
         default=[],
         metavar="NAMES",
         help="run these alone, such as 'ripu-*', and the starts they lack; may be given again for "
-        "more. Several such commands may run at once in one folder, once the starts are there "
-        "(--only 'starts/*')",
+        "more. Several such commands may run at once in one folder, each with runs that no other "
+        "has, once the starts are there (--only 'starts/*')",
     )
     parser.add("--dry-run", action="store_true", help="print the commands, and run nothing")
     parser.add("--slurm", action="store_true", help="print a job script for SLURM, and run nothing")
@@ -78,7 +75,9 @@ def run(argv: Sequence[str]) -> int:
     places = _places(arguments["jobs"], arguments["devices"])
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
-    runs = plan_runs(matrix, _shared(parser, matrix, settings, out), out, checker())
+    below = _below(parser, matrix, settings, out)
+    shared = parser.parse(argv, below).settings
+    runs = plan_runs(matrix, shared, out, checker())
     runs, stages = chosen_runs(runs, arguments["only"], parser)
     todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
     exported = arguments["slurm"] or arguments["wandb_sweep"] is not None
@@ -86,8 +85,13 @@ def run(argv: Sequence[str]) -> int:
         _log.info("All runs are finished: there is nothing to submit, and nothing was written.")
     elif exported:
         if arguments["wandb_sweep"] is not None:
-            text = wandb_sweep(todo, matrix.path, out, to_arguments(settings))
-            _write(Path(arguments["wandb_sweep"]), text)
+            if "devices" in settings:
+                raise ConfigError(
+                    "devices comes from a file of settings, and a sweep file has no place for it. "
+                    f"Give it under settings in {matrix.path}."
+                )
+            more = to_arguments({name: shared[name] for name in settings})
+            _write(Path(arguments["wandb_sweep"]), wandb_sweep(todo, matrix.path, out, more))
         if arguments["slurm"]:
             print(slurm_script(todo, str(matrix.path), out, Path.cwd()), end="")
     if arguments["dry_run"]:
@@ -135,6 +139,11 @@ def _claimed(out: Path) -> Iterator[None]:
 
 def _write(path: Path, text: str) -> None:
     try:
+        if path.is_file() and SWEEP_FILE not in path.read_text(encoding="utf-8", errors="replace"):
+            raise ConfigError(
+                f"--wandb-sweep: {path} is there and is no sweep file of alseg's, which would "
+                "replace it. Name another file."
+            )
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"Cannot write {path}: {error.strerror or error}.") from error
@@ -145,9 +154,7 @@ def _write(path: Path, text: str) -> None:
 def _command(one: Run, stages: Mapping[str, Stage]) -> list[str]:
     """Return what begins a run, or goes on with it."""
     if stages[one.name] is Stage.BEGUN:
-        pairs = zip(one.arguments[::2], one.arguments[1::2], strict=True)
-        of_the_machine = [part for pair in pairs if pair[0] in MAY_BE_RESUMED_WITH for part in pair]
-        return ["alseg", "fit", "--resume", str(one.folder), *of_the_machine]
+        return ["alseg", "fit", "--resume", str(one.folder), *one.of_the_machine]
     return ["alseg", "fit", *one.arguments]
 
 
@@ -191,7 +198,8 @@ def _places(jobs: int | None, devices: str | None) -> list[dict[str, str]]:
     count = max(1, len(given)) if jobs is None else jobs
     if count < 1:
         raise ConfigError(f"--jobs is {count}; it must be 1 or more.")
-    places: list[dict[str, str]] = [{} for _ in range(count)]
+    # With -m Python would look for modules where the command is given (from 3.11 on it heeds this).
+    places = [{"PYTHONSAFEPATH": "1"} for _ in range(count)]
     for number, place in enumerate(places):
         if given:
             place["CUDA_VISIBLE_DEVICES"] = given[number % len(given)]
@@ -206,10 +214,14 @@ def _usual_folder(matrix: Matrix) -> Path:
     return Path("runs") / f"{path.parent.name}-{path.stem}"
 
 
-def _shared(
-    parser: CommandParser, matrix: Matrix, given: dict[str, Any], out: Path
+def _below(
+    parser: CommandParser, matrix: Matrix, given: Mapping[str, Any], out: Path
 ) -> dict[str, Any]:
-    """Return the settings of all runs: of the base, of the matrix, then of the command line."""
+    """Return the settings of all runs below those of the command line: the base, then the matrix.
+
+    Raises:
+        ConfigError: The command line gives one that is for the matrix to say, or the base is wrong.
+    """
     decided = [name for name in given if name in DECIDED]
     if decided:
         raise _for_the_matrix(decided[0], decided[0])
@@ -225,12 +237,12 @@ def _shared(
             "each seed is then made here."
         )
     # A base may be the file of a run: what it asks for is left for the lines to say, and so is the
-    # head, which in such a file is that of its strategy.
-    left = {*DECIDED, "head"} if "strategy" in base else DECIDED
+    # head, which in such a file is that of its strategy; its experiment is another.
+    left = {*DECIDED, "head", "experiment", "progress"} if "strategy" in base else DECIDED
     kept = {name: value for name, value in base.items() if name not in left}
     # What the runs say goes to their logs, where a progress bar is no use.
     usual = {"progress": False, "experiment": out.resolve().name}
-    return usual | kept | dict(matrix.settings) | given
+    return usual | kept | dict(matrix.settings)
 
 
 def checker() -> Check:

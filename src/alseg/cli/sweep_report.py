@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,8 +14,14 @@ from alseg.errors import ConfigError
 from alseg.sweep.plan import Run, differences
 from alseg.sweep.runner import Ended, Job, last_lines
 
+LOGGING = ("logger", "wandb_project", "pictures")
+"""The settings of where a run's figures go, in which it may have been begun with others."""
+
 LINES = 6
 """How many lines of a failed run are shown."""
+
+
+_log = logging.getLogger("alseg")
 
 
 class Stage(Enum):
@@ -38,14 +45,20 @@ def stage_of(run: Run, parser: CommandParser) -> Stage:
     kept = run.folder / CONFIG
     if not kept.is_file():
         return Stage.NEW
-    other = differences(parser.read(kept), run)
+    settings = parser.read(kept)
+    other = differences(settings, run)
     if other:
         raise ConfigError(
             f"{run.folder} holds a run with other settings: {'; '.join(other)}. Name another "
             "folder with --out, or move that one away to have it run anew."
         )
-    known = RunFolder.open(run.folder).summary
-    return Stage.FINISHED if {"before", "after"} <= known.keys() else Stage.BEGUN
+    if {"before", "after"} <= RunFolder.open(run.folder).summary.keys():
+        return Stage.FINISHED
+    stays = [name for name in LOGGING if settings.get(name) != getattr(run.config, name)]
+    if stays:
+        told = ", ".join(f"{name}: {settings.get(name)}" for name in stays)
+        _log.warning("%s goes on as it was begun, with %s", run.folder, told)
+    return Stage.BEGUN
 
 
 @dataclass

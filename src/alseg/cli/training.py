@@ -141,17 +141,12 @@ def _check_checkpoints(config: RunConfig, folder: RunFolder) -> int:
         WeightsError: One is damaged; the message says how to go on without it.
     """
     names = ["best.ckpt", "last.ckpt"]
-    if _starts_on_source(config):
+    if config.starts_on_source:
         started = (folder.checkpoints / "source.ckpt").exists()
         names.insert(0, "source.ckpt" if started else "source-last.ckpt")
     paths = (folder.checkpoints / name for name in names)
     steps = {path.name: check_resumable(path) for path in paths if path.exists()}
     return steps.get("last.ckpt", 0)
-
-
-def _starts_on_source(config: RunConfig) -> bool:
-    uses_source = PROTOCOLS[config.protocol].uses_source
-    return config.init_from is None and uses_source and config.warm_start_steps > 0
 
 
 def _start(
@@ -162,7 +157,7 @@ def _start(
     stop: StopTogether,
 ) -> None:
     """Give the module the weights that the training under the protocol starts from."""
-    if not _starts_on_source(config):
+    if not config.starts_on_source:
         return
     start = folder.checkpoints / "source.ckpt"
     if not start.exists():

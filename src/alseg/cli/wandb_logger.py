@@ -17,7 +17,7 @@ from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.commands import resume_command
 from alseg.config import RunConfig, dump_settings
 from alseg.dashboard.account import logged_in
-from alseg.dashboard.names import FRACTION, METHOD, method_of, stage_names, summary_figures
+from alseg.dashboard.names import FRACTION, METHOD, PROJECT, method_of, stage_names, summary_figures
 from alseg.errors import ConfigError
 from alseg.terms import PROTOCOLS
 
@@ -39,7 +39,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
         id=folder.summary.setdefault("wandb_id", secrets.token_hex(4)),
         resume="allow",
         name=folder.path.name,
-        project=config.wandb_project or "alseg",
+        project=config.wandb_project or PROJECT,
         save_dir=folder.path,
         mode=_mode(folder),
         group=config.experiment,

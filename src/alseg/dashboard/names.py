@@ -15,6 +15,9 @@ from alseg.strategy_options import options_for, window_radius
 from alseg.sweep.plan import ASKING, OF_METHOD
 from alseg_strategies import options
 
+PROJECT = "alseg"
+"""The project of runs that name none."""
+
 METHOD = "method"
 """In a run's config: what it shares with runs that differ from it by their seed alone."""
 

@@ -6,8 +6,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from alseg.dashboard.names import PROJECT
 from alseg.sweep.plan import Run, starts_of
 from alseg.yaml_file import write_mapping
+
+SWEEP_FILE = "${args}"
+"""Stands in every sweep file that is written here."""
 
 SLURM = """\
 #!/bin/bash
@@ -31,12 +35,10 @@ needs() {{ # FOLDER: end unless the start in it is finished
     fi
 }}
 
-run() {{ # FOLDER ARGUMENT...: begin a run, or go on with the one in its folder
+resume() {{ # FOLDER OPTION...: go on with the run in a folder, if there is one
     if [ -f "$1/config.yaml" ]; then
-        exec alseg fit --resume "$1"
+        exec alseg fit --resume "$@"
     fi
-    shift
-    exec alseg fit "$@"
 }}
 
 case "$1-$SLURM_ARRAY_TASK_ID" in
@@ -64,7 +66,9 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
         "runs": [run for run in runs if run.name not in needed],
     }
     cases = [
-        f"{array}-{number}) {_needs(run)}run {shlex.join([str(run.folder), *run.arguments])} ;;"
+        f"{array}-{number}) {_needs(run)}"
+        f"resume {shlex.join([str(run.folder), *run.of_the_machine])}; "
+        f"exec alseg fit {shlex.join(run.arguments)} ;;"
         for array, members in arrays.items()
         for number, run in enumerate(members)
     ]
@@ -105,10 +109,12 @@ def wandb_sweep(runs: Sequence[Run], matrix: Path, out: Path, more: Sequence[str
     about = "# Begin with the starts that the runs share, once:\n#   " + first + "\n"
     about += "# then `wandb sweep` with this file, and as many `wandb agent` as you like.\n"
     content = {
+        # Else wandb chooses one for the agents' runs. The last run is no start.
+        "project": runs[-1].config.wandb_project or PROJECT,
         "name": out.resolve().name,
         "method": "grid",
         "parameters": {"only": {"values": [run.name for run in runs if run.name not in needed]}},
-        "command": [*command, "--logger", "wandb", "${args}"],
+        "command": [*command, "--logger", "wandb", SWEEP_FILE],
     }
     return (about if needed else "") + write_mapping(content)
 

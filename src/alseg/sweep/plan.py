@@ -11,7 +11,7 @@ from typing import Any
 
 from alseg.config import RunConfig, dump_settings
 from alseg.errors import AlsegError, ConfigError
-from alseg.settings import ActiveSettings, OutputSettings
+from alseg.settings import OF_THE_MACHINE, ActiveSettings, OutputSettings
 from alseg.sweep.matrix import Line, Matrix
 from alseg_strategies import UnknownOption, UnknownStrategy
 
@@ -31,7 +31,6 @@ NETWORK = frozenset({"head", "hyperbolic_dim", "curvature", "reweighting"})
 """The settings of the network's head, with each of which goes a start of its own."""
 
 _LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_threshold"}
-_MACHINE = {"accelerator", "devices", "num_nodes", "workers"}
 
 OF_METHOD = ASKING | _LOSSES | NETWORK
 """The settings that make a method beside its protocol: what is asked, the head, its losses."""
@@ -45,7 +44,7 @@ AFTER_THE_START = frozenset(
 )
 """The settings that a start on the source does not depend on."""
 
-MAY_CHANGE = frozenset(WRITING | _MACHINE)
+MAY_CHANGE = WRITING.union(OF_THE_MACHINE)
 """The settings in which a run that has been started may differ from what is asked for now."""
 
 Check = Callable[[Sequence[str]], RunConfig]
@@ -70,6 +69,13 @@ class Run:
     config: RunConfig
     start: Run | None = None
 
+    @property
+    def of_the_machine(self) -> tuple[str, ...]:
+        """Those of the arguments that may be given with ``--resume`` too."""
+        flags = {_flag(name) for name in OF_THE_MACHINE}
+        pairs = zip(self.arguments[::2], self.arguments[1::2], strict=True)
+        return tuple(part for pair in pairs if pair[0] in flags for part in pair)
+
 
 def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check) -> list[Run]:
     """Return the runs of a matrix in the order of the work: a seed at a time, starts first.
@@ -91,12 +97,12 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
             settings = {**shared, **line.settings, "seed": seed}
             configs.append((f"{line.name}-seed{seed}", settings, replace(config, seed=seed)))
     _check_comparable(configs, matrix)
-    names = _names_of_starts([config for *_, config in configs if _starts_on_source(config)])
+    names = _names_of_starts([config for *_, config in configs if config.starts_on_source])
     starts: dict[str, Run] = {}
     runs: list[Run] = []
     for name, settings, config in configs:
         start = None
-        if _starts_on_source(config):
+        if config.starts_on_source:
             own = names[_key(config)]
             if own not in starts:
                 starts[own] = _start(own, settings, config, out, check)
@@ -116,11 +122,7 @@ def starts_of(runs: Iterable[Run]) -> set[str]:
 
 def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return settings as options of ``alseg fit``."""
-    return tuple(
-        part
-        for name, value in settings.items()
-        for part in ("--" + name.replace("_", "-"), _text(value))
-    )
+    return tuple(part for name, value in settings.items() for part in (_flag(name), _text(value)))
 
 
 def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
@@ -142,6 +144,10 @@ def _same(name: str, one: Any, other: Any, start: Run | None) -> bool:
     return Path(one).parts[-len(place) :] == place
 
 
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _text(value: Any) -> str:
     # JSON is YAML: it says which texts are numbers, and what null, true and a list are.
     return value if isinstance(value, str) else json.dumps(value)
@@ -158,13 +164,6 @@ def _checked(check: Check, matrix: Matrix, line: Line, shared: Mapping[str, Any]
             f"{where}: the runs of a matrix do not wait for people. Leave annotator: manual away."
         )
     return config
-
-
-def _starts_on_source(config: RunConfig) -> bool:
-    from alseg.terms import PROTOCOLS
-
-    uses_source = PROTOCOLS[config.protocol].uses_source
-    return uses_source and config.init_from is None and config.warm_start_steps > 0
 
 
 def _start(
