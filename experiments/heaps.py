@@ -51,6 +51,9 @@ def main() -> None:
         if run.problem:
             print(f"{folder}: {run.problem}", file=sys.stderr)
             continue
+        if run.is_bound or run.settings["size"] is None:
+            print(f"{folder}: it asked for no labels or has no size", file=sys.stderr)
+            continue
         size = parse_size("size", run.settings["size"])
         void, places, pixels = heaps(LabelStore.open(folder / "labels"), size)
         miou = 100 * run.miou

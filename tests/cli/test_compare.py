@@ -63,13 +63,16 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path, capsys):
     assert "Cannot write" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["results.md", "results.csv", "results-runs.csv"])
-def test_what_is_no_table_is_not_replaced(tmp_path, capsys, name):
+@pytest.mark.parametrize(
+    "text", ["# Strategies compared\n", "\n# Notes\n", "<title>My runs compared</title>"]
+)
+@pytest.mark.parametrize("name", ["results.html", "results.md", "results.csv", "results-runs.csv"])
+def test_what_a_comparison_did_not_write_is_not_replaced(tmp_path, capsys, name, text):
     write_run(tmp_path / "runs" / "a")
-    (tmp_path / name).write_text("# My results\n")
+    (tmp_path / name).write_text(text)
     arguments = ["compare", str(tmp_path / "runs"), "-o", str(tmp_path / "results.html")]
     assert main(arguments) == 2
-    assert f"{name} is no table of a comparison" in capsys.readouterr().err
+    assert f"{name} is there and was not written by a comparison" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
     (tmp_path / name).unlink()
     # What a comparison wrote is.

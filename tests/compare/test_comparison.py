@@ -51,6 +51,34 @@ def test_areas_span_the_budgets_that_all_curves_have(tmp_path, strategy):
     assert found.areas("ripu") == {}
 
 
+def test_areas_are_of_the_shares_that_all_curves_cover(tmp_path):
+    # Both lie on the line of 40 % + half the share; the larger windows label more.
+    shares = {"random": (0.01, 0.05), "halo": (0.03, 0.09)}
+    for strategy, labelled in shares.items():
+        for budget, share in zip(("0.01", "0.05"), labelled, strict=True):
+            write_run(
+                tmp_path / f"{strategy}-{budget}",
+                iou=0.4 + share / 2,
+                share=share,
+                strategy=strategy,
+                budget=budget,
+            )
+    found = compared(tmp_path)
+    assert found.area_shares == (0.03, 0.05)
+    assert found.areas("random") == pytest.approx({0: 0.42})
+    assert found.areas("halo") == pytest.approx({0: 0.42})
+
+
+def test_no_area_where_the_shares_lie_apart(tmp_path):
+    for strategy, labelled in {"random": (0.01, 0.02), "halo": (0.03, 0.09)}.items():
+        for budget, share in zip(("0.01", "0.05"), labelled, strict=True):
+            folder = tmp_path / f"{strategy}-{budget}"
+            write_run(folder, share=share, strategy=strategy, budget=budget)
+    found = compared(tmp_path)
+    assert found.areas("random") == found.areas("halo") == {}
+    assert found.area_difference("halo") is None
+
+
 def test_differences_are_paired_by_seed_and_say_where_they_are_none(tmp_path):
     found = compared(write_matrix(tmp_path))
     ahead, even = found.difference("halo", "1 %"), found.difference("halo", "3 %")

@@ -107,6 +107,19 @@ def test_costs_are_means_over_the_seeds(whole):
     assert labelling[2] == ["random", "3 %", "300", "0.25", "128.0"]
 
 
+def test_what_phases_took_together_is_a_mean_over_the_seeds_that_had_others(tmp_path):
+    # The first made its start itself: 160 s of training in all, the others 110.
+    for seed in range(3):
+        run = write_run(tmp_path / str(seed), protocol="source_only", seed=seed)
+        if seed:
+            summary = json.loads((run / "summary.json").read_text())
+            del summary["seconds"]["source start"]
+            (run / "summary.json").write_text(json.dumps(summary))
+    _, page = page_of(tmp_path)
+    seconds = page.tables["Seconds of the machine, means over the seeds"]
+    assert seconds[1][2:] == ["50", "10", "100", f"{(160 + 110 + 110) / 3:.0f}"]
+
+
 def test_a_click_takes_as_long_as_is_said(tmp_path):
     write_run(tmp_path / "a", regions=1800)
     _, page = page_of(tmp_path, click_seconds=4)

@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from alseg.compare.statistics import (
-    area_under,
     bootstrap_mean,
     mean_and_deviation,
+    mean_height,
     pearson,
     spearman,
 )
@@ -26,15 +26,11 @@ def test_one_value_has_no_deviation():
     assert math.isnan(deviation)
 
 
-def test_the_area_is_the_mean_height_whatever_the_order_of_the_points():
+def test_the_mean_height_is_the_area_over_its_width():
     # 2 wide at a mean height of 3, then 2 wide at 4.
-    assert area_under([1, 3, 5], [2, 4, 4]) == pytest.approx((2 * 3 + 2 * 4) / 4)
-    assert area_under([5, 1, 3], [4, 2, 4]) == pytest.approx(3.5)
-
-
-@pytest.mark.parametrize("x", [[], [1.0], [2.0, 2.0]])
-def test_there_is_no_area_without_a_width(x):
-    assert math.isnan(area_under(x, [1.0] * len(x)))
+    assert mean_height([1, 3, 5], [2, 4, 4], 1, 5) == pytest.approx((2 * 3 + 2 * 4) / 4)
+    # From 2, where the curve is at 3: 1 wide at 3.5, then 1 wide at 4.
+    assert mean_height([1, 3, 5], [2, 4, 4], 2, 4) == pytest.approx((1 * 3.5 + 1 * 4) / 2)
 
 
 def test_the_interval_of_two_seeds_is_students():

@@ -74,6 +74,13 @@ def test_the_csv_has_plain_numbers(tmp_path):
     assert rows[0]["clicks"] == rows[0]["difference"] == ""
 
 
+def test_counts_have_all_their_digits_in_the_csv(tmp_path):
+    write_run(tmp_path / "a", regions=6_943_217)
+    found = compare_runs(find_runs([tmp_path]))
+    assert ",6943217," in csv_text(found)
+    assert ",6943217," in runs_csv(found)
+
+
 def test_the_markdown_holds_tables_warnings_and_what_was_left_out(tmp_path):
     write_matrix(tmp_path)
     write_run(tmp_path / "odd", strategy="ripu", steps=900)

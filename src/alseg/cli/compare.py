@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,12 @@ ABOUT = """Hold runs against one another: mIoU for every strategy and budget ove
 how sure the differences to random picks are. RUNS are folders of runs, or folders that have such in
 them. The table is printed and written as REPORT.csv and REPORT.md beside the report, a page that
 needs no network; REPORT-runs.csv has a row for every run."""
+
+BEGINNING = 1000
+"""So many characters at the beginning of a file tell who wrote it."""
+
+OWN = re.compile(r"\A# \d+ runs? compared\n|\Avariant,budget,seeds?,miou|<title>\d+ runs? compared")
+"""Stands at the beginning of every file that a comparison writes."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -64,10 +71,10 @@ def run(argv: Sequence[str]) -> int:
         out.with_suffix(".md"): markdown_text(comparison, evidence),
     }
     for path in files:
-        if path != out and not _may_replace(path):
+        if not _may_replace(path):
             raise CompareError(
-                f"{path} is no table of a comparison, and the table beside {out} would replace it. "
-                "Move it or name another report with --out."
+                f"{path} is there and was not written by a comparison, which would replace it. "
+                "Move it, or name another report with --out: its tables are named like it."
             )
     for path, text in files.items():
         _write(path, text)
@@ -79,13 +86,13 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _may_replace(path: Path) -> bool:
-    """Tell whether nothing but a table of an earlier comparison lies at ``path``."""
+    """Tell whether nothing but a file of an earlier comparison lies at ``path``."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            first = lines.readline().rstrip()
+        with path.open(encoding="utf-8", errors="replace") as file:
+            begins = file.read(BEGINNING)
     except OSError:
         return True  # Not there, or writing it says what is wrong.
-    return not first or first.startswith("variant,budget,seed") or first.endswith(" compared")
+    return not begins or OWN.search(begins) is not None
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,9 +11,9 @@ from functools import cached_property
 from alseg.compare.runs import BOUNDS, Run
 from alseg.compare.statistics import (
     Interval,
-    area_under,
     bootstrap_mean,
     mean_and_deviation,
+    mean_height,
     mean_of_known,
 )
 from alseg.compare.variants import OF_DATA, Variant, budget_text, variant_names, variant_of
@@ -95,7 +95,7 @@ class Comparison:
 
     @cached_property
     def area_budgets(self) -> list[str]:
-        """The budgets that all variants with a curve have, so that areas are of the same range.
+        """The budgets that all variants with a curve have.
 
         A variant has a curve that has two budgets of the baseline, or two at all where there is
         none.
@@ -153,17 +153,38 @@ class Comparison:
     def areas(self, variant: str) -> dict[int, float]:
         """Return by seed the area under mIoU against labelled share, divided by its width.
 
-        It spans `area_budgets`; a variant or a seed that lacks one of them has none.
+        It spans `area_shares`; a variant or a seed that lacks one of `area_budgets` has none.
         """
-        points = [p for b in self.area_budgets if (p := self.point(variant, b)) is not None]
-        if len(points) < max(2, len(self.area_budgets)):
+        low, high = self.area_shares
+        if not low < high:
             return {}
-        everywhere = set.intersection(*(set(point.seeds) for point in points))
         areas = {}
-        for seed in sorted(everywhere):
-            curve = [run for point in points for run in point.runs if run.seed == seed]
-            areas[seed] = area_under([run.share or 0 for run in curve], [r.miou for r in curve])
+        for seed, curve in self._curves(variant).items():
+            shares, reached = zip(*curve, strict=True)
+            areas[seed] = mean_height(shares, reached, low, high)
         return areas
+
+    @cached_property
+    def area_shares(self) -> tuple[float, float]:
+        """The first and the last labelled share that all curves cover.
+
+        What is labelled under a budget may differ, with regions of another size or where a pool
+        has no more to ask for. The first is not below the last where the curves have no range in
+        common.
+        """
+        curves = [curve for name in self.variants for curve in self._curves(name).values()]
+        first = max((min(curve)[0] for curve in curves), default=math.inf)
+        return first, min((max(curve)[0] for curve in curves), default=-math.inf)
+
+    def _curves(self, variant: str) -> dict[int, list[tuple[float, float]]]:
+        """Return by seed the labelled share and mIoU at each of `area_budgets`."""
+        points = [p for b in self.area_budgets if (p := self.point(variant, b)) is not None]
+        curves: dict[int, list[tuple[float, float]]] = {}
+        for run in (run for point in points for run in point.runs):
+            if run.share is not None:
+                curves.setdefault(run.seed, []).append((run.share, run.miou))
+        whole = max(2, len(self.area_budgets))
+        return {seed: sorted(curves[seed]) for seed in sorted(curves) if len(curves[seed]) == whole}
 
     def difference(self, variant: str, budget: str, other: str | None = None) -> Interval | None:
         """Return how much more mIoU a variant has than another, paired by seed.

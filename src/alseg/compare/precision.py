@@ -16,8 +16,9 @@ PRECISION = "Share of the picks that the network had wrong before the round, in 
 PRECISION_NOTE = (
     "In up to 32 images spread over the pool, of pixels that have a class: mean ± standard "
     "deviation over the seeds. In brackets is the share of all pixels that the network had wrong, "
-    "which random picks would find. The lift is the ratio of the two over all rounds, the last "
-    "column the pixels of these images that were asked for with all seeds together."
+    "which random picks would find. The lift is the ratio of the two over all rounds, in the mean "
+    "of the seeds, the last column the pixels of these images that were asked for with all seeds "
+    "together."
 )
 
 

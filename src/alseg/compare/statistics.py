@@ -49,17 +49,18 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
 
 
-def area_under(x: ArrayLike, y: ArrayLike) -> float:
-    """Return the area under a curve of straight lines, divided by its width: a mean height.
+def mean_height(x: ArrayLike, y: ArrayLike, low: float, high: float) -> float:
+    """Return the area under a curve of straight lines from ``low`` to ``high``, over its width.
 
-    NaN for fewer than two different x.
+    Args:
+        x: Where the curve is known, ascending; its first and last are not within the range.
+        y: Its height there.
+        low: Where the area begins.
+        high: Where it ends, above ``low``.
     """
     at, height = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    order = np.argsort(at, kind="stable")
-    at, height = at[order], height[order]
-    if len(at) < 2 or at[-1] == at[0]:
-        return math.nan
-    return float(np.sum(np.diff(at) * (height[1:] + height[:-1]) / 2) / (at[-1] - at[0]))
+    corners = np.concatenate([[low], at[(low < at) & (at < high)], [high]])
+    return float(np.trapezoid(np.interp(corners, at, height), corners) / (high - low))
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:

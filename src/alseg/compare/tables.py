@@ -36,8 +36,8 @@ def main_table(comparison: Comparison) -> Table:
 def area_table(comparison: Comparison) -> Table:
     """Return a row for every variant; only a heading where no area can be told."""
     base = comparison.baseline or "random"
-    spanned = comparison.area_budgets
-    what = f"area from {spanned[0]} to {spanned[-1]}" if len(spanned) > 1 else "area"
+    first, last = comparison.area_shares
+    what = f"area from {percent(first, 2)} to {percent(last, 2)}"
     table = [["variant", "seeds", what, f"against {base}"]]
     for variant in comparison.variants:
         areas = list(comparison.areas(variant).values())
@@ -69,8 +69,9 @@ def pair_tables(comparison: Comparison) -> dict[str, Table]:
 
 
 AREA_NOTE = (
-    "The area lies under mIoU against labelled share, between the smallest and the largest budget "
-    "that all variants with a curve have, divided by its width: the mean mIoU over these shares."
+    "The area lies under mIoU against labelled share, from the smallest to the largest share that "
+    "all curves cover, divided by its width: the mean mIoU over these shares. A curve has the "
+    "budgets that all variants with two of them have."
 )
 
 PAIR_NOTE = (

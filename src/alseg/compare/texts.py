@@ -113,7 +113,9 @@ def terminal_text(comparison: Comparison, evidence: Evidence) -> str:
 
 
 def _plain(number: float) -> Any:
-    return "" if math.isnan(number) else f"{number:.6g}"
+    if math.isnan(number):
+        return ""
+    return f"{number:.6g}" if number < 1e6 else f"{number:.0f}"
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> str:

@@ -127,20 +127,18 @@ def scatter_chart(
     groups: Sequence[tuple[str, Look, Sequence[tuple[float, float, str]]]],
     x_label: str,
     y_label: str,
-    logarithmic: bool = False,
 ) -> str:
-    """Return a chart of named points.
+    """Return a chart of named points, the values across spread by their ratios if they can be.
 
     Args:
         name: What it shows.
         groups: Name and look of a group, and its points: x, y and what the point is called.
         x_label: What lies across.
         y_label: What lies upwards.
-        logarithmic: Whether the values across are spread by their ratios.
     """
     points = [point for _, _, group in groups for point in group]
     across = [px for px, _, _ in points]
-    x = Axis(across, LEFT, WIDTH - RIGHT, logarithmic and min(across, default=0) > 0)
+    x = Axis(across, LEFT, WIDTH - RIGHT, min(across, default=0) > 0)
     y = Axis([py for _, py, _ in points], HEIGHT - BOTTOM, TOP)
     parts = [_frame(x, y, x_label, y_label)]
     for _, style, group in groups:

@@ -21,8 +21,9 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
     parts = [
         table("Seconds of the machine, means over the seeds", _by_phase(groups, "seconds", True)),
         paragraph(
-            "A start that a run took over with init_from was paid for by another run, and is not "
-            "in its seconds."
+            "A phase is the mean of the runs that had it, so the phases need not add up. A start "
+            "that a run took over with init_from was paid for by another run, and is not in its "
+            "seconds."
         ),
     ]
     memory = {part for run in comparison.runs for part in run.summary if MEMORY.fullmatch(part)}
@@ -65,11 +66,15 @@ def _by_phase(groups: Iterable[Point], part: str, summed: bool) -> list[list[str
         means = [
             mean_of_known(_figures(run, part).get(phase) for run in point.runs) for phase in phases
         ]
-        told = [value for value in means if not math.isnan(value)]
-        together = [sum(told) if told else math.nan] if summed else []
+        together = [mean_of_known(_together(run, part) for run in point.runs)] if summed else []
         cells = [_number(value, 0) for value in (*means, *together)]
         rows.append([point.variant, point.budget or "—", *cells])
     return rows
+
+
+def _together(run: Run, part: str) -> float | None:
+    figures = _figures(run, part).values()
+    return sum(figures) if figures else None
 
 
 def _figures(run: Run, part: str) -> dict[str, float]:

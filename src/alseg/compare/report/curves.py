@@ -57,7 +57,8 @@ def curves_section(comparison: Comparison) -> str:
         parts.append(
             paragraph(
                 "No area: there are not two budgets of the baseline that all variants with two of "
-                "them have."
+                "them have, or the labelled shares that the variants reached with them have no "
+                "range in common."
             )
         )
     if pairs := pair_tables(comparison):

@@ -176,7 +176,7 @@ def _classes_chart(part: _Told, quantity: str, classes: tuple[str, ...]) -> str:
     ]
     title = f"{words} against class share: {part.name}"
     groups = [(part.name, part.look, points)]
-    return scatter_chart(title, groups, "share of the pixels in %", words, True)
+    return scatter_chart(title, groups, "share of the pixels in %", words)
 
 
 def _histogram(part: _Told, rim: float) -> Curve:

@@ -47,7 +47,6 @@ def heat_table(
     caption: str,
     heading: Sequence[str],
     rows: Sequence[tuple[str, Sequence[float]]],
-    digits: int = 1,
     highest: float = 1.0,
 ) -> str:
     """Return a table of shares in per cent whose cells are the fuller the higher they are.
@@ -56,13 +55,12 @@ def heat_table(
         caption: What it shows.
         heading: The names of the columns, that of the rows' names among them.
         rows: The name of each row, and a share for each further column; NaN is a dash.
-        digits: Digits after the point.
         highest: The share that a cell is full at.
     """
     cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heading)
     lines = [f"<tr>{cells}</tr>"]
     for name, values in rows:
-        shown = "".join(_heat_cell(value, digits, highest) for value in values)
+        shown = "".join(_heat_cell(value, highest) for value in values)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{shown}</tr>')
     return _scrolling(caption, lines, "heat")
 
@@ -91,14 +89,14 @@ def _whole(text: str) -> str:
     return f' title="{escape(text)}"' if DIGEST.search(text) else ""
 
 
-def _heat_cell(value: float, digits: int, highest: float) -> str:
+def _heat_cell(value: float, highest: float) -> str:
     if math.isnan(value):
         return "<td>—</td>"
     full = min(max(value / highest, 0.0), 1.0) if highest > 0 else 0.0
     mixed = (round(w + full * (b - w)) for w, b in zip(WORST, BEST, strict=True))
     colour = "#fff" if full >= DARK_FROM else "#111"
     back = "".join(f"{channel:02x}" for channel in mixed)
-    return f'<td style="background:#{back};color:{colour}">{100 * value:.{digits}f}</td>'
+    return f'<td style="background:#{back};color:{colour}">{100 * value:.1f}</td>'
 
 
 def _scrolling(caption: str, lines: Sequence[str], kind: str = "") -> str:
