@@ -26,17 +26,17 @@ class Ask(OracleAnnotator):
         return super().answer(image_id, asked)
 
 
-def random_store(folder, rounds=3):
+def random_store(folder, rounds=3, after_round=lambda store, number: None):
     """Do as `_random_store` says, without waiting for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda descriptor: None)
-        return _random_store(folder, rounds)
+        return _random_store(folder, rounds, after_round)
 
 
-def _random_store(folder, rounds):
+def _random_store(folder, rounds, after_round):
     """Return a store of several rounds, who answered, and the results of the rounds.
 
-    Regions are clipped by the images' borders.
+    Regions are clipped by the images' borders. After each round ``after_round`` is called.
     """
     rng = np.random.default_rng(7)
     truth = {
@@ -62,6 +62,7 @@ def _random_store(folder, rounds):
         )
         store.commit(number, {"seed": 7}, result.images)
         results.append(result)
+        after_round(store, number)
     return store, annotator, results
 
 

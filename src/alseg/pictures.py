@@ -74,12 +74,13 @@ def legend(label_space: LabelSpace, width: int, present: Collection[int] | None 
 
 
 def score_picture(score: NDArray[np.floating]) -> RGB:
-    """Return scores H×W as heat: the lowest black, the highest pale yellow.
+    """Return scores H×W as heat: the lowest finite one black, the highest pale yellow.
 
     A constant map is black all over.
     """
-    values = score.astype(np.float64)
-    low, high = values.min(), values.max()
+    finite = score[np.isfinite(score)].astype(np.float64)
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    values = score.astype(np.float64).clip(low, high)
     share = (values - low) / (high - low) if high > low else np.zeros_like(values)
     stops = np.linspace(0, 1, len(HEAT))
     channels = [np.interp(share, stops, HEAT[:, channel]) for channel in range(3)]

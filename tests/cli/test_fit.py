@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import subprocess
@@ -46,6 +47,17 @@ def test_the_main_job_ends_with_labels_checkpoint_pictures_and_a_summary(tiny, t
     assert Image.open(pictures[0]).size == (3 * 64, 48)
     assert list((out / "metrics").glob("training-*/metrics.csv"))
     assert yaml.safe_load((out / "config.yaml").read_text())["budget"] in (0.01, "0.01")
+
+
+def test_what_is_logged_as_test_is_before_training_and_of_the_last_checkpoint(tiny, tmp_path):
+    out = tmp_path / "run"
+    assert fit(tiny, out, "--strategy", "ripu", "--validate-every", "1") == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert "mIoU" in summary["best"]
+    (path,) = (out / "metrics").glob("training-*/metrics.csv")
+    with path.open(newline="") as file:
+        logged = [float(row["test/mIoU"]) for row in csv.DictReader(file) if row["test/mIoU"]]
+    assert logged == pytest.approx([summary[part]["mIoU"] for part in ("before", "after")])
 
 
 @pytest.mark.parametrize(

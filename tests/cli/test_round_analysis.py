@@ -21,24 +21,25 @@ def module():
     return SegmentationModule(SPACE, encoder_weights="none", head="hyperbolic", flip=False)
 
 
-def held_round(folder, pool, answers, budget="10%"):
-    """Hold one round on random scores; return the run's folder, the store and the scores."""
+def held_round(folder, pool, answers, budget="10%", rounds=1):
+    """Hold rounds on random scores; return the run's folder, the store and the scores."""
     run = RunFolder(folder)
     images = [PoolImage(name, *pool.size(index)) for index, name in enumerate(pool.ids)]
     store = LabelStore.create(run.labels, images, SPACE.classes)
     rng = np.random.default_rng(1)
     scores = {index: torch.from_numpy(rng.random(pool.size(index))) for index in range(len(pool))}
-    store.stage(1)
-    result = acquire_round(
-        scores.items(),
-        store,
-        budget=Budget.parse(budget),
-        round_number=1,
-        rounds=1,
-        radius=1,
-        annotator=OracleAnnotator(lambda name: answers.label(pool.ids.index(name))),
-    )
-    store.commit(1, {}, result.images)
+    for number in range(1, rounds + 1):
+        store.stage(number)
+        result = acquire_round(
+            scores.items(),
+            store,
+            budget=Budget.parse(budget),
+            round_number=number,
+            rounds=rounds,
+            radius=1,
+            annotator=OracleAnnotator(lambda name: answers.label(pool.ids.index(name))),
+        )
+        store.commit(number, {}, result.images)
     return run, store, scores
 
 
@@ -84,6 +85,46 @@ def test_errors_and_radii_are_those_of_the_network_on_the_sample(tmp_path, modul
     assert sum(sums["radius_counts"]) == sums["pixels"][0] == 3 * (32 * 48 - 1)
     # The radius is twice the norm of what is mapped into the ball, until it saturates.
     assert sums["class_norm"] == pytest.approx(radius / 2, rel=1e-4)
+
+
+def test_the_picks_of_other_rounds_are_none_of_a_round(tmp_path, module):
+    pool = Toy(2)
+    run, store, scores = held_round(tmp_path, pool, pool, rounds=2)
+    # As it is when a run goes on: the store has more than the round that is told of.
+    sums = analysed(run, pool, module, scores)["sums"]
+    maps = [store.round_map(name) for name in pool.ids]
+    asked = sum(np.sum(of == 1) for of in maps)
+    assert 0 < asked < sum(np.sum(of > 0) for of in maps)
+    assert sum(sums["picked_classes"]) + sums["picked_void"][0] == asked
+    assert sum(sums["picked_distances"]) == asked
+
+
+def test_the_network_is_looked_at_as_it_scores(tmp_path):
+    torch.manual_seed(0)
+    module = SegmentationModule(
+        SPACE,
+        encoder_weights="none",
+        head="hyperbolic",
+        curvature=4.0,
+        eval_size=(16, 24),
+        flip=False,
+    )
+    pool = Toy(1)
+    run, _, scores = held_round(tmp_path, pool, pool)
+    found = analysed(run, pool, module, scores)
+    label, image = pool.label(0), pool.image(0)
+    with torch.no_grad():
+        seen = module.eval().signals(eval_transform(image, (16, 24))[None], (32, 48))
+    assert seen.logits.shape[-2:] == (32, 48)
+    share = seen.logits[0].softmax(0).numpy().astype(np.float64)
+    # In units of the entropy of three classes that are all as likely.
+    entropy = -(share * np.log(share)).sum(0) / np.log(3)
+    sums = found["sums"]
+    by_class = [entropy[label == c].sum() for c in range(3)]
+    assert sums["class_entropy"] == pytest.approx(by_class, rel=1e-4)
+    assert sums["wrong"] == [np.sum((share.argmax(0) != label) & (label != 255))]
+    # In a ball of curvature c all lengths are those of curvature 1 over its root.
+    assert found["rim"] == pytest.approx(12.206 / 2, rel=1e-4)
 
 
 def test_pictures_are_small_and_a_single_window_is_still_seen(tmp_path, module):

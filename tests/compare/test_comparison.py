@@ -395,3 +395,13 @@ def test_runs_of_another_device_are_told(tmp_path):
     assert warnings_of(compared(tmp_path)) == (
         ["another devices: cpu: A, 1 threads in random; cpu: B, 1 threads in halo"]
     )
+
+
+def test_long_values_are_cut_where_they_still_differ_and_told_whole_where_not(tmp_path):
+    gpu = "NVIDIA H100 80GB HBM3"
+    write_run(tmp_path / "a", provenance={"devices": [gpu] * 4})
+    write_run(tmp_path / "b", strategy="halo", provenance={"devices": [gpu] * 5})
+    told = [", ".join([gpu] * count) for count in (4, 5)]
+    assert warnings_of(compared(tmp_path)) == (
+        [f"another devices: {told[0]} in random; {told[1]} in halo"]
+    )

@@ -82,6 +82,72 @@ def test_where_there_are_no_pixels_there_are_no_errors_to_draw(tmp_path):
     assert len(re.findall("<circle", chart.split("legend")[0])) == 6
 
 
+def test_nothing_picked_is_no_share_of_anything(tmp_path):
+    write_evidence(write_run(tmp_path / "r", rounds=1), 1)
+    change_sums(tmp_path / "r", picked_classes=[0, 0, 0], picked_void=[0], picked_distances=[0] * 7)
+    text, page = page_of(tmp_path)
+    shares = page.tables["Class share in %: of the pool, and of what was picked in all rounds"]
+    assert shares[2] == ["random, 1 %", "—", "—", "—", "—"]
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower()
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return what the charts of a report are given, by title: x and y of each curve or group."""
+    charts = {}
+
+    def curves(title, given, *labels, **more):
+        charts[title] = [[(mark.x, mark.y) for mark in curve.marks] for curve in given]
+        return ""
+
+    def groups(title, given, *labels):
+        charts[title] = [points for _, _, points in given]
+        return ""
+
+    for module in ("places", "geometry"):
+        monkeypatch.setattr(f"alseg.compare.report.{module}.distance_chart", curves)
+    monkeypatch.setattr("alseg.compare.report.geometry.line_chart", curves)
+    monkeypatch.setattr("alseg.compare.report.geometry.scatter_chart", groups)
+    return charts
+
+
+@pytest.fixture
+def two_rounds(tmp_path):
+    """Return the folder of a run whose second round differs from its first in all it tells."""
+    run = write_run(tmp_path / "halo", strategy="halo", rounds=2)
+    write_evidence(run, 1, radius=[3.0, 2.0, 1.0])
+    write_evidence(run, 2, radius=[4.0, 1.0, 2.0], wrong=0.6)
+    counts = [0] * 24
+    counts[2], counts[20] = 250, 750
+    change_sums(run, 2, picked_distances=[0, 0, 0, 0, 0, 0, 60], radius_counts=counts)
+    return tmp_path
+
+
+def test_distances_and_errors_are_drawn_of_all_rounds(two_rounds, drawn):
+    page_of(two_rounds)
+    picks, pool = drawn["How far picks lie from class boundaries"]
+    # 30, 12, 6, 6, 3, 2, 1 of the first 60, and 60 in the last range.
+    assert [y for _, y in picks] == pytest.approx([25, 10, 5, 5, 2.5, 5 / 3, 100 * 61 / 120])
+    assert [y for _, y in pool] == pytest.approx([40, 20, 15, 10, 7.5, 5, 2.5])
+    assert [x for x, _ in pool] == sorted(x for x, _ in pool)
+    (errors,) = drawn["What the network had wrong, by distance"]
+    # 20 % before the first round, 60 % before the second.
+    assert [y for _, y in errors] == pytest.approx([40] * 7)
+
+
+def test_the_geometry_is_that_before_the_last_round(two_rounds, drawn):
+    page_of(two_rounds)
+    (points,) = drawn["hyperbolic radius against class share: halo, 1 %"]
+    assert points == [(60, 4, "road"), (30, 1, "sky"), (10, 2, "car")]
+    (radii,) = drawn["Hyperbolic radii of all pixels"]
+    # 24 equal ranges up to a rim of 12: the middle of the third and of the twenty-first.
+    assert [mark for mark in radii if mark[1]] == [(1.25, 25), (10.25, 75)]
+    radius, norm = drawn["Spread of radius and norm against distance from class boundaries"]
+    # Deviations of 2 around 3 and of 1 around 5.
+    assert [y for _, y in radius] == pytest.approx([200 / 3] * 7)
+    assert [y for _, y in norm] == pytest.approx([20] * 7)
+
+
 def test_precision_is_a_mean_over_the_seeds_and_not_over_the_picks(tmp_path):
     for seed, (asked, wrong) in enumerate([(60, 30), (20, 16)]):
         run = write_run(tmp_path / f"a{seed}", seed=seed, rounds=1)

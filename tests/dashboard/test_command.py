@@ -1,6 +1,7 @@
 """`alseg dashboard` against a server of the test's own."""
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -112,6 +113,18 @@ def test_an_update_keeps_the_view_and_what_others_added_to_it(saved, capsys):
     (runs,) = spec(backend)["runSets"]
     (chosen,) = runs["filters"]["filters"]
     assert (chosen["key"]["name"], chosen["value"]) == ("group", "first sweep")
+
+
+def test_the_printed_command_updates_the_view_to_what_it_is(account, capsys):
+    add_run(account, "r1", "first sweep", **{"after/IoU/road": 0.5})
+    add_run(account, "r2", "another", **{"after/IoU/sky": 0.5})
+    _, out, _ = told(capsys, "--experiment", "first sweep")
+    bars, (runs,) = panels(account)["IoU by class after training"], spec(account)["runSets"]
+    assert len(bars) == len(runs["filters"]["filters"]) == 1
+    (line,) = (line for line in out.splitlines() if line.startswith("update it"))
+    assert main(shlex.split(line)[3:]) == 0
+    assert panels(account)["IoU by class after training"] == bars
+    assert spec(account)["runSets"][0]["filters"] == runs["filters"]
 
 
 @pytest.mark.parametrize(

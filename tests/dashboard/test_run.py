@@ -51,10 +51,14 @@ def hold_run(folder, config, *, rounds=(1, 2), figures=SUMMARY):
     logger = wandb_logger(config, folder)
     with open_run([logger], config, folder, CLASSES):
         for number in rounds:
-            log_round(logger, number, [picture()], store)
-            logger.log_metrics({"val/mIoU": number / 10, "val/IoU/road": 0.5}, step=number)
+            log_as_trained(logger, number, store)
         folder.record(**figures)
     return store
+
+
+def log_as_trained(logger, number, store):
+    log_round(logger, number, [picture()], store)
+    logger.log_metrics({"val/mIoU": number / 10, "val/IoU/road": 0.5}, step=number)
 
 
 def picture():
@@ -96,13 +100,35 @@ def test_an_offline_run_arrives_as_what_it_is(sent):
     assert settings["seed"]["value"] == 3
 
 
-def test_validation_runs_over_the_share_of_labelled_pixels(sent):
-    backend, run, store = sent
-    area = sum(height * width for height, width in SIZES.values())
-    share = sum((store.round_map(name) > 0).sum() for name in SIZES) / area
+def test_validation_runs_over_the_share_of_labelled_pixels(tmp_path, backend):
+    folder, settings = RunFolder(tmp_path / "halo-1"), config()
+    folder.path.mkdir()
+    logger = wandb_logger(settings, folder)
+    with open_run([logger], settings, folder, CLASSES):
+        store, *_ = random_store(
+            folder.path / "labels",
+            rounds=2,
+            after_round=lambda store, number: log_as_trained(logger, number, store),
+        )
+    sync(backend, *offline_runs(folder))
+    (run,) = backend.runs
     rows = rows_with(backend, run, "val/mIoU")
     assert [row["val/mIoU"] for row in rows] == [0.1, 0.2]
-    assert [row["labelled_fraction"] for row in rows] == pytest.approx([share, share])
+    area = sum(height * width for height, width in SIZES.values())
+    maps = [store.round_map(name) for name in SIZES]
+    asked = [sum(np.sum((of > 0) & (of <= number)) for of in maps) for number in (1, 2)]
+    assert [row["labelled_fraction"] for row in rows] == pytest.approx([n / area for n in asked])
+    assert 0 < asked[0] < asked[1]
+    labels = [store.label(name) for name in SIZES]
+    pairs = list(zip(labels, maps, strict=True))
+    void = [sum(np.sum((a == 255) & (of > 0) & (of <= n)) for a, of in pairs) for n in (1, 2)]
+    held = rows_with(backend, run, "labels/regions")
+    assert [row["labels/asked_pixels"] for row in held] == asked
+    assert [row["labels/void_pixels"] for row in held] == void
+    picks = [len(json.loads(backend.files[run][row["picks"]["path"]])["data"]) for row in held]
+    assert [row["labels/regions"] for row in held] == [picks[0], sum(picks)]
+    # Of labels that are there already each region is a click.
+    assert [row["labels/clicks"] for row in held] == [picks[0], sum(picks)]
     metrics = json.loads(backend.runs[run]["config"])["_wandb"]["value"]["m"]
     # As on the wire: 1 is the name of a metric, 5 the place of its axis in the list, from 1.
     axes = {of["1"]: metrics[of["5"] - 1]["1"] for of in metrics if {"1", "5"} <= of.keys()}
@@ -136,7 +162,7 @@ def test_a_round_arrives_with_pictures_and_the_answers_as_masks(sent):
         assert set(np.unique(pixels(backend.files[run][sent_as]))) == {grey}
     classes = json.loads(backend.runs[run]["config"])["_wandb"]["value"]["mask/class_labels"]
     (names,) = [entry["value"] for entry in classes.values()]
-    assert names == {"0": "road", "1": "sky", "2": "car", "255": "not asked"}
+    assert names == {"0": "road", "1": "sky", "2": "car", "255": "not asked, or void"}
 
 
 def pixels(png):
@@ -166,6 +192,44 @@ def test_a_resumed_run_goes_on_under_its_id(folder, backend):
     assert [row["round"] for row in rows_with(backend, run, "picks")] == [1, 2]
     assert backend.summary[run]["before/mIoU"] == 0.25
     assert backend.summary[run]["after/mIoU"] == 0.5
+    # A server takes rows whose step rises alone.
+    steps = [row["_step"] for row in backend.history[run]]
+    assert steps == sorted(set(steps))
+
+
+def test_a_run_that_was_killed_goes_on_beyond_all_that_it_may_have_logged(folder, backend):
+    settings = config(steps=50)
+    logger = wandb_logger(settings, folder)
+    with open_run([logger], settings, folder, CLASSES):
+        # As it stands when the process is killed.
+        killed = RunFolder(folder.path, json.loads((folder.path / "summary.json").read_text()))
+        for number in range(40):
+            logger.log_metrics({"val/mIoU": 0.5}, step=number)
+    hold_run(killed, settings, rounds=[2])
+    sync(backend, *offline_runs(folder))
+    (run,) = backend.runs
+    steps = [row["_step"] for row in backend.history[run]]
+    assert steps == sorted(set(steps))
+
+
+def test_the_id_that_the_agent_of_a_sweep_gives_is_kept(folder, nobody, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    monkeypatch.setenv("WANDB_RUN_ID", "ofagent1")
+    hold_run(folder, config())
+    (run,) = offline_runs(folder)
+    assert run.name.endswith("-ofagent1")
+    assert folder.summary["wandb_id"] == "ofagent1"
+
+
+def test_the_networks_own_parameters_change_no_setting(folder, backend):
+    settings = config(encoder_weights="imagenet")
+    logger = wandb_logger(settings, folder)
+    with open_run([logger], settings, folder, CLASSES):
+        logger.log_hyperparams({"encoder_weights": "none"})
+    sync(backend, *offline_runs(folder))
+    (run,) = backend.runs
+    kept = json.loads(backend.runs[run]["config"])["encoder_weights"]["value"]
+    assert kept == "imagenet"
 
 
 def test_whoever_is_logged_in_sends_at_once(folder, account):

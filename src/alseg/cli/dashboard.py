@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,11 @@ def _save(entity: str, project: str, classes: Sequence[str], given: Mapping[str,
     lines = [f"workspace   {address}"]
     if not known:
         lines.append("no bars by class: no run of the project has ended yet; run this again then")
-    lines.append(f"update it   alseg dashboard --wandb {entity}/{project} --update '{address}'")
+    again = ["alseg", "dashboard", "--wandb", f"{entity}/{project}", "--update", address]
+    for name in ("experiment", "label_space"):
+        if given[name] is not None:
+            again += ["--" + name.replace("_", "-"), given[name]]
+    lines.append(f"update it   {shlex.join(again)}")
     return "\n".join(lines)
 
 

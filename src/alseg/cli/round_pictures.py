@@ -39,7 +39,7 @@ class RoundPictures:
         for index, score in list(scores.items())[: self.count]:
             image_id = self.pool.ids[index]
             image = self.pool.image(index)
-            heat = score_picture(score.numpy())
+            heat = score_picture(score.float().numpy())
             rounds = store.round_map(image_id)
             picks = picks_picture(image, rounds > 0, rounds == number)
             path = self.folder.pictures / f"round-{number:03d}" / f"{image_id}.png"

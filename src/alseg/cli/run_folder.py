@@ -258,6 +258,10 @@ class Clock:
         return {self.name: own, **spent}
 
 
+OF_WANDB: Mapping[str, type] = {"wandb_id": str, "wandb_step": int}
+"""The entries of a summary that are no part of the run: under what and where it goes on there."""
+
+
 def _figures(text: str) -> dict[str, Any]:
     """Return what a summary holds.
 
@@ -268,7 +272,7 @@ def _figures(text: str) -> dict[str, Any]:
     if not isinstance(known, dict):
         raise ValueError(f"expected figures by name, got {known!r:.60}")
     for part, figures in known.items():
-        if part == "wandb_id" and isinstance(figures, str):
+        if part in OF_WANDB and isinstance(figures, OF_WANDB[part]):
             continue
         if not isinstance(figures, dict):
             raise ValueError(f"{part}: expected figures by name, got {figures!r:.60}")

@@ -113,6 +113,8 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
                 best = folder.checkpoints / "best.ckpt"
                 if seen(best):
                     chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
+                    # What the loggers have under "test" is of the last checkpoint.
+                    trainer.loggers = []
                     figures["best"] = _test(trainer, chosen, data, folder)
                 folder.record(**figures)
         return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""

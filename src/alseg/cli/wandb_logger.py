@@ -6,8 +6,10 @@ import logging
 import os
 import secrets
 import shlex
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
@@ -24,6 +26,17 @@ from alseg.terms import PROTOCOLS
 log = logging.getLogger("alseg")
 
 
+MORE_ROWS = 1000
+"""More rows than a run logs beside those of its steps: rounds, validations, tests."""
+
+
+class RunLogger(WandbLogger):
+    """The logger of a run, whose config is that of its settings."""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Keep out the parameters of the network, which are settings that it may have adjusted."""
+
+
 def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
     """Return the logger of a run, which starts nothing yet.
 
@@ -35,7 +48,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
     """
     active = PROTOCOLS[config.protocol].active
     settings = dump_settings(config)
-    return WandbLogger(
+    return RunLogger(
         id=folder.summary.setdefault("wandb_id", secrets.token_hex(4)),
         resume="allow",
         name=folder.path.name,
@@ -83,7 +96,8 @@ def open_run(
         yield
         return
     # Whatever happens from here on, the run goes on under this id.
-    folder.record(wandb_id=logger.version)
+    given = logger.version
+    folder.record(wandb_id=given)
     try:
         run = logger.experiment
     except wandb.Error as error:
@@ -91,7 +105,7 @@ def open_run(
             f"Weights & Biases does not take the run: {error}. Set WANDB_MODE=offline to keep it "
             f"on this machine, and go on with `{resume_command(folder.path)}`."
         ) from error
-    if run.id != logger.version:
+    if run.id != given:
         # The agent of a sweep has given it another id.
         folder.record(wandb_id=run.id)
     # Each by its name: the logger has a pattern for all names already, and where two patterns fit
@@ -100,14 +114,20 @@ def open_run(
     for stage in ("val", "test"):
         for name in stage_names(stage, classes):
             run.define_metric(name, step_metric=FRACTION)
-    run.log({FRACTION: _fraction(config, folder)})
+    # An offline run that goes on would begin at step 0 again, over the rows that are there. One
+    # that is killed does not say where it was: it is taken to have logged a row at every step.
+    step = max(run.step, folder.summary.get("wandb_step", 0))
+    folder.record(wandb_step=step + config.steps + MORE_ROWS)
+    run.log({FRACTION: _fraction(config, folder)}, step=step, commit=True)
     status = 1
     try:
         yield
         status = 0
     finally:
         run.summary.update(summary_figures(folder.summary))
+        reached = run.step
         run.finish(exit_code=status)
+        folder.record(wandb_step=reached)
 
 
 def _fraction(config: RunConfig, folder: RunFolder) -> float:

@@ -83,7 +83,7 @@ def picks_of(store: LabelStore, number: int, rows: int = TABLE_ROWS) -> list[lis
 def _galleries(
     number: int, pictures: Sequence[Picture], store: LabelStore
 ) -> dict[str, list[wandb.Image]]:
-    names = {**dict(enumerate(store.classes)), 255: "not asked"}
+    names = {**dict(enumerate(store.classes)), 255: "not asked, or void"}
     galleries: dict[str, list[wandb.Image]] = {name: [] for name in PICTURES.values()}
     for image_id, image, scores, picks in pictures:
         mask = {"mask_data": store.label(image_id), "class_labels": names}

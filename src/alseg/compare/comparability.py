@@ -163,8 +163,10 @@ def _by_value(
 
 
 def _sentence(what: str, values: Mapping[str, list[str]]) -> str:
-    parts = []
-    for value, who in values.items():
-        short = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
-        parts.append(f"{short} in {', '.join(who)}")
-    return f"{what}: {'; '.join(parts)}"
+    shown = [value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…" for value in values]
+    if len(set(shown)) < len(shown):
+        shown = list(values)
+    told = [
+        f"{value} in {', '.join(who)}" for value, who in zip(shown, values.values(), strict=True)
+    ]
+    return f"{what}: {'; '.join(told)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
@@ -20,7 +21,7 @@ def classes_section(comparison: Comparison, evidence: Evidence) -> str:
     parts = [heat_table("IoU in %, means over the seeds", ["", *names], rows)]
     shares = _pick_shares(comparison, evidence)
     if shares:
-        highest = max(np.nanmax(values) for _, values in shares)
+        highest = np.nanmax([values for _, values in shares], initial=0.0)
         caption = "Class share in %: of the pool, and of what was picked in all rounds"
         parts += [
             heat_table(caption, ["", *evidence.classes, "void"], shares, highest=float(highest)),
@@ -43,11 +44,17 @@ def _pick_shares(comparison: Comparison, evidence: Evidence) -> list[tuple[str, 
             continue
         if "pool_classes" in sums and pool is None:
             known = sums["pool_classes"]
-            pool = "the pool", [*(known / max(known.sum(), 1.0)).tolist(), math.nan]
+            pool = "the pool", [*shares_of(known).tolist(), math.nan]
         picked, void = sums["picked_classes"], float(sums["picked_void"][0])
-        share = picked / max(picked.sum(), 1.0)
-        rows.append((_name(point), [*share.tolist(), void / max(picked.sum() + void, 1.0)]))
+        of_void = shares_of(np.array([void, picked.sum()]))[0]
+        rows.append((_name(point), [*shares_of(picked).tolist(), float(of_void)]))
     return rows if pool is None else [pool, *rows]
+
+
+def shares_of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return counts as shares of their sum; NaN for all where there is nothing."""
+    total = counts.sum()
+    return counts / total if total else np.full(counts.shape, np.nan)
 
 
 def _mean_iou(point: Point, names: list[str]) -> list[float]:

@@ -66,7 +66,12 @@ def picks_section(comparison: Comparison, evidence: Evidence) -> str:
     if not names:
         parts = [paragraph(NO_ROUNDS)]
     elif not shared:
-        parts = [paragraph("No image was pictured for all variants: their pools are not the same.")]
+        parts = [
+            paragraph(
+                "No image was pictured for all variants: their pools differ, or the numbers of "
+                "their processes or pictures do."
+            )
+        ]
     elif len(parts) < len(shared):
         parts.append(
             paragraph(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alseg.compare.analysis import DISTANCES
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
 from alseg.compare.report.chart import GREY
-from alseg.compare.report.classes import NO_ROUNDS
+from alseg.compare.report.classes import NO_ROUNDS, shares_of
 from alseg.compare.report.distance import distance_chart, distance_curve
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.report.shown import looks, shown_points
@@ -22,7 +21,7 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
     for name, point in shown_points(comparison).items():
         sums = evidence.sums(point.runs)
         if "picked_distances" in sums:
-            shares = [_shares(sums[which]) for which in ("pool_distances", "picked_distances")]
+            shares = [shares_of(sums[which]) for which in ("pool_distances", "picked_distances")]
             pool = pool or distance_curve("the whole pool", shares[0], GREY)
             curves.append(distance_curve(name, shares[1], styles[point.variant]))
         if "distance_wrong" in sums:
@@ -51,8 +50,3 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
     if len(precision) > 1:
         parts += [table(PRECISION, precision), paragraph(PRECISION_NOTE)]
     return section("places", "Where picks fall", *(parts or [paragraph(NO_ROUNDS)]))
-
-
-def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = counts / max(counts.sum(), 1.0)
-    return shares
