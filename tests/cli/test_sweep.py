@@ -194,6 +194,17 @@ def test_a_folder_with_other_settings_is_refused_before_anything_is_run(here, ca
     assert calls(here) == []
 
 
+def test_what_is_asked_for_means_nothing_to_runs_that_ask_for_no_labels(here, capsys):
+    text = (
+        "settings: {rounds: 5}\nstrategies: [{strategy: random, rounds: 3}]\n"
+        "budgets: [0.01]\nprotocols: [source_only]\n"
+    )
+    (here / "matrix.yaml").write_text(text)
+    subprocess.run(["cp", "-r", "finished", "out"], check=True)
+    assert sweep("--dry-run") == 0
+    assert all(line.startswith("# finished") for line in capsys.readouterr().out.splitlines())
+
+
 def test_a_second_command_in_the_same_folder_is_refused(here, capsys):
     (here / "out").mkdir()
     lock = lock_folder(here / "out")
@@ -325,6 +336,7 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
         (["matrix.yaml", "--slurm", "--dry-run"], "--slurm and --dry-run both print"),
         (["based.yaml"], "based.yaml: base: nowhere.yaml cannot be read"),
         (["started.yaml"], "begins with its start out/starts/linear-seed0/checkpoints/last.ckpt,"),
+        (["many.yaml"], "random-5%-seed0: 3 rounds do not fit into 2 steps of training"),
         (["few.yaml"], "random-0.0001%-seed0: The budget of 0.0001% of the pixels, which comes to"),
         (["mixed.yaml"], "starts/linear-seed0: No folder nowhere"),
         (["matrix.yaml", "--target", "camvid:nowhere"], "nowhere"),
@@ -335,6 +347,7 @@ def test_what_cannot_be_read_is_refused(here, capsys, arguments, words):
     (here / "seeded.yaml").write_text("seed: 5\n")
     (here / "based.yaml").write_text(f"base: nowhere.yaml\n{MATRIX}")
     (here / "started.yaml").write_text(f"base: finished/{RIPU}/config.yaml\n{MATRIX}")
+    (here / "many.yaml").write_text("settings: {steps: 2}\nstrategies: [random]\nbudgets: [0.05]\n")
     (here / "few.yaml").write_text("strategies: [random]\nbudgets: [1e-6]\n")
     (here / "mixed.yaml").write_text(
         "settings: {source: 'scenes:sim', target: 'scenes:fog'}\nmay_differ: [target]\n"
@@ -377,6 +390,13 @@ def test_the_job_script_runs_each_task_after_its_start_and_goes_on_with_those_be
     subprocess.run(["cp", "-r", f"finished/{RANDOM}", f"out/{RANDOM}"], check=True)
     resumed = ["fit", "--resume", "out/random-1%-seed0", "--progress", "false"]
     assert task("runs", 1).stdout.splitlines() == resumed
+
+
+def test_a_job_on_the_processor_asks_for_no_gpu(here, capsys):
+    assert sweep("--slurm") == 0
+    assert "#SBATCH --gpus-per-task=1\n#SBATCH --cpus" in capsys.readouterr().out
+    assert sweep("--slurm", "--accelerator", "cpu") == 0
+    assert "gpus" not in capsys.readouterr().out
 
 
 def test_the_job_script_leaves_out_what_is_finished(here, capsys):

@@ -397,6 +397,26 @@ def test_runs_of_another_device_are_told(tmp_path):
     )
 
 
+def test_a_variant_that_differs_in_itself_is_told_by_its_runs(tmp_path):
+    for seed, threads in enumerate("121"):
+        made = {"devices": [f"cpu: A, {threads} threads"]}
+        write_run(tmp_path / f"a{seed}", seed=seed, provenance=made)
+    write_run(tmp_path / "b", strategy="halo", provenance={"devices": ["cpu: A, 1 threads"]})
+    (told,) = (text for text in warnings_of(compared(tmp_path)) if "devices" in text)
+    one, other, again = (f"random (`{tmp_path / name}`)" for name in ("a0", "a1", "a2"))
+    assert told == (
+        f"another devices: cpu: A, 1 threads in {one}, {again}, halo; cpu: A, 2 threads in {other}"
+    )
+
+
+def test_runs_that_do_not_say_what_they_were_made_with_are_told(tmp_path):
+    write_run(tmp_path / "a", provenance=MADE)
+    write_run(tmp_path / "b", strategy="halo")
+    assert f"not known what they were made with: `{tmp_path / 'b'}`" in (
+        warnings_of(compared(tmp_path))
+    )
+
+
 def test_long_values_are_cut_where_they_still_differ_and_told_whole_where_not(tmp_path):
     gpu = "NVIDIA H100 80GB HBM3"
     write_run(tmp_path / "a", provenance={"devices": [gpu] * 4})

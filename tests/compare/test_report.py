@@ -57,6 +57,16 @@ def test_the_same_images_are_shown_of_every_variant_in_its_first_and_last_round(
     assert named == wanted
 
 
+def test_where_pictures_were_left_behind_that_is_said(tmp_path):
+    run = write_run(tmp_path / "r", rounds=1)
+    write_evidence(run, 1)
+    for path in (run / "analysis").rglob("*.jpg"):
+        path.unlink()
+    text, _ = page_of(tmp_path)
+    assert "The pictures of the rounds are not with these records" in text
+    assert "street/0" not in text
+
+
 def test_precision_is_told_beside_what_random_picks_would_find(whole):
     rows = whole[1].tables[WRONG]
     assert rows[0] == ["variant", "budget", "round 1", "round 2", "all", "lift", "pixels asked"]
@@ -170,7 +180,7 @@ def test_costs_are_means_over_the_seeds(whole):
     assert seconds[3][2:] == ["50", "10", "100", "20", "180"]
     labelling = tables["Clicks and hours of labelling, means over the seeds"]
     # 300 clicks of 3 s; from 20 to 52 points in a quarter of an hour.
-    assert labelling[2] == ["random", "3 %", "300", "0.25", "128.0"]
+    assert labelling[2] == ["random", "3 %", "300", "0.25", "128.00"]
 
 
 def test_what_phases_took_together_is_a_mean_over_the_seeds_that_had_others(tmp_path):

@@ -10,6 +10,7 @@ from alseg.active.budget import Budget
 from alseg.cli.parser import CommandParser
 from alseg.cli.sweep_report import Stage, stage_of
 from alseg.errors import AlsegError, ConfigError, did_you_mean
+from alseg.schedule import round_schedule
 from alseg.sweep.plan import Run, starts_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _called(runs: Sequence[Run], patterns: Sequence[str]) -> set[str]:
 
 
 def check_data(todo: Iterable[Run]) -> None:
-    """Check that the data of all runs can be opened, and what they may ask for buys a label.
+    """Check that the data of all runs can be opened, their rounds fit and buy a label.
 
     Raises:
         ConfigError: It is not so; the message names the run.
@@ -83,6 +84,7 @@ def check_data(todo: Iterable[Run]) -> None:
             if data not in opened:
                 opened[data] = open_domains(one.config).target
             if PROTOCOLS[one.config.protocol].active:
+                round_schedule(one.config.steps, one.config.rounds, one.config.round_steps)
                 budget = Budget.parse(one.config.budget)
                 check_affordable(budget, one.config.window_radius, opened[data])
         except AlsegError as error:

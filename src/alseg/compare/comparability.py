@@ -93,6 +93,9 @@ def _provenance(comparison: Comparison) -> list[str]:
         values.pop("None", None)  # What a run did not write down is not known to be another.
         if len(values) > 1 or any(THEN in value for value in values):
             found.append(_sentence(f"another {name}", values))
+    unknown = [f"`{run.folder}`" for run in comparison.runs if not flat[run.folder]]
+    if 0 < len(unknown) < len(comparison.runs):
+        found.append(f"not known what they were made with: {', '.join(unknown)}")
     changed = _by_value(comparison, lambda run: "True" in flat[run.folder].get(CHANGED, ""))
     if "True" in changed:
         found.append(f"uncommitted changes in the checkout: in {', '.join(changed['True'])}")
@@ -153,13 +156,16 @@ def _by_value(
     groups: list[Point] = [*comparison.points]
     if not asking_only:
         groups = [*comparison.bounds.values(), *groups]
-    values: dict[str, list[str]] = {}
-    for point in groups:
-        for run in point.runs:
-            variants = values.setdefault(str(value_of(run)), [])
-            if point.variant not in variants:
-                variants.append(point.variant)
-    return values
+    runs = [(point.variant, str(value_of(run)), run) for point in groups for run in point.runs]
+    of_variant: dict[str, set[str]] = {}
+    for variant, value, _ in runs:
+        of_variant.setdefault(variant, set()).add(value)
+    values: dict[str, dict[str, None]] = {}
+    for variant, value, run in runs:
+        # A variant that has several is told by its runs.
+        who = variant if len(of_variant[variant]) == 1 else f"{variant} (`{run.folder}`)"
+        values.setdefault(value, {})[who] = None
+    return {value: list(who) for value, who in values.items()}
 
 
 def _sentence(what: str, values: Mapping[str, list[str]]) -> str:

@@ -24,13 +24,22 @@ def main_table(comparison: Comparison) -> Table:
                 point.budget or "—",
                 str(len(point.runs)),
                 plus_minus(*point.miou),
-                plus_minus(*comparison.of_upper(point)),
+                _of_upper_text(comparison, point),
                 percent(point.share, 2),
                 "—" if math.isnan(point.clicks) else f"{point.clicks:,.0f}",
                 difference_text(comparison.difference(point.variant, point.budget)),
             ]
         )
     return table
+
+
+def _of_upper_text(comparison: Comparison, point: Point) -> str:
+    text = plus_minus(*comparison.of_upper(point))
+    upper = comparison.bounds.get("fully_supervised")
+    paired = len(set(point.seeds) & set(upper.seeds)) if upper else 0
+    if not 0 < paired < len(point.seeds):
+        return text
+    return f"{text} (of {paired} seed{'' if paired == 1 else 's'})"
 
 
 def area_table(comparison: Comparison) -> Table:

@@ -36,6 +36,7 @@ CSV_COLUMNS = (
     "of_upper_bound",
     "labelled_share",
     "clicks",
+    "baseline",
     "difference",
     "difference_low",
     "difference_high",
@@ -58,7 +59,9 @@ def csv_text(comparison: Comparison) -> str:
                 point.variant,
                 point.budget,
                 " ".join(map(str, point.seeds)),
-                *(_plain(number) for number in (*numbers, *held)),
+                *map(_plain, numbers),
+                "" if difference is None else comparison.baseline,
+                *map(_plain, held),
                 "" if difference is None else verdict(difference),
             ]
         )

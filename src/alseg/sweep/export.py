@@ -22,8 +22,7 @@ SLURM = """\
 # run whose start is not finished ends at once, and holds back no other.
 #SBATCH --job-name={name}
 #SBATCH --ntasks=1
-#SBATCH --gpus-per-task=1
-#SBATCH --cpus-per-task=4
+{gpus}#SBATCH --cpus-per-task=4
 #SBATCH --output={log}
 
 cd {here} || exit 1
@@ -49,6 +48,9 @@ case "$1-$SLURM_ARRAY_TASK_ID" in
     ;;
 esac
 """
+
+
+GPU = "#SBATCH --gpus-per-task=1\n"
 
 
 def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
@@ -88,6 +90,7 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
         submit="\n".join([f"#   mkdir -p {shlex.quote(str(logs))}", *(f"#   {x}" for x in lines)]),
         name=shlex.quote((here / out).name),
         log=shlex.quote(log),
+        gpus="" if all(run.config.accelerator == "cpu" for run in runs) else GPU,
         here=shlex.quote(str(here)),
         cases="\n".join(cases),
     )

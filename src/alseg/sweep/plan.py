@@ -127,10 +127,13 @@ def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
     """Say in which settings a run that was started is another one than that of the matrix."""
+    from alseg.terms import PROTOCOLS
+
+    left = MAY_CHANGE if PROTOCOLS[run.config.protocol].active else MAY_CHANGE | ASKING
     return [
         f"{name} is {kept.get(name)!r} there and {value!r} in the matrix"
         for name, value in dump_settings(run.config).items()
-        if name not in MAY_CHANGE and not _same(name, kept.get(name), value, run.start)
+        if name not in left and not _same(name, kept.get(name), value, run.start)
     ]
 
 

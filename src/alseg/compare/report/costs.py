@@ -43,7 +43,7 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
         hours = mean_of_known(_hours(run, click_seconds) for run in point.runs)
         gains = [run.miou - run.start for run in point.runs if run.start is not None]
         gain = 100 * mean_of_known(gains) / hours if hours > 0 else math.nan
-        cells = [_number(point.clicks, 0), _number(hours, 2), _number(gain, 1)]
+        cells = [_number(point.clicks, 0), _number(hours, 2), _number(gain, 2)]
         labelling.append([point.variant, point.budget, *cells])
     if len(labelling) > 1:
         parts += [

@@ -72,6 +72,8 @@ def picks_section(comparison: Comparison, evidence: Evidence) -> str:
                 "their processes or pictures do."
             )
         ]
+    elif not any("<img" in part for part in parts):
+        parts = [paragraph("The pictures of the rounds are not with these records of the runs.")]
     elif len(parts) < len(shared):
         parts.append(
             paragraph(
