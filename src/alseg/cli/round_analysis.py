@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from alseg.active import LabelStore
 from alseg.cli.run_folder import RunFolder
-from alseg.compare.analysis import Sums, added, network_sums, pick_sums, place_sums
+from alseg.compare.analysis import SAMPLE, Sums, added, network_sums, pick_sums, place_sums
 from alseg.data import SegmentationDataset
 from alseg.data.transforms import eval_transform
 from alseg.durable import replace_durably
@@ -29,10 +29,6 @@ from alseg.models import HyperbolicHead
 from alseg.models.poincare import RIM
 from alseg.module import SegmentationModule
 from alseg.pictures import RGB, picks_picture, score_picture
-
-SAMPLE = 32
-"""Pool images, evenly spread, whose picks are counted and that are shown to the network: enough to
-see where picks fall and what the network is like, and few beside the pool just scored."""
 
 WIDTH = 240
 """Of the small pictures, in pixels."""

@@ -13,6 +13,10 @@ from alseg.data.label_space import IGNORE
 Sums = dict[str, NDArray[np.float64]]
 """Named sums; those of other images, rounds and runs are added entry by entry."""
 
+SAMPLE = 32
+"""Pool images, evenly spread, whose picks are counted and that are shown to the network: enough to
+see where picks fall and what the network is like, and few beside the pool just scored."""
+
 DISTANCES = (0.0, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0, np.inf)
 """Ends of the ranges of distances from a class boundary, in pixels."""
 

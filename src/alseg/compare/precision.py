@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from alseg.compare.analysis import Sums
+from alseg.compare.analysis import SAMPLE, Sums
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
 from alseg.compare.statistics import mean_and_deviation
@@ -14,7 +14,7 @@ from alseg.compare.tables import Table, plus_minus
 PRECISION = "Share of the picks that the network had wrong before the round, in %"
 
 PRECISION_NOTE = (
-    "In up to 32 images spread over the pool, of pixels that have a class: mean ± standard "
+    f"In up to {SAMPLE} images spread over the pool, of pixels that have a class: mean ± standard "
     "deviation over the seeds. In brackets is the share of all pixels that the network had wrong, "
     "which random picks would find. The lift is the ratio of the two over all rounds, in the mean "
     "of the seeds, the last column the pixels of these images that were asked for with all seeds "

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.compare.analysis import RADIUS_BINS, Sums, added
+from alseg.compare.analysis import RADIUS_BINS, SAMPLE, Sums, added
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
 from alseg.compare.report.chart import Curve, Look, Mark, line_chart, scatter_chart
@@ -53,10 +53,10 @@ def geometry_section(comparison: Comparison, evidence: Evidence) -> str:
             saturated.append([part.name, f"{mean:.2f}", f"{rim:.2f}", percent(share, 2)])
     parts = [
         paragraph(
-            "In up to 32 images spread over the pool, before the last round, over all seeds. Of a "
-            "hyperbolic head the norm is that of the vector that the exponential map is applied "
-            "to: the radius is twice this norm until it saturates. Of a linear head it is that of "
-            "the features."
+            f"In up to {SAMPLE} images spread over the pool, before the last round, over all "
+            "seeds. Of a hyperbolic head the norm is that of the vector that the exponential map "
+            "is applied to: the radius is twice this norm until it saturates. Of a linear head it "
+            "is that of the features."
         ),
     ]
     if histograms:

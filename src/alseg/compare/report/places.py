@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alseg.compare.analysis import DISTANCES
+from alseg.compare.analysis import DISTANCES, SAMPLE
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
@@ -40,7 +40,7 @@ def places_section(comparison: Comparison, evidence: Evidence) -> str:
         parts = [
             f'<div class="charts">{"".join(charts)}</div>',
             paragraph(
-                "In up to 32 images spread over the pool, over all rounds and seeds. "
+                f"In up to {SAMPLE} images spread over the pool, over all rounds and seeds. "
                 f"Shares of the ranges that end at {ends} pixels and beyond. A boundary is where a "
                 "pixel and a neighbour differ in class, void counted as one. Errors far from "
                 "boundaries tell whether the network forgets what is hardly asked about."
