@@ -1,9 +1,10 @@
-"""The browser of the tests, and the seed of the points at which processes are killed."""
+"""The browser of the tests, what Ctrl-C does, and the seed of where processes are killed."""
 
 import importlib
 import os
 import secrets
 import shutil
+import signal
 
 import pytest
 
@@ -19,6 +20,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Ctrl-C is ignored, and inherited so, below a background job of a script (`nox -s tests &`).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = config.getoption("--crash-seed")
     if seed is not None or SEED not in os.environ:
         os.environ[SEED] = str(secrets.randbelow(10**6) if seed is None else seed)
