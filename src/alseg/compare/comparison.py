@@ -141,14 +141,17 @@ class Comparison:
         return "; ".join(f"{source} → {target}" for source, target in sorted(pairs))
 
     def of_upper(self, point: Point) -> tuple[float, float]:
-        """Return mIoU as a share of full supervision with the same seed: mean and deviation.
+        """Return the mean and deviation of `shares_of_upper`; NaN where it has none."""
+        return mean_and_deviation(self.shares_of_upper(point))
 
-        NaN where no seed was run for both, or full supervision reached nothing.
+    def shares_of_upper(self, point: Point) -> list[float]:
+        """Return mIoU as a share of full supervision with the same seed.
+
+        It leaves out seeds that were not run for both, or with which the latter reached nothing.
         """
         bound = self.bounds.get("fully_supervised")
         most = {} if bound is None else {run.seed: run.miou for run in bound.runs}
-        shares = [run.miou / most[run.seed] for run in point.runs if most.get(run.seed)]
-        return mean_and_deviation(shares)
+        return [run.miou / most[run.seed] for run in point.runs if most.get(run.seed)]
 
     def areas(self, variant: str) -> dict[int, float]:
         """Return by seed the area under mIoU against labelled share, divided by its width.

@@ -35,8 +35,7 @@ def main_table(comparison: Comparison) -> Table:
 
 def _of_upper_text(comparison: Comparison, point: Point) -> str:
     text = plus_minus(*comparison.of_upper(point))
-    upper = comparison.bounds.get("fully_supervised")
-    paired = len(set(point.seeds) & set(upper.seeds)) if upper else 0
+    paired = len(comparison.shares_of_upper(point))
     if not 0 < paired < len(point.seeds):
         return text
     return f"{text} (of {paired} seed{'' if paired == 1 else 's'})"

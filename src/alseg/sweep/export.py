@@ -49,8 +49,8 @@ case "$1-$SLURM_ARRAY_TASK_ID" in
 esac
 """
 
-
 GPU = "#SBATCH --gpus-per-task=1\n"
+"""The line of the job script that runs on the processor go without."""
 
 
 def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
