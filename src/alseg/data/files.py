@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from alseg.data.base import SegmentationDataset
-from alseg.data.images import image_size, is_turned, read_image, read_indices
+from alseg.data.images import image_size, read_header, read_image, read_indices
 from alseg.data.mapping import LabelMapping
 from alseg.errors import DatasetError
 
@@ -211,10 +210,9 @@ def _first(ids: Sequence[str]) -> str:
 
 
 def _turn_hint(image: Path) -> str:
-    with Image.open(image) as opened:
-        if is_turned(opened):
-            return (
-                " The camera noted in the photograph that it is to be turned by a quarter, and it "
-                "is read so; the label has to be turned, too."
-            )
+    if read_header(image).by_a_quarter:
+        return (
+            " The image is turned by a quarter, as its EXIF or TIFF tags say; the label has to be "
+            "turned, too."
+        )
     return ""

@@ -1,20 +1,101 @@
-"""Reading photographs and label files with Pillow, and refusing what cannot be read right."""
+"""Opening pictures with Pillow: the documented formats alone, and upright."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from alseg.errors import DatasetError
 
+IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""The formats that an image may have, whatever its name ends in."""
+
+LABEL_FORMATS = ("PNG",)
+"""The formats that a label file may have: lossless, one number per pixel."""
+
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_TURNED_BY_A_QUARTER = (5, 6, 7, 8)
+_UPRIGHT = 1
+# By the EXIF standard's words on which edges the 0th row and the 0th column are.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_QUARTERS = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture before anything is decoded.
+
+    Attributes:
+        height: In pixels, of the picture as it is looked at.
+        width: In pixels, of the picture as it is looked at.
+        orientation: How the stored pixels are to be turned, 1 to 8 as in EXIF; 1 is upright.
+        mode: Pillow's name for the kind of pixels, such as ``RGB`` or ``I;16``.
+        raw_mode: Pillow's name for how they are stored, such as ``L;4``; empty if unknown.
+    """
+
+    height: int
+    width: int
+    orientation: int
+    mode: str
+    raw_mode: str
+
+    @property
+    def turned(self) -> bool:
+        """Whether the stored pixels are turned or mirrored against the picture."""
+        return self.orientation != _UPRIGHT
+
+    @property
+    def by_a_quarter(self) -> bool:
+        """Whether height and width change places as the stored pixels are turned."""
+        return self.orientation in _QUARTERS
+
+
+def open_picture(
+    source: Path | IO[bytes], formats: Sequence[str] = IMAGE_FORMATS, name: str = ""
+) -> Image.Image:
+    """Return a picture from outside, decoded and upright.
+
+    It is turned once, as its EXIF or TIFF tags say; tags that cannot be read do not count. No other
+    decoder runs than those of ``formats``, whatever the file holds.
+
+    Args:
+        source: The file, or its opened content.
+        formats: Pillow's names of the formats to accept.
+        name: What to call the source in an error; a path names itself.
+
+    Raises:
+        DatasetError: The file is missing, of another format, damaged or too large.
+    """
+    with _opened(source, formats, name) as image:
+        orientation = _header(image).orientation
+        image.load()
+        turn = _TURNS.get(orientation)
+        # Pillow turns a TIFF itself while decoding it.
+        return image if turn is None or image.format == "TIFF" else image.transpose(turn)
+
+
+def read_header(source: Path, formats: Sequence[str] = IMAGE_FORMATS) -> Header:
+    """Return what a file says of its picture; nothing is decoded.
+
+    Raises:
+        DatasetError: The file is missing, of another format, damaged or too large.
+    """
+    with _opened(source, formats) as image:
+        return _header(image)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -23,24 +104,80 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DatasetError: The file is missing or is not an image.
     """
-    with _opened(path) as image:
-        if is_turned(image):
-            return image.width, image.height
-        return image.height, image.width
+    header = read_header(path)
+    return header.height, header.width
 
 
-def is_turned(image: Image.Image) -> bool:
-    """Tell whether the camera noted that the stored image is to be turned by a quarter."""
-    return _orientation(image) in _TURNED_BY_A_QUARTER
+def _header(image: Image.Image) -> Header:
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    orientation = _orientation(image)
+    # Some releases of Pillow give the size of a TIFF as stored, others as it is looked at.
+    width = int(tags.get(ExifTags.Base.ImageWidth, image.width))
+    height = int(tags.get(ExifTags.Base.ImageLength, image.height))
+    if orientation in _QUARTERS:
+        width, height = height, width
+    tile = getattr(image, "tile", None)
+    raw_mode = tile[0][3] if tile else ""
+    if isinstance(raw_mode, tuple):
+        raw_mode = raw_mode[0] if raw_mode else ""
+    return Header(height, width, orientation, image.mode, str(raw_mode or ""))
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """Return the EXIF orientation from the header, None where there is none."""
+def _orientation(image: Image.Image) -> int:
     # A PNG may carry EXIF behind its pixels; looking for it there would decode the image.
     if image.format == "PNG" and "exif" not in image.info:
+        return _UPRIGHT
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # What Pillow raises depends on which bytes of the tags are wrong.
+        return _UPRIGHT
+    return orientation if isinstance(orientation, int) and orientation in _TURNS else _UPRIGHT
+
+
+@contextmanager
+def _opened(
+    source: Path | IO[bytes], formats: Sequence[str], name: str = ""
+) -> Iterator[Image.Image]:
+    name = name or str(source)
+    try:
+        with ExitStack() as stack:
+            # Given a path, Pillow maps uncompressed TIFFs into memory, and those that are turned by
+            # a quarter at the wrong width.
+            content = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            yield stack.enter_context(Image.open(content, formats=list(formats)))
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{name} is gone: it was there when the data set was opened. Put it back."
+        ) from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        most = f"more than {limit} million pixels are not read" if limit else "no memory for it"
+        raise DatasetError(
+            f"{name} is too large for one image: {most}. Cut it into tiles."
+        ) from error
+    except UnidentifiedImageError as error:
+        found = _format(source)
+        what = f"it holds {found} data, whatever its name says" if found else "it is none of them"
+        raise DatasetError(
+            f"{name} cannot be read as an image: {', '.join(formats)} "
+            f"{'is' if len(formats) == 1 else 'are'} read, and {what}. "
+            "It may be damaged: copy it again, convert it, or take it out of the data."
+        ) from error
+    except Exception as error:  # A damaged file may raise anything in one of Pillow's decoders.
+        raise DatasetError(
+            f"{name} cannot be read as an image ({str(error) or type(error).__name__}). "
+            "It may be truncated or damaged: copy it again, or take it out of the data."
+        ) from error
+
+
+def _format(source: Path | IO[bytes]) -> str | None:
+    """Return which of the documented formats a file holds."""
+    try:
+        with Image.open(source, formats=list(IMAGE_FORMATS)) as image:
+            found: str | None = image.format
+            return found
+    except Exception:  # As above.
         return None
-    orientation: int | None = image.getexif().get(ExifTags.Base.Orientation)
-    return orientation
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -52,67 +189,38 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         DatasetError: The file is missing, damaged, or holds floating-point values.
     """
-    with _opened(path) as image:
-        if image.mode == "F":
-            raise DatasetError(
-                f"{path} holds floating-point values, whose range is unknown. "
-                "Convert it to 8 or 16 bits."
-            )
-        turned = ImageOps.exif_transpose(image) if _orientation(image) else image
-        if turned.mode in _SIXTEEN_BIT:
-            grey = np.asarray(turned).astype(np.int64)
-            if grey.min() < 0 or grey.max() >= 2**16:
-                raise DatasetError(f"{path} holds values beyond 16 bits. Convert it to 8 bits.")
-            return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
-        if turned.mode == "P" and "transparency" in turned.info:
-            turned = turned.convert("RGBA")
-        return np.array(turned.convert("RGB"))
+    image = open_picture(path)
+    if image.mode == "F":
+        raise DatasetError(
+            f"{path} holds floating-point values, whose range is unknown. "
+            "Convert it to 8 or 16 bits."
+        )
+    if image.mode in _SIXTEEN_BIT:
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() < 0 or grey.max() >= 2**16:
+            raise DatasetError(f"{path} holds values beyond 16 bits. Convert it to 8 bits.")
+        return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
 
 
 def read_indices(path: Path) -> NDArray[np.integer]:
     """Return the values of a label PNG with one channel, H×W: grey levels or palette indices.
 
     Raises:
-        DatasetError: The file is missing, damaged, or has several channels.
+        DatasetError: The file is missing, damaged, no PNG, or has several channels.
     """
-    with _opened(path) as image:
-        if image.mode not in ("1", "L", "P", *_SIXTEEN_BIT):
-            raise DatasetError(
-                f"{path} is of mode {image.mode}; a label file has one channel that holds a number "
-                "per pixel (8-bit grey, palette or 16-bit grey PNG). If it shows classes as "
-                "colours, export class numbers instead."
-            )
-        depth = _scaled_grey(image)
-        values = np.array(image)
+    image = open_picture(path, LABEL_FORMATS)
+    if image.mode not in ("1", "L", "P", *_SIXTEEN_BIT):
+        raise DatasetError(
+            f"{path} is of mode {image.mode}; a label file has one channel that holds a number "
+            "per pixel (8-bit grey, palette or 16-bit grey PNG). If it shows classes as "
+            "colours, export class numbers instead."
+        )
+    # Pillow stretches grey levels of 2 or 4 bits to 8 bits.
+    depth = {"L;2": 85, "L;4": 17}.get(read_header(path, LABEL_FORMATS).raw_mode, 1)
+    values = np.array(image)
     if values.dtype == bool:
         return values.astype(np.uint8)
     return values // depth if depth > 1 else values
-
-
-def _scaled_grey(image: Image.Image) -> int:
-    """Return the factor by which Pillow stretches grey levels of 2 or 4 bits to 8 bits."""
-    tile: Any = getattr(image, "tile", None)
-    raw_mode = tile[0][3] if tile else None
-    return {"L;2": 85, "L;4": 17}.get(raw_mode, 1) if isinstance(raw_mode, str) else 1
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as image:
-            yield image
-    except FileNotFoundError as error:
-        raise DatasetError(
-            f"{path} is gone: it was there when the data set was opened. Put it back."
-        ) from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise DatasetError(
-            f"{path} cannot be read as an image ({error}). "
-            "It may be truncated or damaged: copy it again, or take it out of the data."
-        ) from error

@@ -144,7 +144,7 @@ def _picture(path: Path | None, words: str, width: int | None) -> str:
 
 
 def _shrunk(path: Path, width: int) -> bytes:
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG", "JPEG"]) as image:
         image.thumbnail((width, width))
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, format="JPEG", quality=80, subsampling=0)
