@@ -1,5 +1,7 @@
+import fcntl
 import subprocess
 import sys
+from threading import Event, Thread
 
 import pytest
 from tests.asked import make_round
@@ -66,6 +68,83 @@ def test_an_answer_that_cannot_be_written_leaves_the_file_as_it_was(asked, monke
     with pytest.raises(LabelStoreError, match="cannot be written.*No space left"):
         journal.append([Entry(TWO, 1)])
     assert journal.path.read_bytes() == before
+
+
+APPENDING = """
+import os, sys
+from pathlib import Path
+from alseg.active.answers import Entry, Journal
+from alseg.active.asked_files import open_round
+
+os.fsync = lambda descriptor: None
+journal = Journal(open_round(Path(sys.argv[1]), 1), "anna")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(1_500):
+    journal.append([Entry("r001-q000001", number % 5, 0.0, float(sys.argv[2]) + number)])
+"""
+"""A process that writes 1,500 answers, once it is given a line."""
+
+
+def test_two_processes_that_append_at_once_lose_nothing(asked, tmp_path):
+    # Less than a line: what a killed process left is cut off once, and nothing else ever is.
+    Journal(asked, "anna").path.write_bytes(b'{"query": "r0')
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", APPENDING, str(tmp_path), start],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for start in ("10000", "20000")
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60) and process.returncode for process in processes] == [
+        *(0, 0)
+    ]
+    times = [entry.time for entry in Journal(asked, "anna").entries()]
+    assert sorted(times) == [*map(float, range(10_000, 11_500)), *map(float, range(20_000, 21_500))]
+
+
+def test_a_line_that_another_process_is_writing_is_waited_for(asked, monkeypatch):
+    journal = Journal(asked, "anna")
+    journal.append([Entry(ONE, 1, 0.0, 5.0)])
+    line, asks = journal.path.read_bytes(), Event()
+    real = fcntl.flock
+
+    def flock(descriptor, how):
+        asks.set()
+        real(descriptor, how)
+
+    with journal.path.open("ab", buffering=0) as file:
+        real(file, fcntl.LOCK_EX)
+        file.write(line[:20])
+        monkeypatch.setattr("fcntl.flock", flock)
+        other = Thread(target=journal.append, args=([Entry(TWO, 2)],))
+        other.start()
+        assert asks.wait(20)
+        file.write(line[20:])
+    other.join(20)
+    assert [entry.query for entry in journal.entries()] == [ONE, ONE, TWO]
+
+
+def test_what_was_appended_by_another_is_not_cut_off_where_the_disk_is_full(asked, monkeypatch):
+    journal, other = Journal(asked, "anna"), Journal(asked, "anna")
+    other.append([Entry(ONE, 1)])
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(LabelStoreError, match="No space left"):
+            journal.append([Entry(TWO, 1)])
+    other.append([Entry(THREE, 2)])
+    assert [entry.query for entry in journal.entries()] == [ONE, THREE]
 
 
 FULL = """

@@ -9,14 +9,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from errno import ENOSYS
+from io import FileIO
 
+from alseg.active.answers_folder import AnswersFolder
 from alseg.active.asked import AskedRound
 from alseg.durable import sync_folder
 from alseg.errors import LabelStoreError
+
+if sys.platform != "win32":
+    import fcntl
 
 MIXED, VOID, SKIP = "mixed", "void", "skip"
 OTHERS = (MIXED, VOID, SKIP)
@@ -64,7 +72,7 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
         asked.find(query)
     except KeyError:
         raise LabelStoreError(
-            f"Round {asked.number} has no query {query!r}; its queries are "
+            f"Round {asked.number} has no query {query!r:.60}; its queries are "
             f"{asked.queries[0].id} to {asked.queries[-1].id}."
         ) from None
     if isinstance(answer, int) and not isinstance(answer, bool):
@@ -73,7 +81,7 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
         allowed = answer in OTHERS
     if not allowed:
         raise LabelStoreError(
-            f"The answer {answer!r} to {query} is neither a class number from 0 to "
+            f"The answer {answer!r:.60} to {query} is neither a class number from 0 to "
             f"{len(asked.classes) - 1} nor one of {', '.join(OTHERS)}."
         )
 
@@ -85,57 +93,84 @@ class Journal:
         path: The file.
     """
 
-    def __init__(self, asked: AskedRound, person: str) -> None:
+    def __init__(self, asked: AskedRound, person: str, folder: AnswersFolder | None = None) -> None:
         """Use the file of a person, which need not be there yet.
+
+        Args:
+            asked: The round.
+            person: The name.
+            folder: Where the round's answers are; None opens it.
 
         Raises:
             LabelStoreError: The name cannot be that of a file.
         """
         if not NAME.fullmatch(person):
             raise LabelStoreError(
-                f"The name {person!r} cannot be used; up to 40 letters, digits, - and _ can."
+                f"The name {person!r:.60} cannot be used; up to 40 letters, digits, - and _ can."
             )
-        self.path = asked.folder / "answers" / f"{person}.jsonl"
+        self._folder = folder or AnswersFolder(asked.folder)
+        self.path = self._folder.path / f"{person}.jsonl"
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries at the end of the file, all at once, and wait until they are on disk.
 
+        Processes that append to one file at once wait for each other.
+
         Raises:
+            Stopped: The folder takes no more answers.
             LabelStoreError: They cannot be written; the file is as before.
         """
         lines = "".join(_to_line(entry) for entry in entries).encode()
         try:
-            new = not self.path.exists()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Without a buffer, as what is left in one is written when the file is closed, also
-            # after the disk was full.
-            with self.path.open("ab", buffering=0) as file:
-                whole = _whole_lines(self.path)
-                file.truncate(whole)
+            with self._folder.writing() as folder, self._locked(folder) as file:
+                # Under the lock, a line without an end is that of a process that was killed.
+                whole, size = _whole_lines(file)
+                if whole < size:
+                    file.truncate(whole)
                 try:
                     left = memoryview(lines)
                     while left:
                         left = left[file.write(left) :]
                     os.fsync(file.fileno())
+                    if not whole:
+                        sync_folder(self.path.parent)
                 except OSError:
                     file.truncate(whole)
                     raise
-            if new:
-                sync_folder(self.path.parent)
-                sync_folder(self.path.parent.parent)
         except OSError as error:
             raise LabelStoreError(
                 f"The answer cannot be written to {self.path}: {error.strerror or error}. Free "
                 "some space or allow writing there, and answer again."
             ) from error
 
+    @contextmanager
+    def _locked(self, folder: int | None) -> Iterator[FileIO]:
+        def open_inside(path: str, flags: int) -> int:
+            if folder is None:
+                return os.open(path, flags)
+            # A pipe would wait for its reader, a link would lead out of the run.
+            flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+            return os.open(self.path.name, flags, 0o666, dir_fd=folder)
+
+        # Without a buffer, as what is left in one is written when the file is closed, also after
+        # the disk was full.
+        with open(self.path, "a+b", buffering=0, opener=open_inside) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("it is no ordinary file")
+            _lock(file)
+            yield file
+
     def entries(self) -> list[Entry]:
         """Return all entries, oldest first; a last line that was cut short is left out.
 
         Raises:
-            LabelStoreError: A line before the last is damaged.
+            LabelStoreError: A line before the last is damaged, or the file is a link.
         """
-        if not self.path.is_file():
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+            raise LabelStoreError(
+                f"{self.path} is no ordinary file. Put the file of answers itself there."
+            )
+        if not self.path.exists():
             return []
         *lines, _ = self.path.read_bytes().split(b"\n")
         return [self._entry(number, line) for number, line in enumerate(lines, start=1)]
@@ -166,19 +201,28 @@ def _to_line(entry: Entry) -> str:
     return json.dumps(content) + "\n"
 
 
-def _whole_lines(path: Path) -> int:
-    """Return the bytes of a file without a last line that a killed process left unfinished."""
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        while end:
-            # From the end, as a long file is almost always whole.
-            start = max(0, end - 1024)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-    return 0
+def _lock(file: FileIO) -> None:
+    """Wait until no other process writes to a file; closing it lets the next one write."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno != ENOSYS:
+                raise
+
+
+def _whole_lines(file: FileIO) -> tuple[int, int]:
+    """Return the bytes of the whole lines of a file, and of all with a last one cut short."""
+    end = size = file.seek(0, os.SEEK_END)
+    while end:
+        # From the end, as a long file is almost always whole.
+        start = max(0, end - 1024)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1, size
+        end = start
+    return 0, size
 
 
 def people(asked: AskedRound) -> list[str]:

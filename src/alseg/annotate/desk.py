@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from threading import RLock
 
 from alseg.active.answers import LONGEST_LOOK, MIXED, Answer, Entry, Journal, check_answer
+from alseg.active.answers_folder import AnswersFolder
 from alseg.active.asked import AskedRound, Query
 
 RECENT = 30
@@ -26,13 +27,20 @@ class Desk:
         done: Queries answered, mixed ones with all of their parts.
     """
 
-    def __init__(self, asked: AskedRound, person: str, share: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        asked: AskedRound,
+        person: str,
+        share: Sequence[str] | None,
+        folder: AnswersFolder | None = None,
+    ) -> None:
         """Read what the person answered so far.
 
         Args:
             asked: The round.
             person: The name.
             share: The queries that the person is asked; None is asked nothing and may answer all.
+            folder: Where the round's answers are; None opens it.
 
         Raises:
             LabelStoreError: The journal is damaged, or answers what was not asked.
@@ -45,7 +53,7 @@ class Desk:
         self._may_answer_all = share is None
         self._share = tuple(share or ())
         self._position = {name: position for position, name in enumerate(self._share)}
-        self._journal = Journal(asked, person)
+        self._journal = Journal(asked, person, folder)
         self._revisions: Counter[str] = Counter()
         self._parts_done: Counter[str] = Counter()
         self._seconds: deque[float] = deque(maxlen=RECENT)
@@ -88,6 +96,7 @@ class Desk:
         """Write an answer to the journal, or take one back; it counts once it is on disk.
 
         Raises:
+            Stopped: No more answers are taken.
             LabelStoreError: It cannot be written, and nothing has changed.
         """
         whole = name.partition(".")[0]

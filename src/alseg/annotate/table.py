@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from alseg.active.answers import MIXED, REVIEW, SKIP, VOID, Answer, check_answer, people
+from alseg.active.answers_folder import AnswersFolder, Stopped
 from alseg.active.asked import AskedRound, Query
 from alseg.active.settling import Settled, settle
 from alseg.annotate.desk import Desk
@@ -54,8 +56,11 @@ class Table:
         """
         self.asked = asked
         self.shares = shares
+        self._folder = AnswersFolder(asked.folder)
         names = dict.fromkeys((*shares.people, *people(asked), REVIEW))
-        self.desks = {name: Desk(asked, name, shares.queries.get(name)) for name in names}
+        self.desks = {
+            name: Desk(asked, name, shares.queries.get(name), self._folder) for name in names
+        }
         self._is_closed = is_closed
         self._image_numbers = {name: number for number, name in enumerate(asked.images)}
 
@@ -123,10 +128,14 @@ class Table:
             Stale: The query has another revision by now.
             Closed: The labels of the round are written.
             NotKept: It cannot be written.
+            Stopped: The table is closed.
             LabelStoreError: The answer is not allowed.
         """
         desk = self.desks[REVIEW] if person == REVIEW else self.sharing(person)
         check_answer(self.asked, name, VOID if answer is None else answer)
+        # First: of a run that was moved, it cannot be seen whether its labels are written.
+        with self._keeping():
+            self._folder.check()
         if self._is_closed():
             raise Closed(
                 f"Round {self.asked.number} is closed: its labels are written, and no answer "
@@ -143,10 +152,21 @@ class Table:
             ):
                 raise Stale(f"{name} is not asked of {person}, or not now.")
             assert answer is None or isinstance(answer, int | str)
-            try:
+            with self._keeping():
                 desk.put(name, answer, seconds)
-            except LabelStoreError as error:
-                raise NotKept(str(error)) from error
+
+    def close(self) -> None:
+        """Take no more answers, and wait for those that are being written."""
+        self._folder.end()
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        try:
+            yield
+        except Stopped:
+            raise
+        except LabelStoreError as error:
+            raise NotKept(str(error)) from error
 
     def describe(self, query: Query, desk: Desk) -> dict[str, Any]:
         """Return what a page needs to ask a question; the guess is not part of it."""
