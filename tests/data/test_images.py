@@ -1,13 +1,14 @@
 """Photographs and label files of every kind that users bring."""
 
+from functools import partial
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
-from tests.data.trees import png, write_png16
+from tests.data.trees import write_png16
 
-from alseg.data.images import image_size, read_image, read_indices
+from alseg.data.images import image_size, read_image
+from alseg.data.label_files import read_label
 from alseg.errors import DatasetError
 
 QUADRANTS = np.zeros((20, 30, 3), dtype=np.uint8)
@@ -81,7 +82,7 @@ def test_the_camera_s_note_turns_image_and_size_alike(orientation, ending, tmp_p
 def test_what_is_no_image_is_named(content, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    for read in (image_size, read_image, read_indices):
+    for read in (image_size, read_image, partial(read_label, allowed=())):
         with pytest.raises(DatasetError, match=r"a\.png cannot be read as an image"):
             read(path)
 
@@ -89,44 +90,3 @@ def test_what_is_no_image_is_named(content, tmp_path):
 def test_a_file_that_disappeared_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"a\.png is gone"):
         read_image(tmp_path / "a.png")
-
-
-@settings(deadline=None)
-@given(values=st.lists(st.integers(0, 255), min_size=6, max_size=6))
-def test_palette_and_grey_labels_give_their_numbers(tmp_path_factory, values):
-    path = tmp_path_factory.mktemp("labels") / "a.png"
-    array = np.array(values, dtype=np.uint8).reshape(2, 3)
-    grey = Image.fromarray(array)
-    grey.save(path)
-    assert np.array_equal(read_indices(path), array)
-    grey.putpalette(bytes(range(255, -1, -1)) * 3)
-    assert grey.mode == "P"
-    grey.save(path)
-    assert np.array_equal(read_indices(path), array)
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_labels_of_few_bits_give_their_numbers(bits, tmp_path):
-    path = tmp_path / "a.png"
-    array = (np.arange(32).reshape(4, 8) % 2**bits).astype(np.uint8)
-    image = Image.fromarray(array)
-    image.putpalette(bytes(range(256)) * 3)
-    image.save(path, bits=bits)
-    assert np.array_equal(read_indices(path), array)
-    packed = np.packbits(
-        np.unpackbits(array[..., None], axis=2)[..., -bits:].reshape(len(array), -1), axis=1
-    )
-    path.write_bytes(png(array.shape, bits, 0, packed))
-    assert np.array_equal(read_indices(path), array)
-
-
-def test_sixteen_bit_labels_keep_their_numbers(tmp_path):
-    values = np.array([[0, 300], [65535, 7]])
-    write_png16(tmp_path / "a.png", values[..., None])
-    assert np.array_equal(read_indices(tmp_path / "a.png"), values)
-
-
-def test_labels_as_colours_are_refused(tmp_path):
-    Image.fromarray(QUADRANTS).save(tmp_path / "a.png")
-    with pytest.raises(DatasetError, match=r"mode RGB.*export class numbers"):
-        read_indices(tmp_path / "a.png")

@@ -3,17 +3,19 @@
 import ast
 import io
 import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from alseg.data.images import image_size, open_picture, read_header, read_image, read_indices
+from alseg.data.images import image_size, open_picture, read_header, read_image
+from alseg.data.label_files import read_label
 from alseg.errors import DatasetError
 
 SRC = Path(__file__).parents[2] / "src"
-READERS = (image_size, read_image, read_indices)
+READERS = (image_size, read_image, partial(read_label, allowed=()))
 LEFT_DARK = np.zeros((6, 10), dtype=np.uint8)
 LEFT_DARK[:, 5:] = 200
 

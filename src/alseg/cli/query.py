@@ -69,7 +69,8 @@ def run(argv: Sequence[str]) -> int:
     # The training stack takes seconds to import; a misspelt path is answered before that.
     from alseg.annotate.next_step import how_to_answer
     from alseg.cli.checkpoint import load_module
-    from alseg.data.files import FileDataset, Pair
+    from alseg.data.file_dataset import FileDataset
+    from alseg.data.files import Pair
     from alseg.data.mapping import LabelMapping
 
     module = load_module(arguments["checkpoint"], arguments["device"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alseg.data.files import FileDataset, find_pairs, require_folder, scan
+from alseg.data.file_dataset import FileDataset
+from alseg.data.files import find_pairs, require_folder, scan
 from alseg.data.label_space import load_label_space
 from alseg.data.mapping import LabelMapping
 from alseg.errors import DatasetError, did_you_mean

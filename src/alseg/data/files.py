@@ -1,18 +1,12 @@
-"""Finding images and their labels on disk, and the data set that reads them."""
+"""Finding images and their labels on disk."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from alseg.data.base import SegmentationDataset
-from alseg.data.images import image_size, read_header, read_image, read_indices
-from alseg.data.mapping import LabelMapping
 from alseg.errors import DatasetError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -27,68 +21,6 @@ class Pair:
     id: str
     image: Path
     label: Path | None = None
-
-
-class FileDataset(SegmentationDataset):
-    """Pairs of files, decoded one at a time when asked for."""
-
-    def __init__(
-        self,
-        name: str,
-        split: str,
-        pairs: Sequence[Pair],
-        mapping: LabelMapping,
-        read_values: Callable[[Path], NDArray[np.integer]] = read_indices,
-    ) -> None:
-        """Take over the pairs that an adapter found.
-
-        Args:
-            name: What the data set is called in reports.
-            split: ``train``, ``val`` or ``test``.
-            pairs: The images; either all or none of them with a label file.
-            mapping: From the values in the label files to train ids.
-            read_values: Reads the values of a label file, H×W.
-        """
-        self.name = name
-        self.split = split
-        self.label_space = mapping.space
-        self.ids = [pair.id for pair in pairs]
-        self.has_labels = bool(pairs) and all(pair.label is not None for pair in pairs)
-        self._pairs = pairs
-        self._mapping = mapping
-        self._read_values = read_values
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Return height and width from the header of the image file."""
-        return image_size(self._pairs[index].image)
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Decode the image as RGB, H×W×3."""
-        return read_image(self._pairs[index].image)
-
-    def file(self, index: int) -> Path:
-        """Return the absolute path of the image file."""
-        return self._pairs[index].image.absolute()
-
-    def label(self, index: int) -> NDArray[np.uint8]:
-        """Decode the label file and return its train ids, H×W; 255 is void.
-
-        Raises:
-            DatasetError: There are no labels; the label is of another size than the image, or
-                holds values that are not in the mapping.
-        """
-        pair = self._pairs[index]
-        if not self.has_labels or pair.label is None:
-            raise self._no_labels()
-        values = self._read_values(pair.label)
-        height, width = self.size(index)
-        if values.shape != (height, width):
-            raise DatasetError(
-                f"{pair.label} is {values.shape[1]}x{values.shape[0]} pixels (width x height), "
-                f"but its image {pair.image} is {width}x{height}.{_turn_hint(pair.image)} "
-                "Export the label at the size of the image, or take the pair out of the data."
-            )
-        return self._mapping(values, str(pair.label))
 
 
 def require_folder(folder: Path, purpose: str, remedy: str) -> Path:
@@ -207,12 +139,3 @@ def find_pairs(
 
 def _first(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_NAMED]) + (", ..." if len(ids) > _NAMED else "")
-
-
-def _turn_hint(image: Path) -> str:
-    if read_header(image).by_a_quarter:
-        return (
-            " The image is turned by a quarter, as its EXIF or TIFF tags say; the label has to be "
-            "turned, too."
-        )
-    return ""

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from alseg.data.files import IMAGE_SUFFIXES, FileDataset, find_pairs, listing, require_folder, scan
+from alseg.data.file_dataset import FileDataset
+from alseg.data.files import IMAGE_SUFFIXES, find_pairs, listing, require_folder, scan
 from alseg.data.label_space import LabelSpace, rgb
 from alseg.data.mapping import LabelMapping
 from alseg.errors import DatasetError, did_you_mean
@@ -52,7 +53,7 @@ def open_folder(description: Path, split: str) -> FileDataset:
         f"files in {images} that end in {', '.join(IMAGE_SUFFIXES)}",
         f"files in {labels} that end in .png",
     )
-    return FileDataset(space.name, split, pairs, mapping)
+    return FileDataset(space.name, split, pairs, mapping, void_assumed="mapping" not in content)
 
 
 def _read(description: Path) -> dict[str, Any]:

@@ -98,6 +98,16 @@ def read_header(source: Path, formats: Sequence[str] = IMAGE_FORMATS) -> Header:
         return _header(image)
 
 
+def file_format(source: Path | IO[bytes]) -> str | None:
+    """Return which of the documented formats a file holds; None if none or if it is damaged."""
+    try:
+        with Image.open(source, formats=list(IMAGE_FORMATS)) as image:
+            found: str | None = image.format
+            return found
+    except Exception:  # What Pillow raises depends on which bytes are wrong.
+        return None
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Return height and width as the image is to be looked at, from the file's header alone.
 
@@ -156,7 +166,7 @@ def _opened(
             f"{name} is too large for one image: {most}. Cut it into tiles."
         ) from error
     except UnidentifiedImageError as error:
-        found = _format(source)
+        found = file_format(source)
         what = f"it holds {found} data, whatever its name says" if found else "it is none of them"
         raise DatasetError(
             f"{name} cannot be read as an image: {', '.join(formats)} "
@@ -168,16 +178,6 @@ def _opened(
             f"{name} cannot be read as an image ({str(error) or type(error).__name__}). "
             "It may be truncated or damaged: copy it again, or take it out of the data."
         ) from error
-
-
-def _format(source: Path | IO[bytes]) -> str | None:
-    """Return which of the documented formats a file holds."""
-    try:
-        with Image.open(source, formats=list(IMAGE_FORMATS)) as image:
-            found: str | None = image.format
-            return found
-    except Exception:  # As above.
-        return None
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -203,24 +203,3 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
-
-
-def read_indices(path: Path) -> NDArray[np.integer]:
-    """Return the values of a label PNG with one channel, H×W: grey levels or palette indices.
-
-    Raises:
-        DatasetError: The file is missing, damaged, no PNG, or has several channels.
-    """
-    image = open_picture(path, LABEL_FORMATS)
-    if image.mode not in ("1", "L", "P", *_SIXTEEN_BIT):
-        raise DatasetError(
-            f"{path} is of mode {image.mode}; a label file has one channel that holds a number "
-            "per pixel (8-bit grey, palette or 16-bit grey PNG). If it shows classes as "
-            "colours, export class numbers instead."
-        )
-    # Pillow stretches grey levels of 2 or 4 bits to 8 bits.
-    depth = {"L;2": 85, "L;4": 17}.get(read_header(path, LABEL_FORMATS).raw_mode, 1)
-    values = np.array(image)
-    if values.dtype == bool:
-        return values.astype(np.uint8)
-    return values // depth if depth > 1 else values

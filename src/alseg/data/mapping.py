@@ -46,6 +46,24 @@ class LabelMapping:
                 )
             self._table[value] = IGNORE if name == VOID else space.classes.index(name)
 
+    @property
+    def allowed(self) -> list[int]:
+        """The values that label files may hold, in order."""
+        return [int(value) for value in np.flatnonzero(self._table != _OUTSIDE)]
+
+    @property
+    def black_and_white(self) -> str:
+        """The line to write into a description whose labels are masks of 0 and 255."""
+        names = [VOID, *self.space.classes] if len(self.space) == 1 else self.space.classes
+        return f"mapping: {{0: {names[0]}, 255: {names[1]}}}"
+
+    @property
+    def written(self) -> str:
+        """The line to write into a description to say what is assumed without one."""
+        names = [f"{value}: {name}" for value, name in enumerate(self.space.classes)]
+        shown = names if len(names) <= _NAMED else [*names[:2], "...", names[-1]]
+        return f"mapping: {{{', '.join(shown)}, {IGNORE}: {VOID}}}"
+
     @classmethod
     def identity(cls, space: LabelSpace) -> LabelMapping:
         """Read files that hold train ids already, with 255 as void."""
@@ -75,8 +93,7 @@ class LabelMapping:
 
     def _outside(self, values: NDArray[np.integer], source: str) -> DatasetError:
         found, counts = np.unique(values, return_counts=True)
-        allowed = np.flatnonzero(self._table != _OUTSIDE)
-        outside = ~np.isin(found, allowed)
+        outside = ~np.isin(found, self.allowed)
         listed = [
             f"{value} ({count} pixels)"
             for value, count in zip(found[outside], counts[outside], strict=True)
@@ -84,7 +101,7 @@ class LabelMapping:
         more = f" and {len(listed) - _NAMED} other values" if len(listed) > _NAMED else ""
         return DatasetError(
             f"{source} holds label values outside the list of {self.space.name!r}: "
-            f"{', '.join(listed[:_NAMED])}{more}. Allowed are {_ranges(allowed.tolist())}. "
+            f"{', '.join(listed[:_NAMED])}{more}. Allowed are {_ranges(self.allowed)}. "
             "Correct the file, or add the values to the mapping, as 'void' if they stand for no "
             "class."
         )

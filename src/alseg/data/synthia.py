@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.files import FileDataset, find_pairs, require_folder, scan
+from alseg.data.file_dataset import FileDataset
+from alseg.data.files import find_pairs, require_folder, scan
+from alseg.data.images import LABEL_FORMATS, read_header
 from alseg.data.label_space import load_label_space
 from alseg.data.mapping import LabelMapping
 from alseg.errors import DatasetError
@@ -49,17 +51,17 @@ def read_class_channel(path: Path) -> NDArray[np.integer]:
     The second channel holds instances. Pillow reduces such files to 8 bits, so OpenCV reads them.
 
     Raises:
-        DatasetError: The file is missing or damaged.
+        DatasetError: The file is missing, damaged or no PNG.
     """
     import cv2
 
-    content = np.frombuffer(path.read_bytes() if path.is_file() else b"", dtype=np.uint8)
-    # OpenCV refuses an empty buffer with an error of its own.
-    values = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    read_header(path, LABEL_FORMATS)
+    content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    values = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if values is None:
         raise DatasetError(
             f"{path} cannot be read as a label file. "
-            "It may be missing, truncated or damaged: unpack it from the archive again."
+            "It may be truncated or damaged: unpack it from the archive again."
         )
     # OpenCV orders channels as blue, green, red, so the file's first channel comes third.
     return np.asarray(values if values.ndim == 2 else values[..., _RED]).astype(np.uint16)

@@ -1,0 +1,136 @@
+"""The data set whose images and labels are files, decoded one at a time when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.data.base import SegmentationDataset
+from alseg.data.files import Pair
+from alseg.data.images import Header, image_size, read_header, read_image
+from alseg.data.label_files import SAVE_AS_GREY, read_label
+from alseg.data.label_space import IGNORE
+from alseg.data.mapping import LabelMapping
+from alseg.errors import DatasetError
+
+
+class FileDataset(SegmentationDataset):
+    """Pairs of files, decoded one at a time when asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        pairs: Sequence[Pair],
+        mapping: LabelMapping,
+        read_values: Callable[[Path], NDArray[np.integer]] | None = None,
+        void_assumed: bool = False,
+    ) -> None:
+        """Take over the pairs that an adapter found.
+
+        Args:
+            name: What the data set is called in reports.
+            split: ``train``, ``val`` or ``test``.
+            pairs: The images; either all or none of them with a label file.
+            mapping: From the values in the label files to train ids.
+            read_values: Reads the values of a label file, H×W; None for PNGs with one channel.
+            void_assumed: Whether nobody wrote down that 255 is void. Labels that hold 0 and 255
+                alone are then refused.
+        """
+        self.name = name
+        self.split = split
+        self.label_space = mapping.space
+        self.ids = [pair.id for pair in pairs]
+        self.has_labels = bool(pairs) and all(pair.label is not None for pair in pairs)
+        self._pairs = pairs
+        self._mapping = mapping
+        self._read_values = read_values or self._read_png
+        self._void_assumed = void_assumed
+        self._more_than_black_and_white: bool | None = None
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width from the header of the image file."""
+        return image_size(self._pairs[index].image)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Decode the image as RGB, H×W×3."""
+        return read_image(self._pairs[index].image)
+
+    def file(self, index: int) -> Path:
+        """Return the absolute path of the image file."""
+        return self._pairs[index].image.absolute()
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """Decode the label file and return its train ids, H×W; 255 is void.
+
+        Raises:
+            DatasetError: There are no labels; the label is of another size than the image, or
+                holds values that are not in the mapping.
+        """
+        pair = self._pairs[index]
+        if not self.has_labels or pair.label is None:
+            raise self._no_labels()
+        values = self._read_values(pair.label)
+        image = read_header(pair.image)
+        _check_orientation(pair, image)
+        if values.shape != (image.height, image.width):
+            raise DatasetError(
+                f"{pair.label} is {values.shape[1]}x{values.shape[0]} pixels (width x height), "
+                f"but its image {pair.image} is {image.width}x{image.height}.{_turn_hint(image)} "
+                "Export the label at the size of the image, or take the pair out of the data."
+            )
+        ids = self._mapping(values, str(pair.label))
+        if self._void_assumed and (ids == IGNORE).any() and not self._holds_class(ids):
+            self._check_void_is_meant(pair.label)
+        return ids
+
+    def _read_png(self, label: Path) -> NDArray[np.integer]:
+        remedy = SAVE_AS_GREY
+        if len(self.label_space) == 2:
+            remedy = f"Write `{self._mapping.black_and_white}` if white is a class. {remedy}"
+        return read_label(label, self._mapping.allowed, remedy)
+
+    def _holds_class(self, ids: NDArray[np.uint8]) -> bool:
+        return bool(((ids > 0) & (ids < IGNORE)).any())
+
+    def _check_void_is_meant(self, label: Path) -> None:
+        """Refuse masks of black and white, unless another label of the split is more than that."""
+        if self._more_than_black_and_white is None:
+            self._more_than_black_and_white = any(map(self._is_more, self._pairs))
+        if not self._more_than_black_and_white:
+            raise DatasetError(
+                f"{label} holds no value but 0 and 255, like all labels of {self.name} "
+                f"{self.split}, and without a `mapping` 255 is void. If it is a class, write "
+                f"`{self._mapping.black_and_white}`; if it is void, `{self._mapping.written}`."
+            )
+
+    def _is_more(self, pair: Pair) -> bool:
+        try:
+            assert pair.label is not None
+            return self._holds_class(self._mapping(self._read_values(pair.label), str(pair.label)))
+        except DatasetError:
+            return False
+
+
+def _check_orientation(pair: Pair, image: Header) -> None:
+    """Refuse a label whose tags turn it otherwise than its image's tags turn that."""
+    assert pair.label is not None
+    label = read_header(pair.label)
+    if label.turned and label.orientation != image.orientation:
+        raise DatasetError(
+            f"The EXIF tags of {pair.label} turn it (orientation {label.orientation}), but its "
+            f"image {pair.image} is of orientation {image.orientation}. Save the label as it is to "
+            "be looked at, without an orientation."
+        )
+
+
+def _turn_hint(image: Header) -> str:
+    if not image.by_a_quarter:
+        return ""
+    return (
+        " The image is turned by a quarter, as its EXIF or TIFF tags say; the label has to be "
+        "turned, too."
+    )
