@@ -19,12 +19,12 @@ from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
 from alseg.active.choosing import check_request
+from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
 from alseg.active.people import People
 from alseg.active.requirements import (
     check_affordable,
     check_level,
     check_none_missing,
-    check_same_run,
     check_signals,
     parts_of,
     pool_images,
@@ -62,7 +62,9 @@ class ActiveLoop(L.Callback):
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
             With `People` a round that is not answered ends the training with `AnswersNeeded`.
-        store: The folder of the label store; None puts it into the trainer's ``default_root_dir``.
+        store: The folder of the label store, which belongs to one run; None is ``labels`` in the
+            trainer's ``log_dir``, or in the run's folder of `People`. A run that is resumed with
+            ``trainer.fit(ckpt_path=...)`` finds its store again.
         seed: Of what a strategy draws at random.
         checkpoint: Where to save the training before each round, so that a killed run goes on
             with the same network; None saves nothing.
@@ -118,6 +120,8 @@ class ActiveLoop(L.Callback):
         self.progress = progress
         self.seconds = {"asking for labels": 0.0, "analysis": 0.0}
         self._lock: BaseFileLock | None = None
+        self._place = self.folder
+        self._start: str | None = None
         self._checked = False
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
@@ -135,20 +139,43 @@ class ActiveLoop(L.Callback):
             return
         module, data = parts_of(trainer, pl_module)
         self.check(module, data.pool, trainer.max_steps)
-        if self.folder is None:
-            self.folder = Path(trainer.default_root_dir) / "labels"
+        self._identity = identity(module, data)
+        if trainer.global_step == 0:
+            self._place, self._start = self.folder, None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the label store: by now a checkpoint, if there is one, has said where it is."""
+        module, data = parts_of(trainer, pl_module)
+        # Every rank asks, since the trainer sends the first one's answer to all.
+        logged = Path(trainer.log_dir or trainer.default_root_dir)
+        run = self.annotator.run if isinstance(self.annotator, People) else logged
+        self._place = place = self._place or run / "labels"
+        resumed = self._start is not None
+        self._start = self._start or weights_of(module)
         with ranks.together():
             if trainer.is_global_zero:
                 if not self._checked:
-                    self.check_store(module, data.pool)
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._lock = lock_folder(self.folder)
-                if not LabelStore.exists(self.folder):
+                    self.check_store(module, data)
+                    check_same_start(place, self._start, resumed)
+                place.mkdir(parents=True, exist_ok=True)
+                self._lock = lock_folder(place)
+                if not LabelStore.exists(place):
                     images = pool_images(data.pool)
-                    LabelStore.create(self.folder, images, module.label_space.classes)
+                    LabelStore.create(place, images, module.label_space.classes)
+            self._checked = False
             ranks.gather("the store is there")
-            self._store = LabelStore.open(self.folder)
+            self._store = LabelStore.open(place)
+            if self._store.rounds:
+                self._start = self._store.settings(1)["start"]
             self._store.attempt = ranks.gather(secrets.token_hex(4))[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the label store is, and which weights the run started from."""
+        return {} if self._start is None else {"store": str(self._place), "start": self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue with the label store of the run, unless another is named."""
+        self._place, self._start = self.folder or Path(state_dict["store"]), state_dict["start"]
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Let other processes write to the store."""
@@ -180,7 +207,7 @@ class ActiveLoop(L.Callback):
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
 
     def check_store(
-        self, module: SegmentationModule, pool: SegmentationDataset, step: int = 0
+        self, module: SegmentationModule, data: SegmentationDataModule, step: int = 0
     ) -> None:
         """Check that the label store, if there is one, is sound and this run's; writes nothing.
 
@@ -188,7 +215,7 @@ class ActiveLoop(L.Callback):
 
         Args:
             module: The network.
-            pool: The pool.
+            data: What it trains on.
             step: The step that training goes on from.
 
         Raises:
@@ -196,15 +223,15 @@ class ActiveLoop(L.Callback):
                 settings, a file in it is damaged, or a round from before ``step`` is missing.
             AnswersMissing: People have not answered the round that is due.
         """
-        held = 0
-        if self.folder is not None and LabelStore.exists(self.folder):
-            store = LabelStore.open(self.folder)
-            store.check_pool(pool_images(pool), module.label_space.classes)
+        held, self._identity = 0, identity(module, data)
+        if self._place is not None and LabelStore.exists(self._place):
+            store = LabelStore.open(self._place)
+            store.check_pool(pool_images(data.pool), module.label_space.classes)
             check_same_run(store, self._settings_of)
             store.check_files()
             held = store.rounds
             self._checked = True
-        check_none_missing(self.folder, held, self._steps, step)
+        check_none_missing(self._place, held, self._steps, step)
         if isinstance(self._answers, People) and self._answers.has_asked(held + 1):
             with self._answers.closed(held + 1):
                 self._answers.read(held + 1)
@@ -246,7 +273,7 @@ class ActiveLoop(L.Callback):
         # As the first rank sees it: on shared storage the others may still see fewer rounds.
         held = ranks.gather(self._store.rounds)[0]
         for number in range(held + 1, due + 1):
-            check_none_missing(self.folder, number - 1, self._steps, trainer.global_step)
+            check_none_missing(self._place, number - 1, self._steps, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
             with self._timed("asking for labels"):
@@ -353,4 +380,6 @@ class ActiveLoop(L.Callback):
             "scope": self.scope,
             "radius": self.radius,
             "exclusion_radius": self.exclusion_radius,
+            "run": self._identity,
+            "start": self._start,
         }

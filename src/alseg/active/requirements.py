@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 
 from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
-from alseg.active.store import LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import BudgetError, ConfigError, LabelStoreError
@@ -98,27 +96,6 @@ def check_signals(strategy: Strategy, module: SegmentationModule) -> None:
             f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
             f"{module.hparams['head']} head does not have; give the module head='hyperbolic'."
         )
-
-
-def check_same_run(store: LabelStore, settings: Callable[[int], Mapping[str, Any]]) -> None:
-    """Check that the rounds of a store were asked for by a run with these settings.
-
-    Args:
-        store: The store.
-        settings: Returns what this run would write down about a round; nothing if it has no such.
-
-    Raises:
-        LabelStoreError: A round was asked for otherwise; the message names what differs.
-    """
-    for number in range(1, store.rounds + 1):
-        then, now = store.settings(number), settings(number)
-        differing = sorted(name for name in then if then[name] != now.get(name))
-        if differing:
-            raise LabelStoreError(
-                f"Round {number} of the label store {store.folder} was asked for by another "
-                f"run: {', '.join(f'{n} was {then[n]}, is {now.get(n)}' for n in differing)}. "
-                "Give this run a store of its own, or resume with the settings of that one."
-            )
 
 
 def check_none_missing(folder: Path | None, held: int, steps: Sequence[int], step: int) -> None:

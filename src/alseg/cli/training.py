@@ -78,12 +78,12 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
         load_weights(module, config.init_from)
     pictures = RoundPictures(domains.target, folder, config.pictures)
     analysis = RoundAnalysis(domains.target, folder, module)
+    data = new_data(config, domains)
     loop = new_loop(config, folder, [pictures, analysis], partial)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
-            loop.check_store(module, domains.target, step)
-    data = new_data(config, domains)
+            loop.check_store(module, data, step)
     data.check_sizes(PROTOCOLS[config.protocol].domains)
     callbacks = [stop, *new_callbacks(config, domains, folder, loop)]
     trainer = run_trainer(config, folder, "training", config.steps, callbacks)
