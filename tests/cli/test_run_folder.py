@@ -4,7 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.toys import TINY
 
+from alseg.cli.main import main
 from alseg.cli.peak_memory import peak_memory
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
@@ -23,6 +25,57 @@ def test_a_run_that_is_kept_on_wandb_can_be_opened_again(folder):
     folder.summary["wandb_id"] = "12ab34cd"
     folder.record(before={"mIoU": 0.5})
     assert RunFolder.open(folder.path).summary["wandb_id"] == "12ab34cd"
+
+
+@pytest.mark.parametrize("name", ["http-run", "file:run"])
+def test_a_folder_named_like_a_url_holds_all_of_a_run(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(TINY)
+    arguments = ["fit", "-c", "tiny.yaml", "--strategy", "random", "--validate-every", "2"]
+    assert main([*arguments, "--out", name]) == 0
+    kept = {str(path) for path in Path().rglob("*.ckpt")}
+    assert kept == {f"{name}/checkpoints/{part}.ckpt" for part in ("source", "best", "last")}
+    assert {path.name for path in Path().iterdir()} == {"tiny.yaml", name}
+    assert main(["fit", "--resume", name]) == 0
+
+
+@pytest.mark.parametrize("name", ["a::b", "zip::run", "http::file:/run", "above::it/run"])
+@pytest.mark.parametrize("command", [["fit"], ["sweep", "matrix.yaml"]])
+def test_a_name_of_several_urls_is_refused(tmp_path, monkeypatch, capsys, name, command):
+    monkeypatch.chdir(tmp_path)
+    Path("matrix.yaml").write_text("strategies: [random]\nbudgets: [0.01]\nseeds: [0]\n")
+    assert main([*command, "--out", name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert "contains '::'" in line
+    assert [path.name for path in Path().iterdir()] == ["matrix.yaml"]
+
+
+def test_a_run_below_such_a_name_is_not_resumed(tmp_path, capsys):
+    folder = RunFolder(tmp_path / "a::b" / "run")
+    with folder.claimed(RunConfig(source="scenes:sim")):
+        pass
+    assert main(["fit", "--resume", str(folder.path)]) == 2
+    assert "contains '::'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit"],
+        ["sweep", "matrix.yaml"],
+        ["predict", "last.ckpt", "images"],
+        ["query", "last.ckpt", "images", "--budget", "1%"],
+        ["export", "run", "--format", "coco"],
+        ["labels", "export", "run"],
+        ["compare", "runs"],
+    ],
+)
+@pytest.mark.parametrize("url", ["s3://bucket/run", "http://host/run", "file:///run"])
+def test_no_command_writes_to_a_url(tmp_path, monkeypatch, capsys, command, url):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "--out", url]) == 2
+    assert "a URL, and alseg writes to folders of this machine alone" in capsys.readouterr().err
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak")

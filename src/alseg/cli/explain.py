@@ -44,6 +44,19 @@ def check_word(name: str, value: Any, kind: Any, label: Callable[[str], str]) ->
         raise ConfigError(f"{label(name)}: expected {kind_in_words(kind)}, got {value!r}.{hint}")
 
 
+def check_here(value: Any, label: str) -> None:
+    """Check that what is to be written has a place on this machine.
+
+    Raises:
+        ConfigError: It is a URL.
+    """
+    if isinstance(value, str) and "://" in value:
+        raise ConfigError(
+            f"{label} is {value!r}, a URL, and alseg writes to folders of this machine alone. "
+            "Name a folder, and copy it when it is finished."
+        )
+
+
 def kind_in_words(kind: Any) -> str:
     """Say what values a type has."""
     names = {

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, get_args
 from jsonargparse import ArgumentParser
 
 from alseg.cli.explain import (
+    check_here,
     check_strategy,
     check_word,
     choices,
@@ -120,6 +121,7 @@ class CommandParser:
                 arguments[name] = value
         for name, key, value in items:
             settings[name] = {**settings.get(name, {}), key: value}
+        check_here({**settings, **arguments}.get("out"), "--out")
         return Parsed(settings, arguments)
 
     def read(self, path: str | Path) -> dict[str, Any]:

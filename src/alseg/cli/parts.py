@@ -181,7 +181,7 @@ def run_trainer(
         callbacks=callbacks,
         plugins=DurableCheckpoints(folder),
         logger=_loggers(config, folder, part),
-        default_root_dir=folder.path,
+        default_root_dir=folder.absolute,
         enable_progress_bar=config.progress,
         enable_model_summary=False,
     )
@@ -191,7 +191,7 @@ def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
     metrics = folder.path / "metrics"
     earlier = len(list(metrics.glob(f"{part}-*")))
     loggers: list[Logger] = [
-        CSVLogger(folder.path, name="metrics", version=f"{part}-{earlier + 1}")
+        CSVLogger(folder.absolute, name="metrics", version=f"{part}-{earlier + 1}")
     ]
     if config.logger == "wandb" and part == "training":
         # wandb takes a second to import, which runs without it need not wait for.

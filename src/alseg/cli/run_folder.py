@@ -59,12 +59,15 @@ class RunFolder:
         """Return the folder of a new run, which is not made yet, or of the run to resume.
 
         Raises:
-            ConfigError: The folder of a new run is in use, or that of an old one holds no run.
+            ConfigError: The folder of a new run is in use, that of an old one holds no run, or
+                Lightning cannot write to a folder of that name.
         """
         if config.resume is not None:
+            check_writable_name(Path(config.resume))
             return cls.open(config.resume)
         if is_first_process():
             path = Path(config.out) if config.out is not None else _new_path(config)
+            check_writable_name(path)
             if _in_use(path):
                 how = f", or continue the run in it with `{resume_command(path)}`"
                 raise ConfigError(
@@ -155,9 +158,14 @@ class RunFolder:
         return there if there not in (first, _here()) else None
 
     @property
+    def absolute(self) -> Path:
+        """The folder from the root: Lightning takes ``http-run`` or ``file:run`` for a URL."""
+        return self.path.absolute()
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
-        return self.path / "checkpoints"
+        return self.absolute / "checkpoints"
 
     @property
     def labels(self) -> Path:
@@ -280,6 +288,20 @@ def _figures(text: str) -> dict[str, Any]:
             if part != "labels" and not isinstance(figure, int | float | None):
                 raise ValueError(f"{part}: {name}: expected a number, got {figure!r:.60}")
     return known
+
+
+def check_writable_name(path: Path) -> None:
+    """Refuse a folder that Lightning takes for several URLs in a row, however it is written.
+
+    Raises:
+        ConfigError: ``::`` is part of its name, or of a folder above it.
+    """
+    for name in (path.absolute(), path.resolve()):
+        if "::" in str(name):
+            raise ConfigError(
+                f"{name} contains '::', which Lightning reads as a URL of several parts. Name a "
+                "folder without it."
+            )
 
 
 def is_first_process() -> bool:

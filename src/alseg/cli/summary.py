@@ -14,6 +14,7 @@ from alseg.data import SegmentationDataset
 def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset | None) -> str:
     """Return the figures before and after, what the labels cost, and what to do next."""
     known = folder.summary
+    last = folder.path / "checkpoints" / "last.ckpt"
     if reported is None:
         lines = ["", "no mIoU: the target has no labelled images to measure on"]
     else:
@@ -25,7 +26,7 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
     lines += [
         "",
         f"run folder   {folder.path}",
-        f"checkpoint   {folder.checkpoints / 'last.ckpt'}",
+        f"checkpoint   {last}",
     ]
     if "labels" in known:
         lines.append(f"labels       {folder.labels}")
@@ -34,8 +35,7 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
     lines += [
         "",
         "next: use the network on images of yours",
-        f"  alseg predict {shlex.quote(str(folder.checkpoints / 'last.ckpt'))} IMAGES "
-        "-o predictions",
+        f"  alseg predict {shlex.quote(str(last))} IMAGES -o predictions",
     ]
     return "\n".join(lines)
 

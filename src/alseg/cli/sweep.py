@@ -14,6 +14,7 @@ from typing import Any
 
 from alseg.cli.fit import checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
+from alseg.cli.run_folder import check_writable_name
 from alseg.cli.sweep_report import Report, Stage
 from alseg.cli.sweep_runs import check_data, chosen_runs
 from alseg.config import RunConfig
@@ -75,6 +76,7 @@ def run(argv: Sequence[str]) -> int:
     places = _places(arguments["jobs"], arguments["devices"])
     matrix = read_matrix(arguments["matrix"])
     out = Path(arguments["out"] or _usual_folder(matrix))
+    check_writable_name(out)
     below = _below(parser, matrix, settings, out)
     shared = parser.parse(argv, below).settings
     runs = plan_runs(matrix, shared, out, checker())

@@ -53,7 +53,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
         resume="allow",
         name=folder.path.name,
         project=config.wandb_project or PROJECT,
-        save_dir=folder.path,
+        save_dir=folder.absolute,
         mode=_mode(folder),
         group=config.experiment,
         tags=[config.strategy] if active else [],
