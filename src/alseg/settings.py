@@ -17,14 +17,14 @@ Size = tuple[int, int]
 class DataSettings:
     """Where images and labels come from, and how they reach the network."""
 
-    source: Annotated[str, "labelled domain as ADAPTER:WHERE, such as gtav:/data/gtav"] = (
-        "scenes:sim"
-    )
+    source: Annotated[
+        str, "labelled images to learn from, as ADAPTER:WHERE, such as gtav:/data/gtav"
+    ] = "scenes:sim"
     source_options: Annotated[dict[str, Any], "options of the source's adapter"] = field(
         default_factory=dict
     )
     target: Annotated[
-        str, "domain to label and to work in, as ADAPTER:WHERE, such as cityscapes:/data/cityscapes"
+        str, "images to label and to segment, as ADAPTER:WHERE, such as cityscapes:/data/cityscapes"
     ] = "scenes:fog"
     target_options: Annotated[dict[str, Any], "options of the target's adapter"] = field(
         default_factory=dict
@@ -69,7 +69,7 @@ class ModelSettings:
     ] = None
     head: Annotated[
         Literal["linear", "hyperbolic"] | None,
-        "classifier; null: hyperbolic if the strategy needs the hyperbolic radius, else linear",
+        "classifier of the network; null: hyperbolic if the strategy needs the hyperbolic radius, else linear",
     ] = None
     hyperbolic_dim: Annotated[int, "channels of the hyperbolic embedding"] = 64
     curvature: Annotated[float, "c > 0 of the Poincaré ball of radius 1/sqrt(c)"] = 1.0
@@ -91,13 +91,15 @@ class TrainingSettings:
     ] = "source_target"
     steps: Annotated[int, "optimiser steps under the protocol"] = 600
     warm_start_steps: Annotated[
-        int, "optimiser steps on the source alone that come before; none with init_from"
+        int, "optimiser steps on the source alone before those; not taken with init_from"
     ] = 400
-    batch_size: Annotated[int, "images of each domain in a step and process"] = 8
-    optimizer: Annotated[Literal["adam", "sgd"], "optimiser"] = "adam"
+    batch_size: Annotated[int, "images of each domain per step and process"] = 8
+    optimizer: Annotated[
+        Literal["adam", "sgd"], "optimiser, in its Riemannian form for the hyperbolic head"
+    ] = "adam"
     learning_rate: Annotated[float, "highest learning rate of the encoder"] = 1e-4
     head_lr_factor: Annotated[float, "decoder and head learn at learning_rate times this"] = 10.0
-    weight_decay: Annotated[float, "L2 penalty"] = 0.0
+    weight_decay: Annotated[float, "L2 penalty on the weights"] = 0.0
     momentum: Annotated[float, "momentum of sgd"] = 0.9
     warmup_steps: Annotated[int, "steps in which the learning rate rises from near 0"] = 0
     poly_power: Annotated[float, "p in the decay (1 - step/steps)^p of the learning rate"] = 0.9
@@ -109,7 +111,7 @@ class TrainingSettings:
     consistency_weight: Annotated[float, "weight of the local consistency on the source"] = 0.1
     negative_weight: Annotated[float, "weight of negative learning on the target"] = 1.0
     negative_threshold: Annotated[
-        float, "probability under which negative learning takes a class as wrong"
+        float, "negative learning takes a class of a lower probability to be wrong"
     ] = 0.05
     validate_every: Annotated[int | None, "steps between validations; null: none"] = None
     flip: Annotated[bool, "evaluation averages over the image and its mirror image"] = True
@@ -118,7 +120,7 @@ class TrainingSettings:
     devices: Annotated[int | str, "devices to use on each machine: a number or auto"] = 1
     num_nodes: Annotated[int, "machines to use"] = 1
     precision: Annotated[
-        Literal["32-true", "16-mixed", "bf16-mixed"], "arithmetic of the network"
+        Literal["32-true", "16-mixed", "bf16-mixed"], "floating-point precision of the network"
     ] = "32-true"
 
 
@@ -126,7 +128,10 @@ class TrainingSettings:
 class ActiveSettings:
     """Which labels are asked for, how many and when."""
 
-    strategy: Annotated[str, "what is asked for first; `alseg strategies` lists the names"] = "halo"
+    strategy: Annotated[
+        str,
+        "how regions are ranked, the best are labelled first; `alseg strategies` lists the names",
+    ] = "halo"
     strategy_options: Annotated[
         dict[str, Any], "options of the strategy; `alseg strategies NAME` lists them"
     ] = field(default_factory=dict)
@@ -137,13 +142,13 @@ class ActiveSettings:
     ] = "0.01"
     annotator: Annotated[
         Literal["oracle", "manual"],
-        "who answers: oracle, the labels that the target has already; manual, people, for whom "
-        "every round ends the run with its queries written",
+        "who answers: oracle looks answers up in labels that the target has already; manual writes "
+        "the queries of a round for people and ends, until --resume",
     ] = "oracle"
     mixed: Annotated[
         Literal["quadrants", "pixels", "drop"],
-        "what becomes of a window that people answer as mixed: its quadrants or pixels are asked "
-        "for once, or it becomes void",
+        "what happens to a window that people answer as mixed: its quadrants or pixels are asked "
+        "for, once, or it becomes void",
     ] = "quadrants"
     scope: Annotated[
         Literal["image", "pool"],
@@ -152,7 +157,7 @@ class ActiveSettings:
     rounds: Annotated[int, "rounds in which the budget is spent, in equal parts"] = 5
     round_steps: Annotated[
         list[int] | None,
-        "steps before which the rounds take place, instead of rounds; null: evenly spaced from 0",
+        "steps before which the rounds take place, instead of --rounds; null: evenly spaced from 0",
     ] = None
     radius: Annotated[
         int | None,
@@ -169,23 +174,26 @@ class OutputSettings:
 
     out: Annotated[str | None, "run folder; null: runs/NAME-DATE-TIME"] = None
     name: Annotated[
-        str | None, "name of the run; null: made from source, target and strategy or protocol"
+        str | None,
+        "name of the run; null: SOURCE-TARGET-STRATEGY, or the protocol for the strategy",
     ] = None
-    resume: Annotated[str | None, "run folder to go on with, under the settings kept in it"] = None
-    logger: Annotated[Literal["csv", "wandb"], "where figures go; CSV is written always"] = "csv"
+    resume: Annotated[str | None, "run folder to continue, with the settings stored in it"] = None
+    logger: Annotated[
+        Literal["csv", "wandb"], "where figures are logged, beside the CSV files of every run"
+    ] = "csv"
     wandb_project: Annotated[str | None, "project on Weights & Biases; null: alseg"] = None
     experiment: Annotated[
         str | None, "experiment that the run belongs to: its group on Weights & Biases"
     ] = None
-    pictures: Annotated[int, "images to picture in every round"] = 4
-    progress: Annotated[bool, "show progress bars"] = True
+    pictures: Annotated[int, "images of which every round saves pictures"] = 4
+    progress: Annotated[bool, "show progress and the time left"] = True
 
 
 GROUPS: Mapping[str, type] = {
+    "active": ActiveSettings,
     "data": DataSettings,
     "model": ModelSettings,
     "training": TrainingSettings,
-    "active": ActiveSettings,
     "output": OutputSettings,
 }
 """The groups of settings, in the order in which they are listed."""

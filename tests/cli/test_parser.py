@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,28 @@ def test_help_names_every_setting_with_its_default(capsys):
         assert f"--{name.replace('_', '-')} " in out
     assert "(default: scenes:sim)" in out
     assert "none|light|strong" in out
+
+
+def test_help_begins_with_what_a_run_is_about_and_the_rest_follows_by_group(capsys):
+    assert main(["fit", "--help"]) == 0
+    out = capsys.readouterr().out
+    options = re.findall(r"^  (?:-\w.*, )?--([\w-]+)", out, re.MULTILINE)
+    about = "strategy budget annotator rounds source target out resume".split()
+    assert options[:8] == about
+    assert sorted(options) == sorted(set(options))
+    by_group = [name.replace("_", "-") for name in dump_settings(RunConfig())]
+    own = ["help", "config", "print-config", "partial"]
+    assert options[8:] == [*own, *(name for name in by_group if name not in about)]
+
+
+def test_help_says_default_where_a_file_says_null(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "2000")
+    assert main(["fit", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "null" not in out
+    assert "classes to learn, by name (default: those of the target)\n" in out
+    assert "(default: runs/NAME-DATE-TIME)\n" in out
+    assert out.count("(default: ") == len(dump_settings(RunConfig()))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ DEMO = Path(__file__).parent.parent / "demo.yaml"
 NAMING_DATA = ("source", "target", "resume")
 """The settings that name data: where none is given, a run trains on the embedded scenes."""
 
+BEGINNING = ("strategy", "budget", "annotator", "rounds", "source", "target", "out", "resume")
+"""The settings that the help begins with."""
+
 NAMED = 5
 """How many settings are named that a file lacks."""
 
@@ -37,15 +40,15 @@ def run(argv: Sequence[str]) -> int:
         AlsegError: The run is refused or cannot go on.
     """
     names = [entry.name for entry in all_settings()]
-    parser = CommandParser("fit", "[-c FILE] [--SETTING VALUE ...]", ABOUT, names)
+    parser = CommandParser("fit", "[-c FILE] [--SETTING VALUE ...]", ABOUT, names, BEGINNING)
     parser.add(
         "--print-config", action="store_true", help="print the settings as YAML, and run nothing"
     )
     parser.add(
         "--partial",
         action="store_true",
-        help="with --resume: go on although people have not answered all; what is missing goes "
-        "back to the pool and is not charged",
+        help="with --resume: continue although people have not answered all; what is missing "
+        "returns to the pool and is not charged",
     )
     settings, arguments = parser.parse(argv)
     if settings.get("resume") is not None:
@@ -55,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     config = checked_config(settings)
     if arguments["partial"] and (config.resume is None or config.annotator != "manual"):
         raise ConfigError(
-            "--partial goes on without the answers that people have not given: it goes with "
+            "--partial continues without the answers that people have not given: use it with "
             "--resume, for a run with --annotator manual."
         )
     if arguments["print_config"]:
@@ -107,7 +110,7 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
     ]
     if changed:
         raise ConfigError(
-            f"A run goes on with the settings it was started with, but {', '.join(changed)} would "
+            f"A run is resumed with the settings it was started with, but {', '.join(changed)} would "
             f"change. Only {', '.join(OF_THE_MACHINE)} may; for anything else start a new run."
         )
     return {**before, **settings}
@@ -121,7 +124,7 @@ def _kept(parser: CommandParser, path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: The file cannot be read, or a setting is missing.
     """
-    remedy = "Restore it from a copy: a run goes on with the settings it was started with."
+    remedy = "Restore it from a copy: a run is resumed with the settings it was started with."
     try:
         kept = parser.read(path)
     except ConfigError as error:

@@ -23,6 +23,13 @@ from alseg.settings import GROUPS, Setting, all_settings
 from alseg.yaml_file import read_mapping, read_value
 
 
+FIRST = ("the run", "What it learns from, who answers, and how many labels it may ask for.")
+"""Title and description of the settings that the help of a command begins with."""
+
+WITHOUT_VALUE = "; null: "
+"""What comes before the default of a setting that has no value of its own."""
+
+
 class Parsed(NamedTuple):
     """What a command was given.
 
@@ -47,6 +54,7 @@ class CommandParser:
         about: What it does, for the help.
         settings: The names of the settings that it takes as options. A file may hold any setting,
             so that the file of a run can be given to every command.
+        first: Those of them that the help begins with, in this order.
         example: Arguments to show to whoever leaves out one that is needed.
     """
 
@@ -56,6 +64,7 @@ class CommandParser:
         usage: str,
         about: str,
         settings: Collection[str] = (),
+        first: Sequence[str] = (),
         example: str | None = None,
     ) -> None:
         known = all_settings()
@@ -68,6 +77,12 @@ class CommandParser:
         self._line = _empty_parser(command, usage, about)
         self._file = _empty_parser(command, usage, about)
         _add_settings(self._file, known)
+        if first:
+            group = self._line.add_argument_group(*FIRST)
+            for name in first:
+                _add_setting(group, self._settings[name])
+        self._own = self._line.add_argument_group("options")
+        self._own.add_argument("-h", "--help", action="help", help="show this help and exit")
         if settings:
             self.add(
                 "-c",
@@ -77,11 +92,13 @@ class CommandParser:
                 metavar="FILE",
                 help="YAML file of settings; given several times, later files win",
             )
-            _add_settings(self._line, self._settings.values())
+            rest = self._settings.keys() - set(first)
+            _add_settings(self._line, (entry for entry in known if entry.name in rest))
 
     def add(self, *flags: str, **details: Any) -> None:
         """Add an argument of the command's own, described as for ``argparse``."""
-        self._line.add_argument(*flags, **details)
+        place = self._own if flags[0].startswith("-") else self._line
+        place.add_argument(*flags, **details)
         self._flags.update(flag for flag in flags if flag.startswith("--"))
         name = flags[-1].lstrip("-").replace("-", "_")
         self._types[name] = details.get("type", str)
@@ -192,6 +209,7 @@ def _empty_parser(command: str, usage: str, about: str) -> ArgumentParser:
         prog=f"alseg {command}",
         usage=f"alseg {command} {usage}".replace("%", "%%"),
         description=about,
+        add_help=False,  # It is added where the options of the command are.
         exit_on_error=False,
         allow_abbrev=False,
         formatter_class=argparse.HelpFormatter,
@@ -205,16 +223,27 @@ def _add_settings(parser: ArgumentParser, entries: Iterable[Setting]) -> None:
             groups[entry.group] = parser.add_argument_group(
                 entry.group, GROUPS[entry.group].__doc__
             )
-        default = "null" if entry.default is None else entry.default
-        more = f"; also {_flag(entry.name)}.KEY VALUE" if entry.is_mapping else ""
-        groups[entry.group].add_argument(
-            _flag(entry.name),
-            type=_read_as(entry),
-            # What is not given is left out, so that a file's value is not overridden by a default.
-            default=argparse.SUPPRESS,
-            metavar=_metavar(entry),
-            help=f"{entry.help}{more} (default: {default})".replace("%", "%%"),
-        )
+        _add_setting(groups[entry.group], entry)
+
+
+def _add_setting(group: Any, entry: Setting) -> None:
+    about, _, default = entry.help.partition(WITHOUT_VALUE)
+    more = f"; also {_flag(entry.name)}.KEY VALUE" if entry.is_mapping else ""
+    shown = default or _shown(entry.default)
+    group.add_argument(
+        _flag(entry.name),
+        type=_read_as(entry),
+        # What is not given is left out, so that a file's value is not overridden by a default.
+        default=argparse.SUPPRESS,
+        metavar=_metavar(entry),
+        help=f"{about}{more} (default: {shown})".replace("%", "%%"),
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None or value == {} else str(value)
 
 
 def _read_as(entry: Setting) -> Any:
