@@ -69,11 +69,14 @@ def test_a_window_of_class_0_is_answered_and_the_others_stay_open(run, asked, ma
     assert done.missing == 4
 
 
-def test_a_window_that_is_painted_in_part_has_that_class(run, asked, masks):
-    paint(masks, 1, 0, rows=0)
-    paint(masks, 3, 2, rows=slice(0, 2))
-    import_answers(run, masks)
-    assert journal(asked, "import") == [(name_of(1), 0), (name_of(3), 2)]
+@pytest.mark.parametrize("rows", [0, slice(0, 2)])
+def test_a_window_that_is_painted_in_part_has_no_answer(run, asked, masks, rows):
+    paint(masks, 1, 0, rows=rows)
+    paint(masks, 2, 2)
+    done = import_answers(run, masks)
+    assert journal(asked, "import") == [(name_of(2), 2)]
+    # The four other lines of the table are empty, and that of the window is one of them.
+    assert (done.unanswered, done.missing) == (4, 4)
 
 
 def test_a_window_with_several_classes_is_mixed_with_its_parts(run, asked, masks):

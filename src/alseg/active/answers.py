@@ -61,6 +61,11 @@ class Entry:
     seconds: float = 0.0
     time: float = 0.0
 
+    @property
+    def milliseconds(self) -> int:
+        """When it was answered, in whole milliseconds since 1970, as the file has it."""
+        return round(self.time * 1000)
+
 
 def check_answer(asked: AskedRound, query: str, answer: object) -> None:
     """Check that a query may be answered so.
@@ -242,8 +247,12 @@ def people(asked: AskedRound) -> list[str]:
     return sorted(found)
 
 
-def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
+def latest(asked: AskedRound, until: int | None = None) -> dict[str, dict[str, Answer]]:
     """Return, by person and query, what counts; answers that were taken back are left out.
+
+    Args:
+        asked: The round.
+        until: Leave out what was answered later, in milliseconds since 1970; None takes all.
 
     Raises:
         LabelStoreError: A file of answers is damaged or answers what was not asked.
@@ -253,6 +262,8 @@ def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
         said: dict[str, Answer] = {}
         journal = Journal(asked, person)
         for entry in journal.entries():
+            if until is not None and entry.milliseconds > until:
+                continue
             if entry.answer is None:
                 said.pop(entry.query, None)
             else:
@@ -265,3 +276,15 @@ def latest(asked: AskedRound) -> dict[str, dict[str, Answer]]:
                 said[entry.query] = entry.answer
         result[person] = said
     return result
+
+
+def newest(asked: AskedRound) -> int:
+    """Return when the newest answer was given, in milliseconds since 1970; 0 without any.
+
+    Raises:
+        LabelStoreError: A file of answers is damaged.
+    """
+    times = (
+        entry.milliseconds for person in people(asked) for entry in Journal(asked, person).entries()
+    )
+    return max(times, default=0)

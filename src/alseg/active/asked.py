@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.files import digest
-from alseg.data.images import read_image
+from alseg.active.files import check_inside, digest, read_regular
+from alseg.data.images import image_size, read_image
 from alseg.errors import DatasetError, LabelStoreError
 
 SPLITS = ("quadrants", "pixels", "drop")
@@ -94,6 +94,8 @@ class AskedRound:
         images: The images with queries, by name, in pool order.
         queries: The queries in the order in which they are asked.
         settings: What the round was asked for with.
+        identity: Sixteen hexadecimal digits that no round of another run has: they follow from
+            all that is asked and from what chose it, but not from where the images are stored.
     """
 
     folder: Path
@@ -104,6 +106,7 @@ class AskedRound:
     images: Mapping[str, AskedImage]
     queries: tuple[Query, ...] = field(repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    identity: str = ""
 
     @cached_property
     def by_id(self) -> dict[str, Query]:
@@ -174,25 +177,82 @@ class AskedRound:
         Raises:
             LabelStoreError: Its file is missing, cannot be read or is another one.
         """
-        entry = self.images[image_id]
-        path = self.folder / entry.file
+        # One that is gone has the words of a data set that it is gone from.
+        if self.path_of(image_id).exists():
+            self.checked_bytes(image_id)
         try:
-            pixels = read_image(path)
+            return read_image(self.path_of(image_id))
         except DatasetError as error:
+            raise _unreadable(error) from error
+
+    def path_of(self, image_id: str) -> Path:
+        """Return where an image is stored.
+
+        Raises:
+            LabelStoreError: Its place is given from the round's folder and outside of it.
+        """
+        path = self.folder / self.images[image_id].file
+        if not Path(self.images[image_id].file).is_absolute():
+            check_inside(self.folder, path)
+        return path
+
+    def checked_bytes(self, image_id: str) -> bytes:
+        """Return the content of an image's file, which is that which is asked about.
+
+        What a run folder from elsewhere names as an image may be any file: nothing of it is taken
+        unless it has the digest that the round has, and the header of such an image.
+
+        Raises:
+            LabelStoreError: It is missing, is another one, or nobody knows whether it is.
+        """
+        entry, path = self.images[image_id], self.path_of(image_id)
+        if not entry.digest:
             raise LabelStoreError(
-                f"An image that is asked about cannot be read: {error}"
+                f"{self.folder / 'round.json'} has no digest of the image {image_id}: whether "
+                f"{path} is the image that is asked about cannot be known. Ask for the round again."
+            )
+        try:
+            data = read_regular(path)
+        except FileNotFoundError as error:
+            raise LabelStoreError(
+                f"The image {path} that is asked about is missing. Put it back."
             ) from error
-        if pixels.shape[:2] != (entry.height, entry.width):
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
             raise LabelStoreError(
-                f"The image {path} is {pixels.shape[0]}x{pixels.shape[1]}; it was "
+                f"The image {path} that is asked about cannot be read: {reason or error}."
+            ) from error
+        try:
+            size = image_size(path)
+        except DatasetError as error:
+            raise _unreadable(error) from error
+        if size != (entry.height, entry.width):
+            raise LabelStoreError(
+                f"The image {path} is {size[0]}x{size[1]}; it was "
                 f"{entry.height}x{entry.width} when its queries were made. Put that one back."
             )
-        if entry.digest and digest(path.read_bytes()) != entry.digest:
+        if digest(data) != entry.digest:
             raise LabelStoreError(
                 f"The image {path} has changed since its queries were made: answers about it would "
                 "be about another picture. Put that one back."
             )
-        return pixels
+        return data
+
+    def check_images(self, image_ids: Iterable[str]) -> None:
+        """Check that images have not changed since they were asked about.
+
+        An image that is not at hand is left unchecked, and so is one without a digest.
+
+        Raises:
+            LabelStoreError: One has changed; the message names it.
+        """
+        for image_id in image_ids:
+            if self.images[image_id].digest and self.path_of(image_id).exists():
+                self.checked_bytes(image_id)
+
+
+def _unreadable(error: DatasetError) -> LabelStoreError:
+    return LabelStoreError(f"An image that is asked about cannot be read: {error}")
 
 
 def query_id(round_number: int, position: int) -> str:

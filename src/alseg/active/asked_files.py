@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alseg.active.asked import AskedImage, AskedRound, Query
+from alseg.active.asked_checks import check_classes, check_queries, check_split, image_of
 from alseg.active.committed import load_json, round_name, round_numbers
 from alseg.active.files import digest, encode_json, read_unchanged, write_durably
 from alseg.durable import sync_folder
 from alseg.errors import LabelStoreError
+from alseg.spreadsheet import from_cell, to_cell
 
 FORMAT = 1
 FOLDER = "queries"
@@ -121,24 +123,47 @@ def open_round(run: Path, number: int) -> AskedRound:
     path = folder / "round.json"
     content = load_json(path, _RESTORE)
     try:
-        images = [AskedImage(**image) for image in content["images"]]
-        asked = AskedRound(
-            folder=folder,
-            number=content["round"],
-            classes=tuple(content["classes"]),
-            colors=tuple((red, green, blue) for red, green, blue in content["colors"]),
-            split=content["split"],
-            images={image.id: image for image in images},
-            queries=(),
-            settings=content["settings"],
-        )
+        asked = _from_json(folder, number, content)
         expected = content["queries"]
         path = folder / "queries.csv"
-        return replace(asked, queries=_from_csv(read_unchanged(path, expected)))
+        queries = _from_csv(read_unchanged(path, expected))
+        check_queries(number, asked.images, queries)
+        return replace(asked, queries=queries)
     except KeyError as error:
         raise LabelStoreError(f"{path} cannot be used: it has no {error}. {_RESTORE}") from error
-    except (TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError, csv.Error) as error:
         raise LabelStoreError(f"{path} cannot be used: {error}. {_RESTORE}") from error
+    except LabelStoreError as error:
+        raise LabelStoreError(f"{path} cannot be used: {error}") from error
+
+
+def _from_json(folder: Path, number: int, content: Mapping[str, Any]) -> AskedRound:
+    if content["round"] != number:
+        raise ValueError(f"it is of round {content['round']!r:.20}")
+    classes, colors = content["classes"], content["colors"]
+    check_classes(classes, colors)
+    check_split(content["split"])
+    images = [image_of(image) for image in content["images"]]
+    by_id = {image.id: image for image in images}
+    if len(by_id) < len(images):
+        raise ValueError("it lists an image twice")
+    return AskedRound(
+        folder=folder,
+        number=number,
+        classes=tuple(classes),
+        colors=tuple((red, green, blue) for red, green, blue in colors),
+        split=content["split"],
+        images=by_id,
+        queries=(),
+        settings=dict(content["settings"]),
+        identity=_identity(content),
+    )
+
+
+def _identity(content: Mapping[str, Any]) -> str:
+    """Return the identity of a round, which stays where its images are moved."""
+    images = [{**image, "file": None} for image in content["images"]]
+    return digest(encode_json({**content, "images": images}))[:16]
 
 
 def _to_csv(queries: Iterable[Query]) -> bytes:
@@ -147,6 +172,7 @@ def _to_csv(queries: Iterable[Query]) -> bytes:
     writer.writerow(COLUMNS)
     for query in queries:
         row = asdict(query)
+        row["image"] = to_cell(query.image)
         row["score"] = repr(query.score)
         writer.writerow(row.values())
     return buffer.getvalue().encode()
@@ -163,4 +189,6 @@ def _from_csv(data: bytes) -> tuple[Query, ...]:
 def _query(name: str, image: str, *rest: str) -> Query:
     *place, score, guess = rest
     row, column, top, left, bottom, right = map(int, place)
-    return Query(name, image, row, column, top, left, bottom, right, float(score), int(guess))
+    return Query(
+        name, from_cell(image), row, column, top, left, bottom, right, float(score), int(guess)
+    )

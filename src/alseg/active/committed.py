@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.files import decode_json, decode_png, read_unchanged
+from alseg.active.files import decode_json, decode_png, read_regular, read_unchanged
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord
 from alseg.errors import LabelStoreError
@@ -58,9 +58,10 @@ def load_json(path: Path, remedy: str) -> dict[str, Any]:
         LabelStoreError: It is damaged, or of a version that is not read here.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LabelStoreError(f"{path} cannot be used: {error.strerror}. {remedy}") from error
+        data = read_regular(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LabelStoreError(f"{path} cannot be used: {reason}. {remedy}") from error
     try:
         content = decode_json(data)
     except ValueError as error:
@@ -80,7 +81,7 @@ def _may_be_newer(data: bytes) -> bool:
     """Whether a file says so whose digest is not what this version reckons."""
     try:
         version = json.loads(data)["format"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return False
     return isinstance(version, int) and version > FORMAT
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +19,48 @@ from PIL import Image
 from alseg.durable import replace_durably, write_synced
 from alseg.errors import LabelStoreError
 
+LARGEST = 2 << 30
+"""Bytes of the largest file that is read."""
+
 
 def digest(data: bytes) -> str:
     """Return the SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of an ordinary file; what never ends or waits for somebody is not read.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is a device, a pipe or a folder, or has more than two gigabytes.
+    """
+    # The built-in function alone takes an opener.
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is not an ordinary file")
+        if status.st_size > LARGEST:
+            raise ValueError(f"it has {status.st_size:,} bytes, more than alseg ever writes")
+        return file.read(LARGEST + 1)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Opening a pipe waits for whoever writes to it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def check_inside(folder: Path, path: Path) -> None:
+    """Check that a path that a file named stays in a folder, also where links lead.
+
+    Raises:
+        LabelStoreError: It leads out.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise LabelStoreError(
+            f"{path} leads out of {folder}, and is neither read nor written. Remove it, or restore "
+            "the folder from a copy."
+        )
 
 
 def read_unchanged(path: Path, expected: str) -> bytes:
@@ -30,7 +70,7 @@ def read_unchanged(path: Path, expected: str) -> bytes:
         ValueError: The file cannot be read, or its content has another digest.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error
     if digest(data) != expected:
@@ -110,12 +150,19 @@ def decode_json(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: The data is not such JSON, or was changed since.
     """
-    content = json.loads(data)
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    if content.pop("digest", None) != _seal(content):
-        raise ValueError("the content does not match its digest")
+    try:
+        content = json.loads(data, parse_constant=_refuse)
+        if not isinstance(content, dict):
+            raise ValueError("not a JSON object")
+        if content.pop("digest", None) != _seal(content):
+            raise ValueError("the content does not match its digest")
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
     return content
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
 
 
 def _seal(content: dict[str, Any]) -> str:

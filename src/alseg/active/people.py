@@ -115,13 +115,15 @@ class People:
 
         Raises:
             AnswersMissing: Queries are not answered, and ``partial`` is not set; or none is.
-            LabelStoreError: Queries or answers are damaged.
+            LabelStoreError: Queries or answers are damaged, or an image has changed since it was
+                asked about.
         """
         asked = open_round(self.run, number)
         settled = settle(asked)
         nothing = not (settled.answers or settled.skipped)
         if nothing or ((settled.missing or settled.disputed) and not self.partial):
             raise AnswersMissing(self._missing(asked, settled, nothing))
+        asked.check_images({asked.find(name).image for name in settled.answers})
         return settled
 
     def _missing(self, asked: AskedRound, settled: Settled, nothing: bool) -> str:

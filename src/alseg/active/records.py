@@ -8,6 +8,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from alseg.errors import LabelStoreError
 
+MOST_PIXELS = 1 << 30
+"""Pixels of the largest image that is believed to be one."""
+
 
 @dataclass(frozen=True)
 class PoolImage:
@@ -24,13 +27,8 @@ class PoolImage:
     width: int
 
     def __post_init__(self) -> None:
-        path = PurePosixPath(self.id)
-        unsafe = path.is_absolute() or ".." in path.parts or bool(PureWindowsPath(self.id).anchor)
-        if unsafe or str(path) != self.id or "\\" in self.id or not self.id.isprintable():
-            raise LabelStoreError(
-                f"The image name {self.id!r} cannot be a path inside the label store. "
-                "Use a relative name without '..', backslashes or control characters."
-            )
+        check_name(self.id)
+        check_size(self.id, self.height, self.width)
 
     @property
     def area(self) -> int:
@@ -49,6 +47,9 @@ class ImageRecord:
         void: How many of these are void.
         clicks: Answers that they took: one a region, and more for those that were split.
         digests: SHA-256 of each file, by the folder it lies in.
+
+    Raises:
+        LabelStoreError: The name cannot be a path inside the label store.
     """
 
     id: str
@@ -57,6 +58,42 @@ class ImageRecord:
     void: int
     clicks: int
     digests: dict[str, str]
+
+    def __post_init__(self) -> None:
+        check_name(self.id)
+
+
+def check_name(name: object) -> None:
+    """Check that the name of an image is safe as a relative path, also on other systems.
+
+    Names come back from files that may have been made elsewhere, so it is for all of them.
+
+    Raises:
+        LabelStoreError: It is not.
+    """
+    if isinstance(name, str) and name.isprintable() and "\\" not in name:
+        path = PurePosixPath(name)
+        unsafe = path.is_absolute() or ".." in path.parts or bool(PureWindowsPath(name).anchor)
+        if path.parts and str(path) == name and not unsafe:
+            return
+    raise LabelStoreError(
+        f"The image name {name!r:.200} cannot be a path inside the label store. "
+        "Use a relative name without '..', backslashes or control characters."
+    )
+
+
+def check_size(name: str, height: object, width: object) -> None:
+    """Check that two numbers can be the height and width of an image.
+
+    Raises:
+        LabelStoreError: They cannot.
+    """
+    sides = [side for side in (height, width) if isinstance(side, int) and side is not True]
+    if len(sides) < 2 or min(sides) < 1 or sides[0] * sides[1] > MOST_PIXELS:
+        raise LabelStoreError(
+            f"The image {name} is listed as {height!r:.20} by {width!r:.20} pixels, which no image "
+            "is. Restore the file from a copy."
+        )
 
 
 def check_pool(known: Sequence[PoolImage], given: Sequence[PoolImage], remedy: str) -> None:

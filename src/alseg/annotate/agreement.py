@@ -17,7 +17,7 @@ class Agreement:
 
     Attributes:
         people: Their names.
-        asked: Queries that everybody is asked.
+        asked: Queries that everybody is asked, and those that everybody has answered unasked.
         answered: Those that everybody has answered.
         equal: Mean part of pairs of people that say the same of a query; None without any.
         kappa: Cohen's kappa of two people, Fleiss' of more; None where it is not defined.
@@ -45,25 +45,43 @@ class Agreement:
         )
 
 
-def measure_agreement(shares: Shares, said: Mapping[str, Mapping[str, Answer]]) -> Agreement:
-    """Measure how far people agree on the overlap; every answer is a category, also a skip.
+def measure_agreement(shares: Shares | None, said: Mapping[str, Mapping[str, Answer]]) -> Agreement:
+    """Measure how far people agree where all of them answered, whoever was asked.
+
+    These are the people with a share, or, where fewer than two of them have answered, those who
+    have: the answers of another tool may be of people to whom nothing was dealt. Every answer is a
+    category, also a skip. Parts of mixed windows do not count.
 
     Args:
-        shares: Who was asked what.
-        said: By person and query, what counts.
+        shares: Who was asked what; None if nothing was dealt.
+        said: By person and query, what counts, without corrections.
     """
-    names = shares.people
+    names, overlap = _measured(shares, said)
     voices = [said.get(name, {}) for name in names]
-    common = [query for query in shares.overlap if all(query in voice for voice in voices)]
+    shared = set(voices[0]).intersection(*voices[1:]) if voices else set()
+    common = sorted(query for query in shared if "." not in query)
+    asked = len(overlap.union(common))
     if len(names) < 2 or not common:
-        return Agreement(names, len(shares.overlap), len(common), None, None)
+        return Agreement(names, len(overlap), len(common), None, None)
     if len(names) == 2:
         first, second = ([voice[query] for query in common] for voice in voices)
         kappa = cohen_kappa(first, second)
     else:
         kappa = fleiss_kappa([[voice[query] for voice in voices] for query in common])
     equal = sum(_agreeing([voice[query] for voice in voices]) for query in common) / len(common)
-    return Agreement(names, len(shares.overlap), len(common), equal, kappa)
+    return Agreement(names, asked, len(common), equal, kappa)
+
+
+def _measured(
+    shares: Shares | None, said: Mapping[str, Mapping[str, Answer]]
+) -> tuple[tuple[str, ...], set[str]]:
+    """Return the people who are held against one another, and what each of them is asked."""
+    dealt = shares.people if shares is not None else ()
+    overlap = set(shares.overlap) if shares is not None else set()
+    answered = tuple(name for name, answers in said.items() if answers)
+    if len(answered) < 2 or len(set(answered) & set(dealt)) >= 2:
+        return dealt, overlap
+    return answered, set()
 
 
 def disagreements(

@@ -159,10 +159,11 @@ def _report(asked: AskedRound) -> int:
         print(f"{name}: {len(answers.keys() & set(mine or answers)):,}{of} answered")
     if corrected:
         print(f"corrected in the review: {len(corrected):,}")
-    if shares is None or len(shares.people) < 2:
+    agreement = measure_agreement(shares, said)
+    if len(agreement.people) < 2:
         print("Agreement needs two people or more with an --overlap.")
     else:
-        print(measure_agreement(shares, said).in_words())
+        print(agreement.in_words())
     found = disagreements(asked, said)
     print(f"different answers: {len(found):,}")
     for name, votes in list(found.items())[:DISAGREEMENTS]:

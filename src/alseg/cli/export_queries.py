@@ -57,6 +57,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"wrote     {done.folder / name}")
     if not arguments["no_images"]:
         print(f"images    {done.folder / 'images'}")
+    if done.converted:
+        print(f"as PNG    {done.converted:,} images whose files a browser does not show")
     if is_closed(Path(arguments["run"]), done.round_number):
         print("closed    the labels of this round are written; no answer changes them any more")
     else:

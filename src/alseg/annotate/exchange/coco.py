@@ -17,10 +17,12 @@ from alseg.active.answers import OTHERS, VOID
 from alseg.active.asked import AskedImage
 from alseg.annotate.exchange.collector import Box, Collector
 from alseg.annotate.exchange.masks import NOTHING
-from alseg.annotate.exchange.outgoing import Outgoing, file_name
+from alseg.annotate.exchange.names import file_name
+from alseg.annotate.exchange.outgoing import Outgoing
 from alseg.annotate.exchange.segmentations import pixels_of
 from alseg.annotate.exchange.shapes import Node
 from alseg.annotate.exchange.source import Source
+from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import ATTRIBUTE
 from alseg.errors import ExchangeError
 
@@ -58,11 +60,14 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
                     "area": window.pixels,
                     "bbox": box,
                     "iscrowd": 0,
-                    "attributes": {ATTRIBUTE: window.id},
+                    "attributes": {ATTRIBUTE: window.id, STAMP: str(outgoing.stamp)},
                 }
             )
     content = {
-        "info": {"description": f"queries of round {outgoing.asked.number}"},
+        "info": {
+            "description": f"queries of round {outgoing.asked.number}",
+            STAMP: str(outgoing.stamp),
+        },
         "licenses": [],
         "categories": [
             {"id": number, "name": word, "supercategory": ""} for word, number in numbers.items()
@@ -88,6 +93,9 @@ def read(source: Source, collector: Collector) -> None:
         ExchangeError: It is damaged, or answers what was not asked.
     """
     content = Node(source.json, f"{source.path}:")
+    info = content.raw("info")
+    if isinstance(info, dict):
+        collector.note(info.get(STAMP), f"{source.path}, info")
     for key in ("images", "categories", "annotations"):
         if not isinstance(content.raw(key), list):
             raise source.wrong(f"COCO has a list {key!r}, which is missing here")
@@ -101,7 +109,8 @@ def read(source: Source, collector: Collector) -> None:
     painted: dict[str, list[tuple[Node, str]]] = {}
     for annotation in content.nodes("annotations", "annotation"):
         label, (name, image) = _named(annotation, names, images)
-        query = _query(annotation)
+        query, stamp = _attributes(annotation)
+        collector.note(stamp, annotation.where)
         shape = annotation.raw("segmentation")
         if query or not shape:
             left, top, width, height = annotation.numbers("bbox", 4)
@@ -134,10 +143,13 @@ def _named(
     return names[category], images[image]
 
 
-def _query(annotation: Node) -> str:
+def _attributes(annotation: Node) -> tuple[str, str]:
+    """Return the name of an annotation's query and its stamp, each empty where there is none."""
     if annotation.raw("attributes") in (None, [], ""):
-        return ""
-    return annotation.node("attributes").text(ATTRIBUTE, default="").strip()
+        return "", ""
+    attributes = annotation.node("attributes")
+    stamp = attributes.raw(STAMP)
+    return attributes.text(ATTRIBUTE, default="").strip(), stamp if isinstance(stamp, str) else ""
 
 
 def _paint(

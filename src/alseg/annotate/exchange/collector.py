@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from math import isfinite
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from alseg.active.answers import Answer
 from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.annotate.exchange.masks import answers_in_mask
+from alseg.annotate.exchange.names import suffixes
+from alseg.annotate.exchange.stamp import Stamp
 from alseg.annotate.exchange.words import Words
 from alseg.errors import ExchangeError, did_you_mean
 
@@ -41,6 +43,8 @@ class Collector:
         words: The labels of its answers.
         answers: The answer to every query that the file answers, parts of mixed windows too.
         unanswered: Queries that are in the file with no answer.
+        time: Up to when the answers go that the file was exported with, in milliseconds since
+            1970; None where the file does not say.
     """
 
     def __init__(self, asked: AskedRound, words: Words) -> None:
@@ -48,6 +52,34 @@ class Collector:
         self.words = words
         self.answers: dict[str, Answer] = {}
         self.unanswered: set[str] = set()
+        self.time: int | None = None
+        self._origins: dict[str, str] = {}
+
+    def note(self, stamp: object, where: str) -> None:
+        """Take up which run a part of the file was exported from; anything but a stamp is nothing.
+
+        Args:
+            stamp: What is in the place of the stamp.
+            where: What the part is called in an error.
+        """
+        found = Stamp.read(stamp) if isinstance(stamp, str) else None
+        if found is not None:
+            self._origins.setdefault(found.identity, where)
+            self.time = found.time if self.time is None else min(self.time, found.time)
+
+    def check_origin(self) -> None:
+        """Check that all of the file was exported from this round.
+
+        Raises:
+            ExchangeError: A part of it was exported from another run.
+        """
+        for identity, where in self._origins.items():
+            if identity != self.asked.identity:
+                raise ExchangeError(
+                    f"{where}: this was exported from another run, where the same names mean other "
+                    "windows. Import it into that run, or answer a new export of "
+                    f"{self.asked.folder.parent.parent}."
+                )
 
     def add(self, name: str, label: str, where: str) -> None:
         """Take the label that was given to a query.
@@ -115,7 +147,7 @@ class Collector:
             codes: What each pixel is, H×W: the number of a class, the number of classes for void,
                 or -1 where nothing is said.
         """
-        answers_in_mask(self.asked, image.id, codes, self.answers)
+        self.unanswered |= answers_in_mask(self.asked, image.id, codes, self.answers)
 
     def find(self, name: str, where: str) -> Query:
         """Return the query, or the part of one, of a name.
@@ -155,7 +187,7 @@ class Collector:
         Raises:
             ExchangeError: The image has another size than the one that is asked about.
         """
-        found = self._image(name)
+        found = self._image(name, where)
         if found is not None and size is not None and size != (found.height, found.width):
             raise ExchangeError(
                 f"{where}: {name:.200} is {size[1]:g}x{size[0]:g} pixels (width x height) in the "
@@ -171,7 +203,7 @@ class Collector:
         Raises:
             ExchangeError: Nothing is asked about such an image.
         """
-        found = self._image(name)
+        found = self._image(name, where)
         if found is None:
             raise ExchangeError(
                 f"{where}: nothing is asked about an image called {name!r:.200}."
@@ -179,23 +211,47 @@ class Collector:
             )
         return found
 
-    def _image(self, name: str) -> AskedImage | None:
+    def _image(self, name: str, where: str) -> AskedImage | None:
         parts = name.replace("\\", "/").split("/")[-16:]
         for start in range(len(parts)):
             tail = "/".join(parts[start:])
-            stem = tail.rpartition(".")[0]
-            for candidate in (tail, stem):
-                if candidate in self.asked.images:
-                    return self.asked.images[candidate]
-        return self._by_last_name.get(parts[-1].rpartition(".")[0] or parts[-1])
+            found = self._named(tail, self._by_file, self.asked.images, where)
+            if found is not None:
+                return found
+        return self._named(parts[-1], *self._by_last_name, where)
+
+    @staticmethod
+    def _named(
+        name: str, files: Mapping[str, AskedImage], ids: Mapping[str, AskedImage], where: str
+    ) -> AskedImage | None:
+        """Return the image that a file name means: as exported, or with its suffix changed or gone.
+
+        Raises:
+            ExchangeError: With its suffix changed it would be one image, with its suffix gone
+                another.
+        """
+        if name in files:
+            return files[name]
+        changed, gone = ids.get(name.rpartition(".")[0]), ids.get(name)
+        if changed is not None and gone is not None:
+            raise ExchangeError(
+                f"{where}: {name!r:.200} may be {changed.id} or {gone.id}. Use the names of the "
+                "files that were exported."
+            )
+        return changed or gone
 
     @cached_property
-    def _by_last_name(self) -> dict[str, AskedImage]:
-        """The images by the last part of their names, where only one has it."""
-        found: dict[str, list[AskedImage]] = {}
-        for image in self.asked.images.values():
-            found.setdefault(image.id.rpartition("/")[2], []).append(image)
-        return {name: images[0] for name, images in found.items() if len(images) == 1}
+    def _by_file(self) -> dict[str, AskedImage]:
+        """The images by the names of their files, as exported and as they are in the data."""
+        images = self.asked.images.values()
+        return {f"{image.id}{suffix}": image for image in images for suffix in suffixes(image)}
+
+    @cached_property
+    def _by_last_name(self) -> tuple[dict[str, AskedImage], dict[str, AskedImage]]:
+        """The images by the last parts of their files' names, and of their own, that one has."""
+        files = _unique((name.rpartition("/")[2], image) for name, image in self._by_file.items())
+        ids = _unique((name.rpartition("/")[2], image) for name, image in self.asked.images.items())
+        return files, ids
 
     @cached_property
     def _windows(self) -> dict[tuple[str, Sequence[int]], list[str]]:
@@ -216,6 +272,13 @@ class Collector:
                 "of drawing new ones, and delete this one."
             )
         return names[0]
+
+
+def _unique(named: Iterable[tuple[str, AskedImage]]) -> dict[str, AskedImage]:
+    found: dict[str, dict[str, AskedImage]] = {}
+    for name, image in named:
+        found.setdefault(name, {})[image.id] = image
+    return {name: next(iter(images.values())) for name, images in found.items() if len(images) == 1}
 
 
 def _in_words(box: Box) -> str:

@@ -14,12 +14,15 @@ from xml.sax.saxutils import escape, quoteattr
 
 from alseg.active.asked import AskedImage
 from alseg.annotate.exchange.collector import Box, Collector
-from alseg.annotate.exchange.outgoing import Outgoing, file_name
+from alseg.annotate.exchange.names import file_name
+from alseg.annotate.exchange.outgoing import Outgoing
 from alseg.annotate.exchange.source import Source
+from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import ATTRIBUTE, hex_colors
 from alseg.errors import ExchangeError
 
 ANNOTATIONS, LABELS = "annotations.xml", "labels.json"
+ATTRIBUTES = (ATTRIBUTE, STAMP)
 OTHER_SHAPES = ("cuboid", "ellipse", "mask", "points", "polygon", "polyline", "skeleton")
 SIDES = ("xtl", "ytl", "xbr", "ybr")
 
@@ -37,12 +40,13 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
             "type": "rectangle",
             "attributes": [
                 {
-                    "name": ATTRIBUTE,
+                    "name": name,
                     "mutable": False,
                     "input_type": "text",
                     "default_value": "",
                     "values": [""],
                 }
+                for name in ATTRIBUTES
             ],
         }
         for word, color in _labels(outgoing)
@@ -70,15 +74,19 @@ def _write_head(file: TextIO, outgoing: Outgoing) -> None:
         f"      <size>{len(asked.images)}</size>\n"
         "      <mode>annotation</mode>\n      <overlap>0</overlap>\n      <labels>\n"
     )
+    attributes = "".join(
+        f"            <attribute>\n              <name>{name}</name>\n"
+        "              <mutable>False</mutable>\n"
+        "              <input_type>text</input_type>\n"
+        "              <default_value></default_value>\n              <values></values>\n"
+        "            </attribute>\n"
+        for name in ATTRIBUTES
+    )
     for word, color in _labels(outgoing):
         file.write(
             f"        <label>\n          <name>{escape(word)}</name>\n"
             f"          <color>{color}</color>\n          <type>rectangle</type>\n"
-            "          <attributes>\n            <attribute>\n"
-            f"              <name>{ATTRIBUTE}</name>\n              <mutable>False</mutable>\n"
-            "              <input_type>text</input_type>\n"
-            "              <default_value></default_value>\n              <values></values>\n"
-            "            </attribute>\n          </attributes>\n        </label>\n"
+            f"          <attributes>\n{attributes}          </attributes>\n        </label>\n"
         )
     file.write("      </labels>\n    </task>\n  </meta>\n")
 
@@ -91,7 +99,8 @@ def _image(number: int, image: AskedImage, outgoing: Outgoing) -> Iterator[str]:
             f'    <box label={quoteattr(word)} source="file" occluded="0" '
             f'xtl="{window.left:.2f}" ytl="{window.top:.2f}" xbr="{window.right:.2f}" '
             f'ybr="{window.bottom:.2f}" z_order="0">\n'
-            f'      <attribute name="{ATTRIBUTE}">{window.id}</attribute>\n    </box>\n'
+            f'      <attribute name="{ATTRIBUTE}">{window.id}</attribute>\n'
+            f'      <attribute name="{STAMP}">{outgoing.stamp}</attribute>\n    </box>\n'
         )
     yield "  </image>\n"
 
@@ -121,8 +130,8 @@ class _Reader:
         self._depth = 0
         self._image: AskedImage | None = None
         self._box: dict[str, str] | None = None
-        self._query: list[str] = []
-        self._in_query = False
+        self._attributes: dict[str, list[str]] = {}
+        self._attribute = ""
 
     def read(self) -> None:
         try:
@@ -147,14 +156,15 @@ class _Reader:
         if self._depth == 2 and tag == "image":
             self._open_image(attributes)
         elif self._depth == 3 and tag == "box":
-            self._box, self._query = attributes, []
+            self._box = attributes
+            self._attributes = {name: [] for name in ATTRIBUTES}
         elif self._depth == 3 and tag in OTHER_SHAPES:
             raise ExchangeError(
                 f"{self._where}: a {tag} is no answer; only the boxes that were exported are. "
                 "Delete it in the tool; for masks of any shape, export as COCO."
             )
         elif self._box is not None and tag == "attribute":
-            self._in_query = attributes.get("name") == ATTRIBUTE
+            self._attribute = attributes.get("name", "")
 
     def _open_image(self, attributes: dict[str, str]) -> None:
         size = None
@@ -164,13 +174,13 @@ class _Reader:
         self._image = self._collector.image(name, size, self._where)
 
     def _text_of_attribute(self, text: str) -> None:
-        if self._in_query:
-            self._query.append(text)
+        if self._box is not None and self._attribute in ATTRIBUTES:
+            self._attributes[self._attribute].append(text)
 
     def _end(self, tag: str) -> None:
         self._depth -= 1
         if tag == "attribute":
-            self._in_query = False
+            self._attribute = ""
         elif tag == "box" and self._box is not None and self._depth == 2:
             self._close_box(self._box)
             self._box = None
@@ -178,8 +188,9 @@ class _Reader:
     def _close_box(self, attributes: dict[str, str]) -> None:
         box = Box(*(self._number(attributes, side) for side in SIDES))
         label = attributes.get("label", "")
-        name = "".join(self._query).strip()
+        name, stamp = ("".join(self._attributes[name]).strip() for name in ATTRIBUTES)
         self._collector.add_box(name, label, box, self._image, self._where)
+        self._collector.note(stamp, self._where)
 
     def _number(self, attributes: dict[str, str], name: str) -> float:
         try:

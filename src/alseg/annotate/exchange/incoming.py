@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import IMPORT, MIXED, Answer, Entry, Journal, latest
+from alseg.active.answers import IMPORT, MIXED, REVIEW, Answer, Entry, Journal, latest
 from alseg.active.asked import AskedRound
 from alseg.active.settling import settle
 from alseg.annotate.exchange.collector import Collector
@@ -28,7 +28,7 @@ class Imported:
         round_number: The round.
         path: The journal that the answers were added to.
         new: How many answers were added, by their label.
-        known: Answers in the file that change nothing.
+        known: Answers in the file that stand already, by this person or by others.
         unanswered: Windows in the file that have no answer there.
         idle: Answers to parts of windows that are not mixed, which were left out.
         missing: Queries of the round that have no answer yet.
@@ -53,8 +53,9 @@ def import_answers(
 ) -> Imported:
     """Add the answers in a file of a labelling tool to the journal of a person.
 
-    Nothing is written before all of the file is checked, and only what changes something is: an
-    answer that the person did not give, and that does not stand already.
+    Nothing is written before all of the file is checked, and only what the person said is: an
+    answer that went out with the export and came back as it was is not the person's own. Of the
+    review, only what corrects something is written.
 
     Args:
         run: The folder of the run.
@@ -66,8 +67,8 @@ def import_answers(
         ExchangeError: The file cannot be read, or answers what was not asked.
         ConfigError: There is no such format.
         FolderInUse: A server takes answers to the round at the same time.
-        LabelStoreError: There are no queries, they or the answers are damaged, the name cannot be
-            used, or the answers cannot be written.
+        LabelStoreError: There are no queries, they or the answers are damaged, an image that is
+            answered has changed, the name cannot be used, or the answers cannot be written.
     """
     if format_name is not None:
         module_of(format_name)
@@ -82,11 +83,13 @@ def import_answers(
         stands = standing(asked, said)
         given = dict(_that_count(asked, collector.answers, stands))
         own = said.get(person, {})
+        seen = {**stands, **own} if person == REVIEW else _seen(asked, collector.time, person, own)
         new = {
             name: answer
             for name, answer in given.items()
-            if answer != own.get(name, stands.get(name))
+            if answer not in (seen.get(name), own.get(name))
         }
+        known = sum(answer == own.get(name, stands.get(name)) for name, answer in given.items())
         if new:
             journal.append([Entry(name, answer) for name, answer in new.items()])
             said[person] = {**own, **new}
@@ -96,7 +99,7 @@ def import_answers(
         round_number=asked.number,
         path=journal.path,
         new=Counter(collector.words.word(answer) for answer in new.values()),
-        known=len(given) - len(new),
+        known=known,
         unanswered=len(collector.unanswered - collector.answers.keys()),
         idle=len(collector.answers) - len(given),
         missing=len(settled.missing),
@@ -121,12 +124,29 @@ def _read(path: Path, format_name: str | None, asked: AskedRound) -> tuple[str, 
             raise ExchangeError(f"{path} does not exist. Name the file that the tool exported.")
         found = format_name or format_of(source)
         module_of(found).read(source, collector)
+        collector.check_origin()
+        asked.check_images({asked.find(name).image for name in collector.answers})
     except OSError as error:
         raise ExchangeError(
             f"{error.filename or path} cannot be read: {error.strerror or error}. Allow reading "
             "it, or name another file."
         ) from error
     return found, collector
+
+
+def _seen(
+    asked: AskedRound, time: int | None, person: str, own: Mapping[str, Answer]
+) -> dict[str, Answer]:
+    """Return the answers that a file repeats where its person said nothing new.
+
+    They are what went out with the export, and what the person has said since.
+    """
+    if time is None:
+        return dict(own)
+    then = latest(asked, time)
+    before = then.get(person, {})
+    since = {name: answer for name, answer in own.items() if answer != before.get(name)}
+    return {**own, **standing(asked, then), **since}
 
 
 def _that_count(

@@ -13,9 +13,11 @@ from xml.sax.saxutils import quoteattr
 
 from alseg.active.asked import AskedImage, Query
 from alseg.annotate.exchange.collector import Box, Collector
-from alseg.annotate.exchange.outgoing import IMAGES, Outgoing, file_name
+from alseg.annotate.exchange.names import file_name
+from alseg.annotate.exchange.outgoing import IMAGES, Outgoing
 from alseg.annotate.exchange.shapes import Node, nodes
 from alseg.annotate.exchange.source import Source
+from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import QUERY, hex_colors
 from alseg.errors import ExchangeError
 
@@ -55,7 +57,10 @@ def _task(number: int, image: AskedImage, outgoing: Outgoing) -> dict[str, Any]:
     return {
         "id": number,
         # How Label Studio addresses files below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
-        "data": {KEY: f"/data/local-files/?d={quote(f'{IMAGES}/{file_name(image)}')}"},
+        "data": {
+            KEY: f"/data/local-files/?d={quote(f'{IMAGES}/{file_name(image)}')}",
+            STAMP: str(outgoing.stamp),
+        },
         "predictions": [
             {
                 "model_version": f"round {outgoing.asked.number}",
@@ -98,7 +103,9 @@ def read(source: Source, collector: Collector) -> None:
                 "its tasks have no 'data'; of Label Studio's formats, JSON is read and JSON-MIN is "
                 "not"
             )
-        name = _image_name(task.node("data"))
+        data = task.node("data")
+        name = _image_name(data)
+        collector.note(data.raw(STAMP), task.where)
         for annotation in task.nodes("annotations", "annotation"):
             if annotation.raw("was_cancelled") or annotation.raw("skipped"):
                 continue

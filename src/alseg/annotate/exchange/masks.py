@@ -14,11 +14,12 @@ NOTHING = -1
 
 def answers_in_mask(
     asked: AskedRound, image_id: str, codes: NDArray[np.int16], answers: dict[str, Answer]
-) -> None:
+) -> set[str]:
     """Add the answers that a mask gives to the queries of an image that have none.
 
-    A window with one class has that class. One with several is mixed, and so is a part of it with
-    several; a part with one class has that class. A window without any has no answer.
+    A window that one class covers, every pixel of it, has that class. One with several classes is
+    mixed, covered or not, and its parts are read in the same way. A window with one class that
+    leaves pixels out has no answer, and neither has one without any.
 
     Args:
         asked: The round.
@@ -26,7 +27,11 @@ def answers_in_mask(
         codes: What each pixel is, H×W: the number of a class, the number of classes for void, or
             ``NOTHING``.
         answers: The answers that are known, by query; those of the mask are added.
+
+    Returns:
+        The queries whose windows one class covers in part, which have no answer.
     """
+    in_part = set()
     queries = asked.by_image[image_id]
     covered = np.zeros(codes.shape, dtype=np.uint16)
     for query in queries:
@@ -39,13 +44,16 @@ def answers_in_mask(
             if (own if own.size else window).max() == NOTHING:
                 continue
             answer = _held(window, len(asked.classes))
-            assert answer is not None
+            if answer is None:
+                in_part.add(query.id)
+                continue
             answers[query.id] = answer
         if answers[query.id] == MIXED:
             for part in asked.parts(query):
                 held = _held(codes[_place(part)], len(asked.classes))
                 if held is not None:
                     answers.setdefault(part.id, held)
+    return in_part
 
 
 def _place(query: Query) -> tuple[slice, slice]:
@@ -54,8 +62,8 @@ def _place(query: Query) -> tuple[slice, slice]:
 
 def _held(window: NDArray[np.int16], classes: int) -> Answer | None:
     found = np.unique(window[window != NOTHING]).tolist()
-    if not found:
-        return None
     if len(found) > 1:
         return MIXED
+    if not found or (window == NOTHING).any():
+        return None
     return VOID if found[0] == classes else int(found[0])

@@ -8,15 +8,19 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from alseg.active.answers import MIXED, SKIP, Answer, latest
+from PIL import Image
+
+from alseg.active.answers import MIXED, SKIP, Answer, latest, newest
 from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.active.settling import settle
 from alseg.annotate.exchange.formats import module_of
+from alseg.annotate.exchange.names import file_name, is_shown
+from alseg.annotate.exchange.stamp import Stamp
 from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import open_newest
-from alseg.errors import ConfigError, LabelStoreError
+from alseg.errors import ConfigError
 
 IMAGES = "images"
 
@@ -32,6 +36,7 @@ class Exported:
         images: Images with queries.
         windows: Windows that are asked about, and parts of mixed ones.
         answered: How many of these have an answer.
+        converted: Images that went along as PNG, since a browser does not show their files.
     """
 
     folder: Path
@@ -40,6 +45,7 @@ class Exported:
     images: int
     windows: int
     answered: int
+    converted: int
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,13 @@ class Outgoing:
         asked: The round.
         words: The labels to choose from.
         answers: The answers so far, by query; those to parts of mixed windows among them.
+        stamp: Which run the queries are of, and up to when the answers go.
     """
 
     asked: AskedRound
     words: Words
     answers: Mapping[str, Answer]
+    stamp: Stamp
 
     def windows(self, image_id: str) -> Iterator[tuple[Query, str]]:
         """Yield the windows of an image with their labels, parts after the window they are of."""
@@ -95,19 +103,21 @@ def export_queries(
 
     Raises:
         ConfigError: There is no such format, or the folder is in use or cannot be written.
-        LabelStoreError: There are no queries, or they are damaged.
+        LabelStoreError: There are no queries, they are damaged, or an image is not the one that is
+            asked about.
         ExchangeError: A class has a name that cannot go out.
     """
     write = module_of(format_name).write
     asked = open_newest(Path(run))
-    answers = standing(asked, latest(asked))
-    outgoing = Outgoing(asked, Words(asked.classes), answers)
+    stamp = Stamp(asked.identity, newest(asked))
+    answers = standing(asked, latest(asked, stamp.time))
+    outgoing = Outgoing(asked, Words(asked.classes), answers, stamp)
     target = Path(folder).resolve()
     with _new_folder(target) as draft:
         files = write(draft, outgoing)
         if images:
             for image in asked.images.values():
-                _bring(asked.folder / image.file, draft / IMAGES / file_name(image), link)
+                _bring(asked, image, draft / IMAGES / file_name(image), link)
     windows = [window for name in asked.images for window, _ in outgoing.windows(name)]
     return Exported(
         folder=target,
@@ -116,28 +126,23 @@ def export_queries(
         images=len(asked.images),
         windows=len(windows),
         answered=sum(window.id in answers for window in windows),
+        converted=images * sum(not is_shown(image) for image in asked.images.values()),
     )
 
 
-def file_name(image: AskedImage) -> str:
-    """Return how the file of an image is called in a tool: its name in the pool, and its suffix."""
-    return f"{image.id}{PurePosixPath(image.file).suffix or '.png'}"
-
-
-def _bring(source: Path, target: Path, link: bool) -> None:
+def _bring(asked: AskedRound, image: AskedImage, target: Path, link: bool) -> None:
+    """Put the file of an image into an export, if it is the image that is asked about."""
+    data = asked.checked_bytes(image.id)
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        original = source.resolve(strict=True)
-    except FileNotFoundError as error:
-        raise LabelStoreError(
-            f"The image {source} that is asked about is missing. Put it back."
-        ) from error
+    if not is_shown(image):
+        Image.fromarray(asked.pixels_of(image.id)).save(target, format="PNG", compress_level=1)
+        return
     if link:
         # Another disk, or one without links, takes a copy.
         with suppress(OSError):
-            os.link(original, target)
+            os.link(asked.path_of(image.id).resolve(strict=True), target)
             return
-    shutil.copyfile(original, target)
+    target.write_bytes(data)
 
 
 @contextmanager

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alseg.active.asked import AskedImage, Query
-from alseg.active.asked_files import COLUMNS
+from alseg.active.asked import AskedImage, AskedRound
 from alseg.active.settling import paint
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.outgoing import Outgoing
 from alseg.annotate.exchange.source import Source
-from alseg.annotate.exchange.words import QUERY
+from alseg.annotate.exchange.stamp import STAMP
+from alseg.annotate.exchange.table import TABLE, read_table, write_table
 from alseg.data.label_space import IGNORE
-from alseg.errors import ExchangeError, did_you_mean
-from alseg.yaml_file import write_mapping
+from alseg.errors import ConfigError, ExchangeError, did_you_mean
+from alseg.yaml_file import read_mapping, write_mapping
 
-TABLE, MASKS, CLASSES = "queries.csv", "masks", "classes.yaml"
-ANSWER = "answer"
-PLACE = ("image", "row", "column", "top", "left", "bottom", "right")
+MASKS, CLASSES = "masks", "classes.yaml"
 
 
 def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
@@ -36,22 +31,15 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
         The files to work on, relative to the folder.
     """
     asked = outgoing.asked
-    rows = []
     for image in asked.images.values():
         mask = paint(asked, outgoing.answers, image.id, (image.height, image.width))
         path = folder / MASKS / f"{image.id}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         # Two colours and much of one: packing harder takes twice the time.
         Image.fromarray(mask).save(path, compress_level=1)
-        for window, word in outgoing.windows(image.id):
-            rows.append([*asdict(window).values(), "" if word == QUERY else word])
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*COLUMNS, ANSWER])
-    writer.writerows(rows)
-    (folder / TABLE).write_text(buffer.getvalue(), encoding="utf-8")
-    names = write_mapping({"classes": list(asked.classes), "ignore": IGNORE})
-    (folder / CLASSES).write_text(names, encoding="utf-8")
+    write_table(folder, outgoing)
+    names = {"classes": list(asked.classes), "ignore": IGNORE, STAMP: str(outgoing.stamp)}
+    (folder / CLASSES).write_text(write_mapping(names), encoding="utf-8")
     return (TABLE, MASKS)
 
 
@@ -75,7 +63,9 @@ def read(source: Source, collector: Collector) -> None:
             "or the file that the tool exported."
         )
     if table.is_file():
-        _read_table(Source(table, source.limit), collector)
+        read_table(Source(table, source.limit), collector)
+    if pictures:
+        _note_origin(masks, collector)
     seen: dict[str, Path] = {}
     for path in pictures:
         name = path.relative_to(masks).with_suffix("").as_posix()
@@ -89,7 +79,7 @@ def read(source: Source, collector: Collector) -> None:
         seen[name] = path
     for name, path in seen.items():
         image = collector.asked.images[name]
-        collector.add_mask(image, _read_mask(path, image, len(collector.asked.classes)))
+        collector.add_mask(image, _read_mask(path, image, collector.asked))
 
 
 def _refuse_other_exports(folder: Path) -> None:
@@ -101,67 +91,21 @@ def _refuse_other_exports(folder: Path) -> None:
         )
 
 
+def _note_origin(masks: Path, collector: Collector) -> None:
+    """Take up which run masks are of, from the list of classes that was exported beside them."""
+    for path in (masks / CLASSES, masks.parent / CLASSES):
+        if path.is_file():
+            with suppress(ConfigError):
+                collector.note(read_mapping(path).get(STAMP), str(path))
+            return
+
+
 def _pictures(folder: Path) -> list[Path]:
     found = sorted(folder.rglob("*"))
     return [path for path in found if path.suffix.lower() == ".png" and path.is_file()]
 
 
-def _read_table(source: Source, collector: Collector) -> None:
-    for number, row in _rows(source):
-        where = f"{source.path}, line {number}"
-        if not row["query"].strip():
-            raise ExchangeError(f"{where}: the column 'query' is empty. Fill it or drop the line.")
-        name = row["query"].strip()
-        _check_place(collector.find(name, where), row, where)
-        collector.add(name, row[ANSWER].strip() or QUERY, where)
-
-
-def _check_place(query: Query, row: Mapping[str, str], where: str) -> None:
-    """Check that a line was written for this round: another one has queries of the same names."""
-    for column in PLACE:
-        expected = str(getattr(query, column))
-        if row.get(column, expected).strip() != expected:
-            raise ExchangeError(
-                f"{where}: {query.id} has the {column} {row[column]!r}; the run's own is "
-                f"{expected!r}. Is this the table of another run, or was one column sorted without "
-                "the others? Export again, and change the answers alone."
-            )
-
-
-def _rows(source: Source) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the lines of a CSV as a spreadsheet may have written it, with their numbers."""
-    try:
-        text = source.data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ExchangeError(
-            f"{source.path}: byte {error.start} is not UTF-8. Save it as CSV in UTF-8."
-        ) from error
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if header.count("query") != 1 or header.count(ANSWER) != 1:
-            raise ExchangeError(
-                f"{source.path}: the first line names the columns {', '.join(header)!r:.200}; one "
-                f"'query' and one '{ANSWER}' are needed. Keep the first line as it was exported."
-            )
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise ExchangeError(
-                    f"{source.path}, line {reader.line_num}: {len(row)} values for {len(header)} "
-                    "columns. Mend the line, or save the table as CSV again."
-                )
-            yield reader.line_num, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise ExchangeError(
-            f"{source.path}, line {reader.line_num}: {error}. Save the table as CSV again."
-        ) from error
-
-
-def _read_mask(path: Path, image: AskedImage, classes: int) -> NDArray[np.int16]:
+def _read_mask(path: Path, image: AskedImage, asked: AskedRound) -> NDArray[np.int16]:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             if picture.size != (image.width, image.height):
@@ -169,21 +113,66 @@ def _read_mask(path: Path, image: AskedImage, classes: int) -> NDArray[np.int16]
                     f"{path} is {picture.width}x{picture.height} pixels (width x height), the "
                     f"image {image.width}x{image.height}. Save the mask at the size of the image."
                 )
-            if picture.mode not in ("L", "P"):
+            if picture.mode not in ("1", "L", "P"):
                 raise ExchangeError(
                     f"{path} is of mode {picture.mode}; a mask has 8 bits a pixel that hold the "
                     "number of a class. Save class numbers, not colours."
                 )
-            values = np.array(picture)
+            values = _shown(picture, path, asked)
     except ExchangeError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ExchangeError(f"{path} is no PNG that can be read: {error}.") from error
+        raise ExchangeError(
+            f"{path} is no PNG that can be read: {error}. Save it as PNG; formats that lose detail "
+            "change the numbers."
+        ) from error
     codes = values.astype(np.int16)
     codes[values == IGNORE] = NOTHING
+    classes = len(asked.classes)
     if codes.max(initial=NOTHING) >= classes:
         raise ExchangeError(
             f"{path} holds the value {int(codes.max())}, which is no class; allowed are 0 to "
             f"{classes - 1}, and {IGNORE} for no answer."
         )
     return codes
+
+
+def _shown(picture: Image.Image, path: Path, asked: AskedRound) -> NDArray[np.uint8]:
+    """Return the grey levels that a picture shows, H×W.
+
+    Paint programs and packers save what they show, with an order of the palette and a depth of
+    their own: what is stored for a level is not the level.
+    """
+    if picture.mode != "P":
+        return np.array(picture.convert("L"), dtype=np.uint8)
+    indices = np.array(picture, dtype=np.uint8)
+    palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    used = np.unique(indices)
+    if used.max() < len(palette):
+        colors = palette[used]
+        levels = colors[:, 0]
+        allowed = [*range(len(asked.classes)), IGNORE]
+        if (colors == levels[:, None]).all() and np.isin(levels, allowed).all():
+            return np.array(palette[indices][..., 0])
+        numbers = [
+            _class_of(index, tuple(color), asked)
+            for index, color in zip(used.tolist(), colors.tolist(), strict=True)
+        ]
+        known = [number for number in numbers if number is not None]
+        if len(known) == len(used):
+            table = np.zeros(256, dtype=np.uint8)
+            table[used] = known
+            return np.array(table[indices])
+    raise ExchangeError(
+        f"{path} has a palette that shows other colours than the grey levels 0 to "
+        f"{len(asked.classes) - 1} and {IGNORE}, or the colours of the classes: which class an "
+        "entry of it means cannot be known. Save the mask as an 8-bit grey PNG."
+    )
+
+
+def _class_of(index: int, color: tuple[int, ...], asked: AskedRound) -> int | None:
+    """Return the class that alone has a colour; white is no answer, and so is alseg's own void."""
+    found = [number for number, own in enumerate(asked.colors) if own == color]
+    if not found and (color == (IGNORE,) * 3 or (index == IGNORE and color == (0, 0, 0))):
+        return IGNORE
+    return found[0] if len(found) == 1 else None
