@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.trees import write_png16
 
-from alseg.data.images import image_size, read_image
+from alseg.data.images import image_size
 from alseg.data.label_files import read_label
+from alseg.data.value_range import read_image
 from alseg.errors import DatasetError
 
 QUADRANTS = np.zeros((20, 30, 3), dtype=np.uint8)
@@ -34,21 +34,6 @@ def test_other_modes_become_rgb(mode, tmp_path):
     image = read_image(path)
     assert image.dtype == np.uint8
     assert np.abs(image.astype(int) - black_and_white).max() <= 2
-
-
-def test_sixteen_bits_keep_the_upper_eight(tmp_path):
-    grey = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
-    write_png16(tmp_path / "grey.png", grey[..., None])
-    write_png16(tmp_path / "rgb.png", np.repeat(grey[..., None], 3, axis=2))
-    expected = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
-    assert np.array_equal(read_image(tmp_path / "grey.png"), expected)
-    assert np.array_equal(read_image(tmp_path / "rgb.png"), expected)
-
-
-def test_floating_point_values_are_refused(tmp_path):
-    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(DatasetError, match="floating-point"):
-        read_image(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

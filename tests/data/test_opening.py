@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from alseg.data.images import image_size, open_picture, read_header, read_image
+from alseg.data.images import image_size, open_picture, read_header
 from alseg.data.label_files import read_label
+from alseg.data.value_range import read_image
 from alseg.errors import DatasetError
 
 SRC = Path(__file__).parents[2] / "src"

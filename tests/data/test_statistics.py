@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data import trees
 
 from alseg.data import describe, format_table, open_dataset
@@ -78,3 +79,44 @@ def test_two_domains_stand_side_by_side(tmp_path):
     # Column 0 of every twelve is sky: four of forty.
     assert rows["sky"] == ["-", "10.0%"]
     assert len({len(line) for line in lines}) == 1
+
+
+def write_masks(root, values, classes):
+    """Write an image per value, all of whose label pixels have it, and their description."""
+    for number, value in enumerate(values):
+        trees.write_image(root / f"images/train/{number}.jpg", (4, 5), seed=number)
+        trees.write_grey_label(root / f"labels/train/{number}.png", np.full((4, 5), value))
+    description = root / "masks.yaml"
+    description.write_text(f"images: images\nlabels: labels\nclasses: {classes}\n")
+    return f"folder:{description}"
+
+
+def test_a_class_without_a_pixel_is_named(tmp_path):
+    dataset = open_dataset(write_masks(tmp_path, [0, 2], "[road, car, tree, sky]"), "train")
+    assert "masks train: no pixel is of class car, sky." in format_table([describe(dataset)])
+
+
+def test_labels_that_are_nearly_all_void_are_noted(tmp_path):
+    dataset = open_dataset(write_masks(tmp_path, [1] + 9 * [255], "[road, car]"), "train")
+    assert "masks train: 90.0% of the labelled pixels are void" in format_table([describe(dataset)])
+    spec = write_masks(tmp_path, [1, 1], "[road, car]")
+    assert "are void" not in format_table([describe(open_dataset(spec, "train"))])
+
+
+def test_classes_that_the_label_space_lacks_are_named(tmp_path):
+    spec = write_masks(tmp_path, [0, 1], "[road, tram, car]")
+    text = format_table([describe(open_dataset(spec, "train", "cityscapes19"))])
+    assert "masks train: void because the label space lacks them: tram." in text
+    # Of the nineteen classes the data could hold road and car alone.
+    assert "no pixel is of class car." in text
+
+
+def test_images_that_tags_turn_are_counted(tmp_path):
+    dataset = open_dataset(write_masks(tmp_path, [0, 1, 0], "[road, car]"), "train")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for number in (0, 1):
+        Image.new("RGB", (5, 4)).save(tmp_path / f"images/train/{number}.jpg", exif=exif)
+    summary = describe(dataset)
+    assert summary.turned == 2
+    assert "2 of 3 images are turned by their EXIF or TIFF tags" in format_table([summary])

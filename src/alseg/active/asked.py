@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.files import check_inside, digest, read_regular
-from alseg.data.images import image_size, read_image
+from alseg.data.images import image_size
+from alseg.data.value_range import read_image
 from alseg.errors import DatasetError, LabelStoreError
 
 SPLITS = ("quadrants", "pixels", "drop")

@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     from tqdm import tqdm
 
     from alseg.cli.checkpoint import load_module
-    from alseg.data.images import read_image
+    from alseg.data.value_range import read_image
     from alseg.pictures import legend, overlay, save_png
 
     module = load_module(arguments["checkpoint"], arguments["device"])

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.label_space import LabelSpace
+from alseg.data.label_space import IGNORE, LabelSpace
+from alseg.data.value_range import ValueRange
 from alseg.errors import DatasetError
 
 
@@ -51,6 +52,15 @@ class SegmentationDataset(ABC):
         """Return the file of the image; None where it is no file that other programs can open."""
         return None
 
+    def turned(self, index: int) -> bool:
+        """Return whether tags in the file turn the image; its label has to be turned, too."""
+        return False
+
+    @property
+    def values(self) -> ValueRange | None:
+        """The range that images of more than 8 bits per channel are scaled from; None without."""
+        return None
+
     @abstractmethod
     def label(self, index: int) -> NDArray[np.uint8]:
         """Return the train ids, H×W; 255 is void.
@@ -90,6 +100,18 @@ class RelabelledDataset(SegmentationDataset):
         self.ids = dataset.ids
         self.has_labels = dataset.has_labels
 
+    @property
+    def classes_lost(self) -> tuple[str, ...]:
+        """The data's own classes that the label space lacks; their pixels are void."""
+        own = self._dataset.label_space.classes
+        return tuple(name for name, id_ in zip(own, self._table, strict=False) if id_ == IGNORE)
+
+    @property
+    def classes_offered(self) -> tuple[str, ...]:
+        """The classes of the label space that the data's own classes become."""
+        reached = set(self._table.tolist())
+        return tuple(name for id_, name in enumerate(self.label_space.classes) if id_ in reached)
+
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width of the image."""
         return self._dataset.size(index)
@@ -101,6 +123,15 @@ class RelabelledDataset(SegmentationDataset):
     def file(self, index: int) -> Path | None:
         """Return the file of the image, if there is one."""
         return self._dataset.file(index)
+
+    def turned(self, index: int) -> bool:
+        """Return whether tags in the file turn the image."""
+        return self._dataset.turned(index)
+
+    @property
+    def values(self) -> ValueRange | None:
+        """The range that images of more than 8 bits per channel are scaled from; None without."""
+        return self._dataset.values
 
     def label(self, index: int) -> NDArray[np.uint8]:
         """Return the train ids of the new label space, H×W; 255 is void."""

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from alseg.data.base import SegmentationDataset
 from alseg.data.files import Pair
-from alseg.data.images import Header, image_size, read_header, read_image
+from alseg.data.images import Header, image_size, read_header
 from alseg.data.label_files import SAVE_AS_GREY, read_label
 from alseg.data.label_space import IGNORE
 from alseg.data.mapping import LabelMapping
+from alseg.data.value_range import ValueRange, range_of, read_image
 from alseg.errors import DatasetError
 
 
@@ -28,6 +29,8 @@ class FileDataset(SegmentationDataset):
         mapping: LabelMapping,
         read_values: Callable[[Path], NDArray[np.integer]] | None = None,
         void_assumed: bool = False,
+        scale: ValueRange | None = None,
+        all_images: Callable[[], Sequence[Path]] | None = None,
     ) -> None:
         """Take over the pairs that an adapter found.
 
@@ -39,6 +42,9 @@ class FileDataset(SegmentationDataset):
             read_values: Reads the values of a label file, H×W; None for PNGs with one channel.
             void_assumed: Whether nobody wrote down that 255 is void. Labels that hold 0 and 255
                 alone are then refused.
+            scale: The range that values of more than 8 bits per channel are scaled from.
+            all_images: Finds the images whose common range is taken where ``scale`` is None;
+                without both, images of more than 8 bits are refused.
         """
         self.name = name
         self.split = split
@@ -49,6 +55,9 @@ class FileDataset(SegmentationDataset):
         self._mapping = mapping
         self._read_values = read_values or self._read_png
         self._void_assumed = void_assumed
+        self._scale = scale
+        self._all_images = all_images
+        self._values: ValueRange | None = None
         self._more_than_black_and_white: bool | None = None
 
     def size(self, index: int) -> tuple[int, int]:
@@ -57,7 +66,38 @@ class FileDataset(SegmentationDataset):
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Decode the image as RGB, H×W×3."""
-        return read_image(self._pairs[index].image)
+        path = self._pairs[index].image
+        return read_image(path, self._range() if read_header(path).deep else None)
+
+    def turned(self, index: int) -> bool:
+        """Return whether EXIF or TIFF tags turn the image."""
+        return read_header(self._pairs[index].image).turned
+
+    @property
+    def values(self) -> ValueRange | None:
+        """The range that values are scaled from, if the first image has more than 8 bits."""
+        try:
+            if self._values is None and self._pairs and read_header(self._pairs[0].image).deep:
+                return self._range()
+        except DatasetError:  # Raised again where the image is read.
+            pass
+        return self._values
+
+    def _range(self) -> ValueRange:
+        if self._values is None:
+            if self._scale is None and self._all_images is None:
+                raise DatasetError(
+                    f"{self.name} {self.split} has images of more than 8 bits per channel, which "
+                    "its publisher does not ship. Convert them to 8 bits, or describe the data "
+                    "by `folder:`, which takes a `scale`."
+                )
+            own = None if self._scale or not self._all_images else range_of((*self._all_images(),))
+            self._values = self._scale or own or ValueRange(0, 1)
+        return self._values
+
+    def preload(self) -> None:
+        """Find the range of the values before every loading process looks for it."""
+        _ = self.values
 
     def file(self, index: int) -> Path:
         """Return the absolute path of the image file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from alseg.data.file_dataset import FileDataset
 from alseg.data.files import IMAGE_SUFFIXES, find_pairs, listing, require_folder, scan
 from alseg.data.label_space import LabelSpace, rgb
 from alseg.data.mapping import LabelMapping
+from alseg.data.value_range import ValueRange
 from alseg.errors import DatasetError, did_you_mean
 
-_KEYS = ("name", "images", "labels", "classes", "mapping")
+_KEYS = ("name", "images", "labels", "classes", "mapping", "scale")
 _SPLITS = ("train", "val", "test")
 _GOLDEN = 0.618034
 _EXAMPLE = (
@@ -32,7 +34,9 @@ def open_folder(description: Path, split: str) -> FileDataset:
     start at the YAML file. Images are found at any depth and matched with label PNGs by their
     path without the ending. ``classes`` lists names, or ``{name: ..., color: [r, g, b]}``.
     ``mapping`` goes from the values in the label PNGs to class names or ``void``; without it the
-    values are the positions in the class list, and 255 is void.
+    values are the positions in the class list, and 255 is void. ``scale`` is the range, such as
+    ``[0, 4095]``, that images of more than 8 bits per channel are scaled from; without it that is
+    the range of all images of all splits.
 
     Raises:
         DatasetError: The description cannot be used, or files are missing.
@@ -53,7 +57,36 @@ def open_folder(description: Path, split: str) -> FileDataset:
         f"files in {images} that end in {', '.join(IMAGE_SUFFIXES)}",
         f"files in {labels} that end in .png",
     )
-    return FileDataset(space.name, split, pairs, mapping, void_assumed="mapping" not in content)
+    return FileDataset(
+        space.name,
+        split,
+        pairs,
+        mapping,
+        void_assumed="mapping" not in content,
+        scale=_scale(content, description),
+        all_images=partial(_all_images, content["images"], description),
+    )
+
+
+def _scale(content: Mapping[str, Any], description: Path) -> ValueRange | None:
+    if "scale" not in content:
+        return None
+    try:
+        return ValueRange.parse(content["scale"])
+    except DatasetError as error:
+        raise DatasetError(f"`scale` in {description}: {error}") from error
+
+
+def _all_images(where: object, description: Path) -> list[Path]:
+    """Return the images of all splits that there are."""
+    found: dict[Path, None] = {}
+    for split in _SPLITS:
+        try:
+            folder = _images_folder(where, split, description)
+        except DatasetError:
+            continue
+        found.update(dict.fromkeys(scan(folder, IMAGE_SUFFIXES).values()))
+    return list(found)
 
 
 def _read(description: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 LABEL_FORMATS = ("PNG",)
 """The formats that a label file may have: lossless, one number per pixel."""
 
-_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_DEEP_GREY = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _UPRIGHT = 1
 # By the EXIF standard's words on which edges the 0th row and the 0th column are.
 _TURNS = {
@@ -57,6 +57,11 @@ class Header:
     def turned(self) -> bool:
         """Whether the stored pixels are turned or mirrored against the picture."""
         return self.orientation != _UPRIGHT
+
+    @property
+    def deep(self) -> bool:
+        """Whether channels have more than 8 bits, or floating-point values."""
+        return self.mode in _DEEP_GREY or ";16" in self.raw_mode
 
     @property
     def by_a_quarter(self) -> bool:
@@ -180,26 +185,44 @@ def _opened(
         ) from error
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return the image as RGB, H×W×3, turned as the camera's EXIF note says.
+def read_values(path: Path) -> NDArray[np.generic]:
+    """Return what an image stores, upright: H×W×3 of uint8, or of more bits H×W or H×W×3.
 
-    Grey images become three equal channels, 16-bit ones keep their upper 8 bits, transparency is
-    dropped.
+    Grey of 8 bits becomes three equal channels; transparency is dropped.
 
     Raises:
-        DatasetError: The file is missing, damaged, or holds floating-point values.
+        DatasetError: The file is missing or damaged, or has 16 bits and is neither grey nor RGB.
     """
+    header = read_header(path)
+    if header.deep and header.mode not in _DEEP_GREY:
+        return _deep_colours(path, header)
     image = open_picture(path)
-    if image.mode == "F":
-        raise DatasetError(
-            f"{path} holds floating-point values, whose range is unknown. "
-            "Convert it to 8 or 16 bits."
-        )
-    if image.mode in _SIXTEEN_BIT:
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() >= 2**16:
-            raise DatasetError(f"{path} holds values beyond 16 bits. Convert it to 8 bits.")
-        return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if header.deep:
+        return np.array(image)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
+
+
+def _deep_colours(path: Path, header: Header) -> NDArray[np.generic]:
+    """Decode several channels of 16 bits, of which Pillow would keep the upper 8 bits."""
+    if header.mode not in ("LA", "RGB", "RGBA"):
+        raise DatasetError(f"{path} is {header.mode} of 16 bits. Convert it to RGB.")
+    import cv2
+
+    # Decoded by Pillow first, which refuses what is damaged; OpenCV fills gaps with black.
+    open_picture(path)
+    decoded = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.ndim != 3 or decoded.dtype.itemsize < 2:
+        raise DatasetError(f"{path} cannot be read as 16-bit {header.mode}. Save it as a PNG.")
+    values: NDArray[np.generic] = decoded[..., 2::-1]
+    # OpenCV turns a TIFF while decoding it, as Pillow does, but no PNG.
+    return values if file_format(path) == "TIFF" else _upright(values, header.orientation)
+
+
+def _upright(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Turn stored pixels, H×W×C, as an EXIF orientation says."""
+    if orientation in _QUARTERS:
+        values = values.swapaxes(0, 1)
+    rows, columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    return values[:: -1 if rows else 1, :: -1 if columns else 1]

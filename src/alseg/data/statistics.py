@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.base import SegmentationDataset
+from alseg.data.base import RelabelledDataset, SegmentationDataset
 from alseg.data.label_space import IGNORE
+from alseg.data.value_range import ValueRange
 from alseg.errors import DatasetError
 
 _SIZES_SHOWN = 3
 _PROBLEMS_SHOWN = 5
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class DatasetSummary:
         sizes: Number of examined images by (height, width) in pixels.
         class_pixels: Pixels of each class, C.
         void_pixels: Pixels that are void.
+        turned: Number of examined images that EXIF or TIFF tags turn.
+        lost: Classes of the data itself that its label space lacks.
+        absent: Classes that the labels could hold, and of which no pixel was found.
+        values: The range that images of more than 8 bits per channel are scaled from.
         problems: What was wrong with images or labels, one message each.
     """
 
@@ -43,6 +49,10 @@ class DatasetSummary:
     sizes: Counter[tuple[int, int]]
     class_pixels: NDArray[np.int64]
     void_pixels: int
+    turned: int
+    lost: tuple[str, ...]
+    absent: tuple[str, ...]
+    values: ValueRange | None
     problems: tuple[str, ...]
 
     @property
@@ -81,12 +91,13 @@ def describe(
     chosen = [position * count // examined for position in range(examined)]
     sizes: Counter[tuple[int, int]] = Counter()
     histogram = np.zeros(IGNORE + 1, dtype=np.int64)
-    labelled = 0
+    labelled = turned = 0
     problems = []
     for done, index in enumerate(chosen, start=1):
         try:
             height, width = dataset.image(index).shape[:2]
             sizes[height, width] += 1
+            turned += dataset.turned(index)
             if dataset.has_labels:
                 histogram += np.bincount(dataset.label(index).ravel(), minlength=IGNORE + 1)
                 labelled += 1
@@ -94,6 +105,9 @@ def describe(
             problems.append(str(problem))
         if progress is not None:
             progress(done, examined)
+    relabelled = dataset if isinstance(dataset, RelabelledDataset) else None
+    space = dataset.label_space
+    offered = relabelled.classes_offered if relabelled else space.classes
     return DatasetSummary(
         name=dataset.name,
         split=dataset.split,
@@ -104,6 +118,10 @@ def describe(
         sizes=sizes,
         class_pixels=histogram[: len(dataset.label_space)],
         void_pixels=int(histogram[IGNORE]),
+        turned=turned,
+        lost=relabelled.classes_lost if relabelled else (),
+        absent=tuple(name for name in offered if not histogram[space.classes.index(name)]),
+        values=dataset.values,
         problems=tuple(problems),
     )
 
@@ -125,6 +143,11 @@ def format_table(summaries: Sequence[DatasetSummary]) -> str:
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in rows
     ]
+    notes: dict[str, list[str]] = {}
+    for summary in summaries:
+        for note in _notes(summary):
+            notes.setdefault(note, []).append(f"{summary.name} {summary.split}")
+    lines += [f"\n{', '.join(where)}: {note}" for note, where in notes.items()]
     for summary in summaries:
         lines += _problem_lines(summary)
     return "\n".join(lines)
@@ -146,6 +169,31 @@ def _percent(share: float) -> str:
     if np.isnan(share):
         return "-"
     return f"{share:.1%}" if share == 0 or share >= 0.001 else f"{share:.4%}"
+
+
+def _notes(summary: DatasetSummary) -> list[str]:
+    """Say what a table does not show: how images are read, and labels that teach little."""
+    notes = []
+    if summary.values is not None:
+        low, high = summary.values.low, summary.values.high
+        source = "as its `scale` says" if summary.values.strict else "the range of all its images"
+        keep = "" if summary.values.strict else f" `scale: [{low:.6g}, {high:.6g}]` keeps it so."
+        notes.append(f"values are scaled from {summary.values} to 0 to 255, {source}.{keep}")
+    if summary.turned:
+        notes.append(
+            f"{summary.turned} of {summary.examined} images are turned by their EXIF or TIFF tags; "
+            "labels have to be drawn on what is seen then."
+        )
+    if summary.lost and summary.labelled_pixels:
+        notes.append(f"void because the label space lacks them: {', '.join(summary.lost)}.")
+    if summary.void_share >= _NEARLY_ALL:
+        notes.append(
+            f"{_percent(summary.void_share)} of the labelled pixels are void. "
+            "Check the `mapping` and the label files."
+        )
+    elif summary.absent and summary.labelled_pixels:
+        notes.append(f"no pixel is of class {', '.join(summary.absent)}.")
+    return notes
 
 
 def _problem_lines(summary: DatasetSummary) -> list[str]:

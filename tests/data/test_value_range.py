@@ -1,0 +1,224 @@
+"""Images of more than 8 bits per channel: none turns black, and a data set has one range."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+from tests.data.trees import write_image, write_png16
+
+from alseg.data import describe, format_table, open_dataset
+from alseg.data.value_range import ValueRange, range_of, read_image
+from alseg.errors import DatasetError
+
+
+def write_tiff(path, values, sample_format, orientation=1):
+    """Write H×W×C as an uncompressed TIFF by its definition (1: unsigned, 2: int, 3: float)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, channels = values.shape
+    bits = 8 * values.dtype.itemsize
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    each = struct.pack(f"<{channels}H", *[bits] * channels)
+    formats = struct.pack(f"<{channels}H", *[sample_format] * channels)
+    many = channels > 2
+    tags = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, channels, 8 + len(data) if many else bits),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2 if many else 1),
+        (273, 4, 1, 8),
+        (274, 3, 1, orientation),
+        (277, 3, 1, channels),
+        (278, 4, 1, height),
+        (279, 4, 1, len(data)),
+        (339, 3, channels, 8 + len(data) + len(each) if many else sample_format),
+    ]
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    start = 8 + len(data) + len(each) + len(formats)
+    path.write_bytes(
+        struct.pack("<2sHI", b"II", 42, start)
+        + data
+        + each
+        + formats
+        + struct.pack("<H", len(tags))
+        + directory
+        + bytes(4)
+    )
+
+
+GREY8 = np.array([[0, 1, 100], [7, 254, 255]])
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        pytest.param(GREY8.astype(np.uint16), "png", id="8 bits in a 16-bit PNG"),
+        pytest.param(GREY8.astype(np.uint16), 1, id="8 bits in a 16-bit TIFF"),
+        pytest.param(GREY8.astype(np.int16), 2, id="8 bits in a signed 16-bit TIFF"),
+        pytest.param(GREY8.astype(np.int32), 2, id="8 bits in an int32 TIFF"),
+        pytest.param(GREY8.astype(np.float32), 3, id="8 bits in a float TIFF"),
+        pytest.param(GREY8.astype(np.float32) / 255, 3, id="0 to 1 in a float TIFF"),
+        pytest.param((GREY8 * 257).astype(np.uint16), "png", id="all 16 bits"),
+        pytest.param((GREY8 * 16).astype(np.uint16), "png", id="12 bits"),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_largest_value_becomes_white_whatever_the_container(stored, kind, channels, tmp_path):
+    stored = np.repeat(stored[..., None], channels, axis=2)
+    path = tmp_path / f"a.{'png' if kind == 'png' else 'tif'}"
+    if kind == "png":
+        write_png16(path, stored)
+    else:
+        write_tiff(path, stored, kind)
+    if channels == 3 and kind in (2, 3):
+        # Pillow reads no TIFF of several channels that are signed, or wider than 16 bits.
+        with pytest.raises(DatasetError, match=r"a\.tif cannot be read as an image"):
+            read_image(path)
+    else:
+        assert np.array_equal(read_image(path), np.repeat(GREY8[..., None], 3, axis=2))
+
+
+def test_the_order_of_deep_colours_is_kept_and_their_transparency_dropped(tmp_path):
+    values = np.array([[[4095, 0, 0], [0, 4095, 0], [0, 0, 4095]]], dtype=np.uint16)
+    write_png16(tmp_path / "a.png", values)
+    write_tiff(tmp_path / "a.tif", values, 1)
+    for name in ("a.png", "a.tif"):
+        assert np.array_equal(read_image(tmp_path / name), values // 4095 * 255)
+    grey_and_alpha = np.array([[[0, 9], [4095, 65535]]], dtype=np.uint16)
+    write_png16(tmp_path / "la.png", grey_and_alpha)
+    assert read_image(tmp_path / "la.png").tolist() == [[[0] * 3, [255] * 3]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_deep_images_are_turned_once(orientation, channels, tmp_path):
+    shown = np.arange(12 * channels).reshape(3, 4, channels) * 255 // (12 * channels - 1)
+    stored = {
+        1: shown,
+        2: shown[:, ::-1],
+        3: shown[::-1, ::-1],
+        4: shown[::-1],
+        5: shown.swapaxes(0, 1),
+        6: np.rot90(shown, 1),
+        7: np.rot90(shown, 2).swapaxes(0, 1),
+        8: np.rot90(shown, -1),
+    }[orientation]
+    write_tiff(tmp_path / "a.tif", np.ascontiguousarray(stored).astype(np.uint16), 1, orientation)
+    expected = np.broadcast_to(shown, (3, 4, 3))
+    assert np.array_equal(read_image(tmp_path / "a.tif"), expected)
+    write_png16(tmp_path / "a.png", np.ascontiguousarray(stored))
+    exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + bytes(6)
+    add_chunk(tmp_path / "a.png", b"eXIf", exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), expected)
+
+
+def add_chunk(path, kind, body):
+    """Put a chunk behind a PNG's header."""
+    import zlib
+
+    content = path.read_bytes()
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    path.write_bytes(content[:33] + chunk + content[33:])
+
+
+def test_nan_and_infinities_are_left_out_of_the_range(tmp_path):
+    values = np.array([[0, 1, np.nan], [np.inf, -np.inf, 0.5]], dtype=np.float32)
+    write_tiff(tmp_path / "a.tif", values[..., None], 3)
+    assert range_of((tmp_path / "a.tif",)) == ValueRange(0, 1)
+    assert read_image(tmp_path / "a.tif")[..., 0].tolist() == [[0, 255, 0], [255, 0, 128]]
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_an_image_without_a_value_is_black(value, tmp_path):
+    write_tiff(tmp_path / "a.tif", np.full((2, 2, 1), value, dtype=np.float32), 3)
+    assert range_of((tmp_path / "a.tif",)) is None
+    assert not read_image(tmp_path / "a.tif").any()
+
+
+@given(
+    values=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=4)),
+    more=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=4)),
+    data=st.data(),
+)
+def test_scaling_keeps_the_order_of_values_across_images(values, more, data):
+    ranges = [own for own in map(ValueRange.of, (values, more)) if own]
+    if not ranges:
+        return
+    whole = ranges[0].union(ranges[-1])
+    before = np.concatenate([values.ravel(), more.ravel()])
+    order = np.argsort(before)
+    after = np.concatenate([whole.to_bytes(values).ravel(), whole.to_bytes(more).ravel()])
+    assert (np.diff(after[order].astype(int)) >= 0).all()
+    assert after.max() == (255 if before.max() == whole.high else after.max())
+
+
+def write_set(root, scale=None, train=(100, 4095), test=1000):
+    """Write 12-bit images whose brightest pixel differs, and their description."""
+    for number, top in enumerate(train):
+        write_png16(root / f"images/train/{number}.png", np.array([[[0], [top]]]))
+    write_png16(root / "images/test/0.png", np.array([[[0], [test]]]))
+    lines = ["images: images", "classes: [a, b]", *([f"scale: {scale}"] if scale else [])]
+    (root / "mine.yaml").write_text("\n".join(lines))
+    return f"folder:{root / 'mine.yaml'}"
+
+
+def test_one_range_holds_for_all_images_of_all_splits(tmp_path):
+    spec = write_set(tmp_path)
+    train, test = open_dataset(spec, "train"), open_dataset(spec, "test")
+    # Round halves to even: 100, 4095 and 1000 of 4095.
+    assert [train.image(index)[0, 1, 0] for index in (0, 1)] == [6, 255]
+    assert test.image(0)[0, 1, 0] == 62
+    # In any order, as loading processes and ranks read them.
+    assert open_dataset(spec, "train").image(0)[0, 1, 0] == 6
+
+
+def test_a_scale_is_taken_as_written_and_holds_every_value(tmp_path):
+    spec = write_set(tmp_path, "[0, 65535]")
+    assert open_dataset(spec, "train").image(1)[0, 1, 0] == round(4095 / 257)
+    dataset = open_dataset(write_set(tmp_path, "[0, 4000]"), "train")
+    assert dataset.image(0)[0, 1, 0] == 6
+    with pytest.raises(DatasetError, match=r"1\.png has values such as 4095.*`scale` of 0 to 4000"):
+        dataset.image(1)
+
+
+@pytest.mark.parametrize("scale", ["4095", "[4095]", "[9, 9]", "[5, 1]", "[0, .nan]", "[no, yes]"])
+def test_a_scale_that_is_no_range_is_refused(scale, tmp_path):
+    with pytest.raises(DatasetError, match=r"`scale` in .*mine\.yaml.*such as \[0, 4095\]"):
+        open_dataset(write_set(tmp_path, scale), "train")
+
+
+def test_eight_bits_are_never_scaled(tmp_path):
+    spec = write_set(tmp_path, "[0, 65535]")
+    Image.fromarray(np.array([[3, 200]], dtype=np.uint8)).save(tmp_path / "images/train/0.png")
+    assert open_dataset(spec, "train").image(0)[0, :, 0].tolist() == [3, 200]
+
+
+def test_the_look_at_the_data_names_the_range(tmp_path):
+    text = format_table([describe(open_dataset(write_set(tmp_path), "train"))])
+    assert "values are scaled from 0 to 4095 to 0 to 255" in text
+    assert "`scale: [0, 4095]` keeps it so" in text
+
+
+def test_published_data_of_more_than_eight_bits_are_refused(tmp_path):
+    write_png16(tmp_path / "images/00001.png", np.array([[[0], [9]]]))
+    with pytest.raises(DatasetError, match="gtav train has images of more than 8 bits"):
+        open_dataset(f"gtav:{tmp_path}", "train").image(0)
+
+
+def test_an_unreadable_image_does_not_count(tmp_path):
+    spec = write_set(tmp_path)
+    (tmp_path / "images/train/0.png").write_bytes(b"damaged")
+    dataset = open_dataset(spec, "train")
+    summary = describe(dataset)
+    assert len(summary.problems) == 1
+    assert summary.values == ValueRange(0, 4095)
+    assert dataset.image(1)[0, 1, 0] == 255
+
+
+def test_images_of_eight_bits_have_no_range(tmp_path):
+    write_image(tmp_path / "a.png")
+    assert range_of((tmp_path / "a.png",)) is None
