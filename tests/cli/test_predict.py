@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 from PIL import Image
+from tests.toys import quiet_trainer
 
 from alseg.cli.image_files import find_images
 from alseg.cli.main import main
-from alseg.data import load_label_space
+from alseg.data import load_label_space, open_dataset
+from alseg.data.base import RelabelledDataset
+from alseg.data.module import SegmentationDataModule
+from alseg.data.scenes.dataset import Scenes
 from alseg.errors import DatasetError
+from alseg.module import SegmentationModule
 
 
 def write_image(path, size=(48, 64), value=90):
@@ -150,3 +155,54 @@ def test_earlier_results_inside_the_folder_are_left_alone(tmp_path):
 def test_nothing_to_segment_is_refused(path, words, tmp_path):
     with pytest.raises(DatasetError, match=words):
         find_images([str(tmp_path / path)], tmp_path / "out")
+
+
+def sixteen_bits(path, top):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.zeros((32, 32), dtype=np.uint16)
+    values[8:, 8:] = top
+    Image.fromarray(values).save(path)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Collect the brightest pixel of every image that a network is given."""
+    seen = []
+    segment = SegmentationModule.segment
+
+    def watched(module, image):
+        seen.append(int(image.max()))
+        return segment(module, image)
+
+    monkeypatch.setattr(SegmentationModule, "segment", watched)
+    return seen
+
+
+def test_images_of_sixteen_bits_are_scaled_by_one_range(
+    constant_checkpoint, tmp_path, shown, capsys
+):
+    for name, top in {"a": 1000, "b": 4000}.items():
+        sixteen_bits(tmp_path / f"images/{name}.png", top)
+    arguments = [constant_checkpoint, tmp_path / "images", "-o", tmp_path / "out"]
+    assert main(["predict", *map(str, arguments), "--device", "cpu"]) == 0
+    # 1000 and 4000 of 4000, rounded to the even of two neighbours.
+    assert shown == [64, 255]
+    assert "scaled from 0 to 4000, the range of these images" in capsys.readouterr().out
+
+
+def test_a_network_takes_the_range_that_it_was_trained_with(tmp_path, shown, capsys):
+    for split, top in {"train": 8000, "test": 2000}.items():
+        sixteen_bits(tmp_path / f"images/{split}/a.png", top)
+    (tmp_path / "mine.yaml").write_text("images: images\nclasses: [road, car]\n")
+    pool = open_dataset(f"folder:{tmp_path / 'mine.yaml'}", "train")
+    module = SegmentationModule(pool.label_space, encoder_weights="none")
+    scenes = Scenes("sim", "train", size=(32, 32), count=2)
+    source = RelabelledDataset(scenes, pool.label_space)
+    data = SegmentationDataModule(source=source, target=pool, batch_size=2)
+    trainer = quiet_trainer(tmp_path, 1)
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    arguments = [tmp_path / "one.ckpt", tmp_path / "images/test", "-o", tmp_path / "out"]
+    assert main(["predict", *map(str, arguments), "--device", "cpu"]) == 0
+    assert shown == [64]
+    assert "scaled from 0 to 8000, as in training" in capsys.readouterr().out

@@ -119,3 +119,14 @@ def test_other_images_or_a_training_run_are_refused(trained, out, capsys):
     checkpoint, image = trained / "run/checkpoints/source.ckpt", trained / "images/train/0.png"
     assert main(["query", str(checkpoint), str(image), *STRATEGY, "-o", str(out)]) == 2
     assert "The pool lacks the image" in capsys.readouterr().err
+
+
+def test_images_of_sixteen_bits_are_scaled_by_the_range_of_all(trained, tmp_path, capsys):
+    for number, top in enumerate((900, 4000)):
+        values = np.zeros((48, 64), dtype=np.uint16)
+        values[20:, 30:] = top
+        Image.fromarray(values).save(tmp_path / f"{number}.png")
+    command = ["query", trained / "run/checkpoints/source.ckpt", tmp_path, *STRATEGY]
+    command += ["--budget", "2 regions", "-o", tmp_path / "out", "--progress", "false"]
+    assert main([str(word) for word in command]) == 0
+    assert "Values: scaled from 0 to 4000, the range of these images" in capsys.readouterr().out

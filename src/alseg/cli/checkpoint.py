@@ -12,6 +12,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from alseg.cli.run_folder import RunFolder
+from alseg.data.module import SegmentationDataModule
+from alseg.data.value_range import ValueRange
 from alseg.durable import replace_durably
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
@@ -79,11 +81,24 @@ class SaveWhenTerminated(L.Callback):
 def load_module(path: str, device: str) -> SegmentationModule:
     """Return the module of a checkpoint, ready for evaluation.
 
+    Raises:
+        ConfigError: There is no such device.
+        WeightsError: There is no such file, or it is no checkpoint of alseg.
+    """
+    return load_trained(path, device)[0]
+
+
+def load_trained(path: str, device: str) -> tuple[SegmentationModule, ValueRange | None]:
+    """Return the module of a checkpoint, and the range that its training images were scaled from.
+
     The file is read as plain tensors and values: nothing in it is executed.
 
     Args:
         path: The checkpoint.
         device: A torch device, or ``auto`` for the fastest there is.
+
+    Returns:
+        The module, ready for evaluation, and the range; None where all images had 8 bits.
 
     Raises:
         ConfigError: There is no such device.
@@ -93,10 +108,12 @@ def load_module(path: str, device: str) -> SegmentationModule:
     try:
         module = SegmentationModule(**checkpoint["hyper_parameters"])
         module.load_state_dict(checkpoint["state_dict"])
-    except (KeyError, TypeError, RuntimeError) as error:
+        kept = checkpoint.get(SegmentationDataModule.__qualname__, {}).get("values")
+        values = None if kept is None else ValueRange(float(kept[0]), float(kept[1]))
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
         raise _unreadable(path, error) from error
     try:
-        return module.eval().to(_device(device))
+        return module.eval().to(_device(device)), values
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"The device {device!r} cannot be used: {reason}") from error

@@ -37,16 +37,17 @@ def run(argv: Sequence[str]) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from alseg.cli.checkpoint import load_module
-    from alseg.data.value_range import read_image
+    from alseg.cli.checkpoint import load_trained
+    from alseg.data.value_range import range_of, read_image
     from alseg.pictures import legend, overlay, save_png
 
-    module = load_module(arguments["checkpoint"], arguments["device"])
+    module, trained = load_trained(arguments["checkpoint"], arguments["device"])
+    values = trained or range_of(tuple(images.values()))
     space = module.label_space
     left_out = 0
     for name, path in tqdm(images.items(), desc="predicting", unit="image"):
         try:
-            image = read_image(path)
+            image = read_image(path, values)
         except DatasetError as error:
             left_out += 1
             tqdm.write(f"left out: {error}", file=sys.stderr)
@@ -57,6 +58,8 @@ def run(argv: Sequence[str]) -> int:
         named = legend(space, image.shape[1], present=set(np.unique(label).tolist()))
         save_png(out / "overlays" / f"{name}.png", np.concatenate([picture, named]))
     print(f"{len(images) - left_out} images segmented into {len(space)} classes")
+    if values is not None:
+        print(f"values    {values.said(trained is not None)}")
     print(f"labels    {out / 'labels'} (class ids: {_ids(space.classes)})")
     print(f"overlays  {out / 'overlays'}")
     if left_out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,14 +69,23 @@ def run(argv: Sequence[str]) -> int:
 
     # The training stack takes seconds to import; a misspelt path is answered before that.
     from alseg.annotate.next_step import how_to_answer
-    from alseg.cli.checkpoint import load_module
+    from alseg.cli.checkpoint import load_trained
     from alseg.data.file_dataset import FileDataset
     from alseg.data.files import Pair
     from alseg.data.mapping import LabelMapping
 
-    module = load_module(arguments["checkpoint"], arguments["device"])
+    module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     pairs = [Pair(name, path) for name, path in images.items()]
-    pool = FileDataset("images", "train", pairs, LabelMapping.identity(module.label_space))
+    pool = FileDataset(
+        "images",
+        "train",
+        pairs,
+        LabelMapping.identity(module.label_space),
+        scale=trained,
+        all_images=partial(list, [*images.values()]),
+    )
+    if pool.values is not None:
+        print(f"Values: {pool.values.said(trained is not None)}.")
     with _store(out, pool) as store:
         try:
             left = _ask(store, out, pool, module, config, arguments["partial"])

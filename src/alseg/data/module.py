@@ -82,6 +82,17 @@ class SegmentationDataModule(L.LightningDataModule):
             self._stream.domains["target"].labels = labels
             self._stream.refresh(label_round)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: ``values``, the range that images are scaled from.
+
+        It is that of the target, else of the source; none of both leaves it out. Images of more
+        than 8 bits that the network is used on later are scaled likewise.
+        """
+        for images in (self.target, self.source):
+            if images is not None and images.values is not None:
+                return {"values": [images.values.low, images.values.high]}
+        return {}
+
     def check_sizes(self, domains: Iterable[str]) -> None:
         """Check that the training images of some domains make batches; decodes no image.
 

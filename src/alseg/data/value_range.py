@@ -65,6 +65,12 @@ class ValueRange:
         low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
         return cls(low, high) if low < high else None
 
+    def said(self, trained: bool) -> str:
+        """Say what images of more than 8 bits are scaled from, and why."""
+        if trained:
+            return f"scaled from {self}, as in training; what is beyond becomes black or white"
+        return f"scaled from {self}, the range of these images (the network has none of its own)"
+
     def union(self, other: ValueRange) -> ValueRange:
         """Return the smallest range that holds both."""
         return ValueRange(min(self.low, other.low), max(self.high, other.high))
