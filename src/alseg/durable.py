@@ -22,7 +22,7 @@ def replace_durably(path: Path, data: Data) -> None:
     """Put a file in the place of another, at once, and wait until the storage has it.
 
     Until then the old file stays. A process that is killed may leave the draft behind, which the
-    next call overwrites.
+    next call removes.
 
     Raises:
         OSError: It cannot be written; the old file is there still, and no draft.
@@ -41,14 +41,23 @@ def replace_durably(path: Path, data: Data) -> None:
 def write_synced(path: Path, data: Data) -> None:
     """Write a file, and its folder if need be, and wait until the storage has it.
 
+    The file is a new one. What had its name is removed and never written to: in a folder from
+    elsewhere it may be a link to a file outside, or a pipe.
+
     Raises:
         OSError: It cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)
+    # The built-in function alone takes an opener.
+    with open(path, "xb", opener=_without_links) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def sync_folder(folder: Path) -> None:

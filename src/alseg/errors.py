@@ -38,6 +38,10 @@ class FolderInUse(AlsegError):
     """A folder that another process is writing to."""
 
 
+class FolderLeadsOut(AlsegError):
+    """A run's folder with a link that leads out of it, or with a pipe or a device in it."""
+
+
 class ScoreError(AlsegError):
     """A strategy that returned something that pixels cannot be ranked by."""
 

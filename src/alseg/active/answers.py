@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -41,6 +42,9 @@ Answer = int | str
 
 LONGEST_LOOK = 60.0
 """Seconds that a look at a query counts for at most; whoever takes longer has been away."""
+
+LATEST = 1e11
+"""Seconds since 1970 that no answer is given after."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -183,13 +187,11 @@ class Journal:
     def _entry(self, number: int, line: bytes) -> Entry:
         try:
             content = json.loads(line)
-            return Entry(
-                str(content["query"]),
-                content["answer"],
-                float(content["seconds"]),
-                float(content["time"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            seconds, when = float(content["seconds"]), float(content["time"])
+            if not (0 <= seconds < math.inf and 0 <= when < LATEST):
+                raise ValueError("its seconds or its time are no such numbers")
+            return Entry(str(content["query"]), content["answer"], seconds, when)
+        except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise LabelStoreError(
                 f"Line {number} of {self.path} is no answer ({error}). Remove the line; the query "
                 "is asked again."

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from alseg.active.asked import SPLITS, AskedImage, Query
 from alseg.active.records import check_name, check_size
+from alseg.errors import LabelStoreError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
 _QUERY = re.compile(r"r(\d{3,9})-q\d{6,9}")
 MOST_CLASSES = 255
+FARTHEST = 1 << 20
+SCOPES = ("image", "pool")
 
 
 def image_of(entry: Mapping[str, Any]) -> AskedImage:
@@ -37,12 +40,14 @@ def image_of(entry: Mapping[str, Any]) -> AskedImage:
     return image
 
 
-def check_classes(classes: Sequence[Any], colors: Sequence[Any]) -> None:
+def check_classes(classes: object, colors: object) -> None:
     """Check the classes of a round, and that each has a colour.
 
     Raises:
         ValueError: They are no such lists.
     """
+    if not isinstance(classes, list) or not isinstance(colors, list):
+        raise ValueError("the classes or their colours are no list")
     named = all(isinstance(name, str) and name for name in classes)
     if not named or not 1 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
         raise ValueError(f"the classes are no 1 to {MOST_CLASSES} different names")
@@ -86,6 +91,24 @@ def check_queries(number: int, images: Mapping[str, AskedImage], queries: Iterab
             raise ValueError(f"the score or the guess of {query.id} is no such number")
     if not names:
         raise ValueError("it asks nothing")
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check what a round of `alseg query` was asked for with, by which its answers are taken in.
+
+    Raises:
+        LabelStoreError: Something is missing, or nothing that the command writes.
+    """
+    fits = (
+        isinstance(settings.get("budget"), str | int | float)
+        and settings.get("scope") in SCOPES
+        and all(_whole(settings.get(name), 0, FARTHEST) for name in ("radius", "exclusion_radius"))
+    )
+    if not fits:
+        raise LabelStoreError(
+            "The settings in round.json are not those of a round: its budget, scope, radius or "
+            "exclusion_radius is missing or of another kind. Restore it from a copy."
+        )
 
 
 def _whole(value: object, least: int, most: int) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 from alseg import ranks
 from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator
+from alseg.active.asked_checks import check_settings
 from alseg.active.asked_files import open_round
 from alseg.active.budget import Budget
 from alseg.active.candidates import Candidates
@@ -215,6 +216,7 @@ def take_answers(store: LabelStore, people: People) -> RoundResult | None:
     if not people.has_asked(number):
         return None
     settings = open_round(people.run, number).settings
+    check_settings(settings)
     return Round(
         number=number,
         rounds=number,

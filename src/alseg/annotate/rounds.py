@@ -13,14 +13,17 @@ from alseg.active.asked_files import FOLDER, asked_rounds, open_round
 from alseg.active.committed import round_name
 from alseg.errors import FolderInUse, LabelStoreError
 from alseg.folder_lock import LOCK, lock_folder
+from alseg.links import refuse_links_out
 
 
 def open_newest(run: Path) -> AskedRound:
     """Return the newest round of a run that people are asked.
 
     Raises:
+        FolderLeadsOut: A link in the folder leads out of it.
         LabelStoreError: The run asks nobody, or the round is damaged.
     """
+    refuse_links_out(run)
     numbers = asked_rounds(run)
     if not numbers:
         raise LabelStoreError(

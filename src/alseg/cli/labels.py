@@ -149,9 +149,15 @@ def _take_in(store: LabelStore, partial: bool) -> None:
 
 
 def _store_folder(path: str) -> Path:
-    """Return the folder of the label store that a person means."""
-    from alseg.active import LabelStore
+    """Return the folder of the label store that a person means.
 
+    Raises:
+        FolderLeadsOut: A link in the folder leads out of it.
+    """
+    from alseg.active import LabelStore
+    from alseg.links import refuse_links_out
+
+    refuse_links_out(Path(path))
     return Path(path) if LabelStore.exists(path) else Path(path) / "labels"
 
 

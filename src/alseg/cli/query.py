@@ -106,7 +106,9 @@ def _store(out: Path, pool: SegmentationDataset) -> Iterator[LabelStore]:
     from alseg.active import LabelStore
     from alseg.active.requirements import pool_images
     from alseg.folder_lock import lock_folder
+    from alseg.links import refuse_links_out
 
+    refuse_links_out(out)
     folder = out / "labels"
     try:
         folder.mkdir(parents=True, exist_ok=True)

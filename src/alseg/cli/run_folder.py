@@ -19,6 +19,7 @@ from alseg.config import RunConfig, dump_config
 from alseg.durable import draft_of, replace_durably
 from alseg.errors import AnswersNeeded, ConfigError
 from alseg.folder_lock import LOCK, lock_folder
+from alseg.links import refuse_links_out
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
@@ -61,9 +62,11 @@ class RunFolder:
         Raises:
             ConfigError: The folder of a new run is in use, that of an old one holds no run, or
                 Lightning cannot write to a folder of that name.
+            FolderLeadsOut: A link in the folder of an old run leads out of it.
         """
         if config.resume is not None:
             check_writable_name(Path(config.resume))
+            refuse_links_out(Path(config.resume))
             return cls.open(config.resume)
         if is_first_process():
             path = Path(config.out) if config.out is not None else _new_path(config)
