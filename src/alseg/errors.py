@@ -18,6 +18,10 @@ class PoolExhausted(UserWarning):
     """No region is left to ask for although the budget is not spent."""
 
 
+class BudgetUnspent(UserWarning):
+    """A training ended before all its rounds were held."""
+
+
 class LabelStoreError(AlsegError):
     """A label store that is missing, damaged or does not belong to this run."""
 

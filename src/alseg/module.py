@@ -140,6 +140,9 @@ class SegmentationModule(L.LightningModule):
         """Seed what the step draws at random."""
         if self.hparams["seed"] is not None:
             place = [self.hparams["seed"], self.global_step, self.global_rank]
+            batches = self.trainer.accumulate_grad_batches
+            if batches > 1:
+                place.append(batch_idx % batches)
             torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def training_step(self, batch: Mapping[str, Mapping[str, Tensor]], batch_idx: int) -> Tensor:
@@ -198,9 +201,9 @@ class SegmentationModule(L.LightningModule):
         Returns:
             B×C×H×W in [0, 1].
         """
-        probabilities = _resize(self.segmenter(images).logits, size).softmax(1)
+        probabilities = _resize(_full(self.segmenter(images).logits), size).softmax(1)
         if self.hparams["flip"]:
-            mirrored = self.segmenter(images.flip(-1)).logits.flip(-1)
+            mirrored = _full(self.segmenter(images.flip(-1)).logits.flip(-1))
             probabilities = (probabilities + _resize(mirrored, size).softmax(1)) / 2
         return probabilities
 
@@ -225,9 +228,9 @@ class SegmentationModule(L.LightningModule):
         prediction = self.segmenter(images)
         radius = prediction.radius
         if radius is not None:
-            radius = _resize(radius[:, None], size)[:, 0]
+            radius = _resize(_full(radius)[:, None], size)[:, 0]
         # Plane by plane, as strategies read them three times faster than channels last.
-        return Signals(_resize(prediction.logits.contiguous(), size), radius, names=names)
+        return Signals(_resize(_full(prediction.logits).contiguous(), size), radius, names=names)
 
     @torch.no_grad()
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -270,6 +273,11 @@ class SegmentationModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record that the weights are in the checkpoint, so that loading it needs no other file."""
         checkpoint["hyper_parameters"]["encoder_weights"] = "none"
+
+
+def _full(maps: Tensor) -> Tensor:
+    """Return maps with at least 32 bits: in 16, pixels that differ would tie."""
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
 
 
 def _resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

@@ -25,6 +25,7 @@ from alseg.active.requirements import (
     check_affordable,
     check_level,
     check_none_missing,
+    check_one_loop,
     check_signals,
     parts_of,
     pool_images,
@@ -34,12 +35,16 @@ from alseg.active.scores import score_pool, share_buffers
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import ConfigError, PoolExhausted
+from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
 from alseg.folder_lock import lock_folder
 from alseg.module import SegmentationModule
 from alseg.schedule import check_counted_in_steps, round_schedule
 from alseg.strategy_options import options_for
+from alseg.trainer_options import check_layers
 from alseg_strategies import Strategy, create
+
+IN_CHECKPOINT = "alseg_label_store"
+"""Where a checkpoint says which label store the run has."""
 
 
 class ActiveLoop(L.Callback):
@@ -123,10 +128,18 @@ class ActiveLoop(L.Callback):
         self._place = self.folder
         self._start: str | None = None
         self._checked = False
+        self._in_use = 0
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
         check_request(scope, radius, self.exclusion_radius)
         check_level(self.strategy, self.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be sent to spawned processes, whose rounds this one would not hear of."""
+        raise ConfigError(
+            "ActiveLoop cannot be sent to other processes, as the strategy 'ddp_spawn' does; "
+            "allowed are 'auto' on one device, 'ddp' and 'ddp_find_unused_parameters_true'."
+        )
 
     @property
     def store(self) -> LabelStore:
@@ -138,6 +151,7 @@ class ActiveLoop(L.Callback):
         if stage != "fit":
             return
         module, data = parts_of(trainer, pl_module)
+        check_one_loop(trainer, type(self))
         self.check(module, data.pool, trainer.max_steps)
         self._identity = identity(module, data)
         if trainer.global_step == 0:
@@ -146,6 +160,7 @@ class ActiveLoop(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the label store: by now a checkpoint, if there is one, has said where it is."""
         module, data = parts_of(trainer, pl_module)
+        check_layers(trainer, module)
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
         run = self.annotator.run if isinstance(self.annotator, People) else logged
@@ -169,13 +184,20 @@ class ActiveLoop(L.Callback):
                 self._start = self._store.settings(1)["start"]
             self._store.attempt = ranks.gather(secrets.token_hex(4))[0]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the label store is, and which weights the run started from."""
-        return {} if self._start is None else {"store": str(self._place), "start": self._start}
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write down where the label store is, and which weights the run started from."""
+        if self._start is not None:
+            checkpoint[IN_CHECKPOINT] = {"store": str(self._place), "start": self._start}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Continue with the label store of the run, unless another is named."""
-        self._place, self._start = self.folder or Path(state_dict["store"]), state_dict["start"]
+        if IN_CHECKPOINT in checkpoint:
+            known = checkpoint[IN_CHECKPOINT]
+            self._place, self._start = self.folder or Path(known["store"]), known["start"]
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Let other processes write to the store."""
@@ -249,7 +271,7 @@ class ActiveLoop(L.Callback):
         batch_idx: int,
     ) -> None:
         """Hold the round that is due after this step, if any."""
-        if trainer.global_step in self._steps:
+        if self._due(trainer) != self._in_use:
             self._hold_due_rounds(trainer, pl_module)
 
     def on_train_batch_start(
@@ -282,6 +304,7 @@ class ActiveLoop(L.Callback):
                 with self._timed("analysis"):
                     self.on_round(number, result, kept)
         data.use_labels(self._store, due)
+        self._in_use = due
         for logger in trainer.loggers:
             logger.log_metrics(
                 {"labelled_fraction": self._store.labelled_fraction, "round": due},
@@ -297,7 +320,20 @@ class ActiveLoop(L.Callback):
             self.seconds[phase] += time.perf_counter() - started
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Warn if the pool was exhausted before the budget was spent."""
+        """Warn if the budget was not spent: the training ended early, or the pool was exhausted."""
+        held = self._store.rounds
+        if held < self.rounds and trainer.is_global_zero:
+            unit = self.budget.unit
+            due = self.budget.targets(self._store.areas, self.rounds, self.rounds).sum()
+            spent = int(self._store.spent(unit).sum())
+            warnings.warn(
+                f"The training ended at step {trainer.global_step} of {trainer.max_steps}: "
+                f"{held} of {self.rounds} rounds were held, and {spent:,} of {round(due):,} {unit} "
+                "of the budget were spent. Resume it from its last checkpoint, without what ended "
+                "it (max_time, max_epochs or an early stop).",
+                BudgetUnspent,
+                stacklevel=2,
+            )
         if self.shortfall and trainer.is_global_zero:
             warnings.warn(
                 f"The pool is exhausted: {self.shortfall:,} {self.budget.unit} of the budget were "
@@ -364,7 +400,16 @@ class ActiveLoop(L.Callback):
         title = f"round {number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
         loader, ids, entropy = data.pool_loader(), data.pool.ids, (self.seed, number)
-        return score_pool(module, loader, ids, self.strategy, self.name, entropy, title)
+        return score_pool(
+            module,
+            loader,
+            ids,
+            self.strategy,
+            self.name,
+            entropy,
+            title,
+            trainer.precision_plugin,
+        )
 
     def _settings_of(self, number: int) -> dict[str, Any]:
         return self._settings(self._steps[number - 1]) if number <= self.rounds else {}

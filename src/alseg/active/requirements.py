@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 
@@ -43,6 +44,24 @@ def parts_of(
             "or choose source_target, source_free or target_only."
         )
     return module, data
+
+
+def check_one_loop(trainer: Any, kind: type[L.Callback]) -> None:
+    """Check that nobody else asks for labels and that the trainer takes the optimiser's steps.
+
+    Raises:
+        ConfigError: The trainer has two loops, or the module takes the steps itself.
+    """
+    loops = sum(isinstance(callback, kind) for callback in trainer.callbacks)
+    if loops > 1:
+        raise ConfigError(
+            f"The callbacks hold {loops} ActiveLoops; a training takes one. Leave the others out."
+        )
+    if not trainer.lightning_module.automatic_optimization:
+        raise ConfigError(
+            "The module sets automatic_optimization to False; a run is counted in the trainer's "
+            "optimiser steps, one per batch or accumulate_grad_batches. Leave it True."
+        )
 
 
 def check_level(strategy: Strategy, name: str) -> None:

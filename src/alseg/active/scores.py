@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.plugins import Precision
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -54,6 +56,7 @@ def score_pool(
     name: str,
     entropy: Sequence[int],
     title: str | None = None,
+    precision: Precision | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yield pool index, score map H×W and logits C×H×W of every pool image of this rank.
 
@@ -65,6 +68,7 @@ def score_pool(
         name: The name of the strategy.
         entropy: What the strategy's random numbers follow from, besides the image.
         title: What a progress bar says; None shows none.
+        precision: What the network computes in, as a trainer has it; None is that of its weights.
 
     Raises:
         ScoreError: The strategy returned something that pixels cannot be ranked by.
@@ -75,7 +79,9 @@ def score_pool(
     for batch in bar:
         for index, image, size in zip(batch["index"], batch["image"], batch["size"], strict=True):
             image_id = ids[index]
-            signals = module.signals(image[None].to(module.device), size, [image_id])
+            shown = image[None] if precision is None else precision.convert_input(image[None])
+            with nullcontext() if precision is None else precision.forward_context():
+                signals = module.signals(shown.to(module.device), size, [image_id])
             drawn = np.random.SeedSequence([*entropy, index]).generate_state(1)
             generator = torch.Generator().manual_seed(int(drawn[0]))
             score = score_map(strategy.score(signals, generator), name, image_id, size)

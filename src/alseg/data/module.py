@@ -16,6 +16,7 @@ from alseg.data.stream import LabelSource, TrainingSamples, TrainingStream
 from alseg.data.transforms import TrainTransform
 from alseg.errors import ConfigError
 from alseg.schedule import check_counted_in_steps
+from alseg.trainer_options import check_batch_size, check_trainer
 
 
 class SegmentationDataModule(L.LightningDataModule):
@@ -63,6 +64,23 @@ class SegmentationDataModule(L.LightningDataModule):
         self.labels: LabelSource | None = None
         self._label_round = 0
         self._stream: TrainingStream | None = None
+
+    def setup(self, stage: str) -> None:
+        """Check that the trainer's options and the batches fit, before anything is computed.
+
+        Raises:
+            ConfigError: They do not.
+        """
+        trainer = self._trainer()
+        module: Any = trainer.lightning_module
+        if stage != "fit" or not hasattr(module, "segmenter"):
+            return
+        check_trainer(trainer)
+        for domain in module.protocol.domains:
+            images = self.source if domain == "source" else self.target
+            if images is not None and len(images):
+                size = self.crop or self.sizes[domain] or images.size(0)
+                check_batch_size(module.segmenter, self.batch_size, size)
 
     @property
     def pool(self) -> SegmentationDataset:
@@ -133,12 +151,13 @@ class SegmentationDataModule(L.LightningDataModule):
             domains[domain] = TrainingSamples(
                 images, transform, None if own_labels else self.labels or _NoLabels()
             )
+        per_step = trainer.accumulate_grad_batches
         self._stream = TrainingStream(
             domains,
             batch_size=self.batch_size,
             seed=self.seed,
-            steps=trainer.max_steps,
-            step=lambda: int(trainer.global_step),
+            steps=trainer.max_steps * per_step,
+            step=lambda: int(trainer.global_step) * per_step,
             workers=self.workers,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
