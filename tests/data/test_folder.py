@@ -116,6 +116,12 @@ def test_classes_without_colours_get_distinct_ones(describe):
         ({"images": "photos/train"}, "no folder 'train'; it holds a.jpg, deep/"),
         ({"images": {"trian": "photos"}}, "Did you mean 'train'"),
         ({"labels": {"train": "photos/train/a.jpg"}}, "is a file"),
+        ({"classes": ["void", "floor"]}, "class called 'void'.*VALUE: void.*'other'"),
+        ({"classes": ["floor", " Void"]}, "class called ' Void'"),
+        ({"classes": ["floor", "mixed"]}, "class called 'mixed'.*several classes"),
+        ({"classes": ["floor", {"name": "skip"}]}, "class called 'skip'"),
+        ({"mapping": {"0": "floor"}}, "'0' is not such a number"),
+        ({"mapping": {0: ["floor"]}}, r"value 0 to \['floor'\]"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_explained(describe, content, message):
@@ -133,8 +139,38 @@ def test_a_folder_instead_of_a_description_is_explained(tmp_path):
 @pytest.mark.parametrize("text", ["a: [", "just words", ""])
 def test_a_file_that_describes_nothing_is_explained(text, tmp_path):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(DatasetError, match=r"is not valid YAML|does not describe a data set"):
+    with pytest.raises(
+        DatasetError, match=r"a.yaml, line 1: expected|does not describe a data set"
+    ):
         open_dataset(f"folder:{tmp_path / 'a.yaml'}", "train")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "message"),
+    [
+        ("utf-16", "{}", "not UTF-8 text"),
+        ("latin-1", "{}\nname: süd", "not UTF-8 text"),
+        ("utf-8", "{}\nmapping: {{7: floor, 0x7: shelf}}", "7 is given twice"),
+        ("utf-8", "{}\nmapping: {{7: floor, 7: shelf}}", "7 is given twice"),
+        ("utf-8", "{}\nmapping:\n  7: floor\n  010: shelf", "line 5: 010 begins with 0"),
+        ("utf-8", "{}\nmapping: {{[7]: floor}}", "a list cannot be a key"),
+        ("utf-8", "{}\nmapping: " + "[" * 3000, "nested"),
+    ],
+)
+def test_a_description_that_means_something_else_than_it_says_is_refused(
+    encoding, text, message, describe, tmp_path
+):
+    text = text.format("images: photos\nclasses: [floor, shelf]")
+    (tmp_path / "mine.yaml").write_text(text, encoding=encoding)
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(f"folder:{tmp_path / 'mine.yaml'}", "train")
+
+
+def test_a_description_with_a_byte_order_mark_is_read(describe, tmp_path):
+    spec = describe(name="süd")
+    path = tmp_path / "mine.yaml"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert open_dataset(spec, "train").name == "süd"
 
 
 def test_two_images_of_one_name_are_refused(describe, tmp_path):

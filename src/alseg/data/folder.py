@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from alseg.data.file_dataset import FileDataset
 from alseg.data.files import IMAGE_SUFFIXES, find_pairs, listing, require_folder, scan
 from alseg.data.label_space import LabelSpace, rgb
 from alseg.data.mapping import LabelMapping
 from alseg.data.value_range import ValueRange
-from alseg.errors import DatasetError, did_you_mean
+from alseg.errors import ConfigError, DatasetError, did_you_mean
+from alseg.yaml_file import read_yaml
 
 _KEYS = ("name", "images", "labels", "classes", "mapping", "scale")
 _SPLITS = ("train", "val", "test")
@@ -96,9 +95,9 @@ def _read(description: Path) -> dict[str, Any]:
             f"`folder:` takes a YAML file that describes the data; {description} {what}. {_EXAMPLE}"
         )
     try:
-        content = yaml.safe_load(description.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise DatasetError(f"{description} is not valid YAML: {error}") from error
+        content = read_yaml(description)
+    except ConfigError as error:
+        raise DatasetError(str(error)) from error
     if not isinstance(content, dict):
         raise DatasetError(f"{description} does not describe a data set. {_EXAMPLE}")
     for key in content:

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.label_space import IGNORE, LabelSpace, read_package_yaml
+from alseg.data.label_space import IGNORE, VOID, LabelSpace, read_package_yaml
 from alseg.errors import DatasetError, did_you_mean
-
-VOID = "void"
-"""The name under which a mapping lists the values that stand for no class."""
 
 _OUTSIDE = -1
 _NAMED = 6
