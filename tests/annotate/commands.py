@@ -3,18 +3,24 @@
 import signal
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 from tests.annotate.served import Client
 
 
 class Command:
-    """``alseg annotate`` in a process of its own."""
+    """``alseg annotate`` in a process of its own.
 
-    def __init__(self, *arguments, port=0):
-        program = [sys.executable, "-m", "alseg.cli.main", "annotate", *map(str, arguments)]
+    Below the program ``before`` if there is one, or as a ``program`` that starts it.
+    """
+
+    def __init__(self, *arguments, port=0, before=(), program=None, browser=False):
+        own = ("-c", program) if program else ("-m", "alseg.cli.main", "annotate")
+        options = () if browser else ("--no-browser",)
+        more = map(str, (*arguments, *options, "--port", port))
         self.process = subprocess.Popen(
-            [*program, "--no-browser", "--port", str(port)], stdout=subprocess.PIPE, text=True
+            [*before, sys.executable, *own, *more], stdout=subprocess.PIPE, text=True
         )
         self.lines = []
 
@@ -34,8 +40,12 @@ class Command:
 
     def client(self):
         """Return a client of the address that it prints."""
-        address, token = self.url().split("/?token=")
-        return Client(int(address.rsplit(":", 1)[1]), token)
+        return self.client_of(self.url())
+
+    @staticmethod
+    def client_of(url):
+        """Return a client of an address."""
+        return Client(urlsplit(url).port, url.partition("token=")[2])
 
     def stop(self, how=signal.SIGINT):
         """Stop it, and return its exit status."""

@@ -1,6 +1,7 @@
 """A labelling server on a round, and a client that says what a page says."""
 
 import json
+import socket
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from threading import Thread
@@ -11,10 +12,24 @@ TOKEN = "t" * 32
 
 
 class Client:
-    """Talks to a server as a page does; the headers can be changed."""
+    """Talks to a server as a page does; the headers can be changed.
 
-    def __init__(self, port, token=TOKEN):
-        self.port, self.token = port, token
+    Attributes:
+        server: The server, where it runs in this process.
+    """
+
+    def __init__(self, port, token=TOKEN, server=None):
+        self.port, self.token, self.server = port, token, server
+
+    def connect(self):
+        """Return a socket that is connected and has said nothing yet."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def say(self, data):
+        """Send bytes, and return all that comes until the server closes the connection."""
+        with self.connect() as connection:
+            connection.sendall(data)
+            return connection.makefile("rb").read()
 
     def request(self, method, path, body=None, headers=()):
         """Return status, headers and body; a header of None is left out."""
@@ -64,7 +79,7 @@ def serve(asked, annotators=None, overlap=None, is_closed=lambda: False, **more)
         thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield Client(server.server_address[1])
+            yield Client(server.server_address[1], server=server)
         finally:
             server.shutdown()
             thread.join(20)

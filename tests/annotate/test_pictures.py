@@ -92,7 +92,7 @@ def test_pictures_are_there_before_they_are_asked_for(tmp_path, monkeypatch):
     asked = make_round(tmp_path)
     pictures = Pictures(asked)
     pictures.prepare([{"image": 0, "crop": "r001-q000001"}, {"image": 1, "crop": "r001-q000002"}])
-    pictures._ahead.shutdown(wait=True)
+    pictures.wait_ahead()
     for name in ("a", "b"):
         (asked.folder / f"images/city/{name}.png").unlink()
     assert pictures.whole(1)[:2] == b"\xff\xd8"

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import reprlib
 import stat
 import sys
 import time
@@ -81,7 +82,7 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
         asked.find(query)
     except KeyError:
         raise LabelStoreError(
-            f"Round {asked.number} has no query {query!r:.60}; its queries are "
+            f"Round {asked.number} has no query {reprlib.repr(query)}; its queries are "
             f"{asked.queries[0].id} to {asked.queries[-1].id}."
         ) from None
     if isinstance(answer, int) and not isinstance(answer, bool):
@@ -90,7 +91,7 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
         allowed = answer in OTHERS
     if not allowed:
         raise LabelStoreError(
-            f"The answer {answer!r:.60} to {query} is neither a class number from 0 to "
+            f"The answer {reprlib.repr(answer)} to {query} is neither a class number from 0 to "
             f"{len(asked.classes) - 1} nor one of {', '.join(OTHERS)}."
         )
 

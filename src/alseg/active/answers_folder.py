@@ -14,6 +14,8 @@ from alseg.durable import sync_folder
 from alseg.errors import LabelStoreError
 from alseg.folder_lock import LOCK
 
+STOPPED = "alseg annotate was stopped. Start it again; pages that are open continue then."
+
 
 class Stopped(LabelStoreError):
     """An answer to a server that was asked to stop."""
@@ -56,7 +58,7 @@ class AnswersFolder:
         """
         with self._change:
             if self._ended:
-                raise Stopped("alseg annotate was stopped: start it again, and answer again.")
+                raise Stopped(STOPPED)
             self._writes += 1
         try:
             self.check()

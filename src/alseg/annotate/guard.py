@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import socket
 from email.message import Message
@@ -13,6 +14,13 @@ from pathlib import Path
 from alseg.errors import LabelStoreError
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_HOST = re.compile(
+    r"(\[(?P<address>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|(?P<name>[A-Za-z0-9._-]+))"
+    r"(:(?P<port>[0-9]{1,5}))?"
+)
+
+_TOKEN = re.compile(rb"[A-Za-z0-9_-]{32,64}")
 
 HEADERS = {
     # Nothing but this server's own files; and no page of another site around this one.
@@ -58,20 +66,37 @@ class Guard:
         """Whether a token is the right one, in the same time for all wrong ones."""
         return hmac.compare_digest(token.encode(), self.token.encode())
 
-    def objection(self, headers: Message | dict[str, str]) -> str | None:
-        """Return why a request is refused for where it comes from; None lets it in."""
+    def objection(
+        self, headers: Message | dict[str, str], *, opens_page: bool = False
+    ) -> str | None:
+        """Return why a request is refused for where it comes from; None lets it in.
+
+        Args:
+            headers: Those of the request.
+            opens_page: Whether a page is asked for, whose address has the token: it may be opened
+                from elsewhere, as from a mail or a file, but not be put into another site's page.
+        """
         host = headers.get("Host", "")
-        if not self._is_our_name(_without_port(host)):
+        if not self._is_ours(host):
             return f"Open the page at the address that the terminal shows, not at {host!r:.60}."
         # The port is that of the request: seen through a tunnel, it is another than ours.
         if headers.get("Origin", f"http://{host}") not in (f"http://{host}", f"https://{host}"):
             return "Another site's page sent this."
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        is_opened = opens_page and (
+            headers.get("Sec-Fetch-Mode") == "navigate"
+            and headers.get("Sec-Fetch-Dest") == "document"
+        )
+        near = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        if not near and not is_opened:
             return "Another site's page sent this."
         return None
 
-    def _is_our_name(self, name: str) -> bool:
-        if name.lower() in self._names:
+    def _is_ours(self, host: str) -> bool:
+        matched = _HOST.fullmatch(host)
+        if matched is None or int(matched["port"] or 0) > 65_535:
+            return False
+        name = (matched["address"] or matched["name"]).lower()
+        if name in self._names:
             return True
         if not self._is_open:
             return False
@@ -82,29 +107,34 @@ class Guard:
         return True
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
 def kept_token(folder: Path) -> str:
-    """Return the token of a round; the same after a restart, so that open pages go on.
+    """Return the token of a round; the same after a restart, so that open pages continue.
 
     Raises:
         LabelStoreError: It cannot be kept in the folder.
     """
     path = folder / ".token"
     try:
-        if path.is_file() and len(token := path.read_text(encoding="ascii")) >= 32:
-            return token
-        path.unlink(missing_ok=True)
-        token = secrets.token_urlsafe(24)
-        # Readable by nobody else from the first moment on.
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token)
-    except (OSError, UnicodeDecodeError) as error:
+        token = _private_token(path)
+        if token is None:
+            path.unlink(missing_ok=True)
+            token = secrets.token_urlsafe(24)
+            # Readable by nobody else from the first moment on.
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(token)
+    except OSError as error:
         raise LabelStoreError(
             f"{path} cannot be used: {error}. Remove it, or allow writing there."
         ) from error
     return token
+
+
+def _private_token(path: Path) -> str | None:
+    """Return the token in a file; None where somebody else may have read or written it."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    status = path.stat()
+    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
+        return None
+    content = path.read_bytes()[:100]
+    return content.decode() if _TOKEN.fullmatch(content) else None

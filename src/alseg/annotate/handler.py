@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from alseg.active.answers import REVIEW
+from alseg.active.answers_folder import STOPPED, Stopped
+from alseg.annotate.connections import Reading, Stopping
 from alseg.annotate.guard import HEADERS
 from alseg.annotate.requests import BadRequest, read_answer, whole_number
 from alseg.annotate.reviewing import review_item, review_page
@@ -23,8 +28,11 @@ if TYPE_CHECKING:
 LARGEST = 4096
 """Bytes of the largest request; an answer has some 150."""
 
-SILENCE = 60.0
-"""Seconds after which a connection that says nothing is closed."""
+MOST_DISCARDED = 64 << 20
+"""Bytes of a refused request that are read past, so that its sender gets to see the reply."""
+
+ONCE = ("Host", "Origin", "Authorization", "Content-Length", "Content-Type", "Sec-Fetch-Site")
+"""Headers that a request has once at most, as each of two readers may take another one."""
 
 _PAGES = {"/": "page.html", "/review": "review.html"}
 _FILES = {
@@ -35,6 +43,9 @@ _FILES = {
     "/icon.svg": "image/svg+xml",
 }
 _HTML = "text/html; charset=utf-8"
+
+Reply = tuple[HTTPStatus, str, bytes]
+"""Status, kind and body."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +63,22 @@ class Handler(BaseHTTPRequestHandler):
 
     server: LabellingServer
     protocol_version = "HTTP/1.1"
-    timeout = SILENCE
     # Head and body are two packets; the second would wait for the browser to confirm the first.
     disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        """Read what the connection sends within the time that it has."""
+        super().setup()
+        self.rfile.close()
+        self._reading = Reading(self.connection)
+        self.rfile = BufferedReader(self._reading)
+        self._place = self.server.connections.find(self.connection)
+
+    def handle_one_request(self) -> None:
+        """Answer one request, whose head has to be there in time."""
+        limits = self.server.limits
+        self._reading.allow(limits.idle if self._place.is_known else limits.head)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         """Send a page, a picture or a part of the state."""
@@ -64,31 +88,71 @@ class Handler(BaseHTTPRequestHandler):
         """Take an answer."""
         self._reply(self._post)
 
-    def _reply(self, work: Any) -> None:
+    def _reply(self, work: Callable[[], Reply]) -> None:
         try:
-            objection = self.server.guard.objection(self.headers)
-            if objection is not None:
-                raise Refused(HTTPStatus.FORBIDDEN, objection)
-            status, kind, body = work()
+            with self.server.connections.answering(self._place):
+                self._send(*self._result(work))
+        except Stopping:
+            self.close_connection = True
+            self._send(*_json({"error": STOPPED}, HTTPStatus.SERVICE_UNAVAILABLE))
+        if self.close_connection:
+            self._discard()
+
+    def _result(self, work: Callable[[], Reply]) -> Reply:
+        try:
+            self._check_head()
+            return work()
         except Refused as refused:
             # What a refused request still holds would be read as the next one.
             self.close_connection = True
-            status, kind, body = _json({"error": str(refused)}, refused.status)
+            return _json({"error": str(refused)}, refused.status)
         except BadRequest as error:
-            status, kind, body = _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
+            return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
+        except Stopped as stopped:
+            return _json({"error": str(stopped)}, HTTPStatus.SERVICE_UNAVAILABLE)
         except LabelStoreError as error:
-            status, kind, body = _json({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return _json({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
         except Exception as error:
             _log.exception("the labelling page failed")
             words = f"This is a defect of alseg: {type(error).__name__}."
-            status, kind, body = _json({"error": words}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            return _json({"error": words}, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        self.connection.settimeout(self.server.limits.reply)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
-    def _get(self) -> tuple[HTTPStatus, str, bytes]:
+    def _discard(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        left = int(length) if length.isascii() and length.isdecimal() and len(length) <= 9 else 0
+        self._reading.allow(self.server.limits.body)
+        with suppress(OSError):
+            left = min(left, MOST_DISCARDED) - self._taken
+            while left > 0 and (read := len(self.rfile.read1(min(left, 1 << 16)))):
+                left -= read
+
+    def _check_head(self) -> None:
+        self._taken = 0
+        for name in ONCE:
+            if len(self.headers.get_all(name, [])) > 1:
+                raise Refused(HTTPStatus.BAD_REQUEST, f"A request has one {name}, this has more.")
+        opens_page = self.command == "GET" and self.path.partition("?")[0] in _PAGES
+        objection = self.server.guard.objection(self.headers, opens_page=opens_page)
+        if objection is not None:
+            raise Refused(HTTPStatus.FORBIDDEN, objection)
+        if not self.path.startswith("/"):
+            # The form that proxies are sent has a host of its own.
+            ours = f"http://{self.headers['Host']}/"
+            if not self.path.startswith(ours):
+                raise Refused(HTTPStatus.BAD_REQUEST, "This is no address.")
+            self.path = self.path[len(ours) - 1 :]
+
+    def _get(self) -> Reply:
         try:
             url = urlsplit(self.path)
         except ValueError as error:
@@ -97,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         if url.path in _FILES:
             return HTTPStatus.OK, _FILES[url.path], _file(url.path[1:])
         if url.path in _PAGES:
-            if not self.server.guard.knows_token(asked.get("token", "")):
+            if not self._knows(asked.get("token", "")):
                 raise Refused(
                     HTTPStatus.FORBIDDEN,
                     "Open the whole address that the terminal shows, with its token.",
@@ -106,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         self._check_token()
         return self._get_data(url.path, asked)
 
-    def _get_data(self, path: str, asked: dict[str, str]) -> tuple[HTTPStatus, str, bytes]:
+    def _get_data(self, path: str, asked: dict[str, str]) -> Reply:
         table, pictures = self.server.table, self.server.pictures
         kind, _, name = path[1:].partition("/")
         try:
@@ -132,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
 
-    def _post(self) -> tuple[HTTPStatus, str, bytes]:
+    def _post(self) -> Reply:
         self._check_token()
         if self.path != "/api/answer":
             raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
@@ -163,21 +227,38 @@ class Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdecimal()):
+        if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdecimal()):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "Say how long the request is.")
         if len(length) > 9 or int(length) > LARGEST:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{LARGEST} bytes are enough.")
-        body = self.rfile.read(int(length))
+        self._reading.allow(self.server.limits.body)
+        try:
+            body = self.rfile.read(int(length))
+        except OSError as error:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly.") from error
+        self._taken = len(body)
         if self.headers.get_content_type() != "application/json":
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Answers are application/json.")
         return body
 
+    def _knows(self, token: str) -> bool:
+        """Whether a token is the right one; then the connection has shown it."""
+        known = self.server.guard.knows_token(token)
+        self._place.is_known |= known
+        return known
+
     def _check_token(self) -> None:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not self.server.guard.knows_token(token):
+        if scheme != "Bearer" or not self._knows(token):
             raise Refused(
                 HTTPStatus.UNAUTHORIZED, "Open the page at the address that the terminal shows."
             )
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request that can be read, in a sentence as all else."""
+        self.close_connection = True
+        words = message or HTTPStatus(code).phrase
+        self._send(*_json({"error": f"{words:.200}."}, HTTPStatus(code)))
 
     def end_headers(self) -> None:
         """Send with every reply, also those of the base class, what keeps other sites out."""
@@ -190,13 +271,10 @@ class Handler(BaseHTTPRequestHandler):
         return "alseg"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the terminal for people."""
-        _log.debug(format, *args)
+        """Keep the terminal for people, and the token out of every log."""
 
 
-def _json(
-    content: dict[str, Any], status: HTTPStatus = HTTPStatus.OK
-) -> tuple[HTTPStatus, str, bytes]:
+def _json(content: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Reply:
     return status, "application/json", json.dumps(content).encode()
 
 

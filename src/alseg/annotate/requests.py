@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
+from typing import NoReturn
 
 MOST_SECONDS = 86_400.0
 """Seconds that are believed of a page; one that was left open over night sends no more."""
+
+
+LARGEST_NUMBER = 1e9
+"""Numbers of a page are below this; whoever sends larger ones is no page."""
 
 
 class BadRequest(ValueError):
@@ -40,7 +44,7 @@ def read_answer(body: bytes) -> AnswerSent:
         BadRequest: It is none.
     """
     try:
-        content = json.loads(body)
+        content = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise BadRequest("This is not JSON.") from error
     if not isinstance(content, dict) or set(content) != set(AnswerSent.__annotations__):
@@ -67,4 +71,11 @@ def whole_number(text: str) -> int:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # Compared, as no function of math takes an integer of hundreds of digits.
+    return -LARGEST_NUMBER <= value <= LARGEST_NUMBER
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

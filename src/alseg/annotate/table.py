@@ -196,7 +196,7 @@ class Table:
         """
         if person not in self.shares.queries:
             raise LabelStoreError(
-                f"Nobody is called {person!r} here; the annotators are "
+                f"Nobody is called {person!r:.60} here; the annotators are "
                 f"{', '.join(self.shares.people)}."
             )
         return self.desks[person]
