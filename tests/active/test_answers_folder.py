@@ -150,7 +150,7 @@ def test_the_end_waits_for_what_is_being_written_and_lets_nothing_more_in(asked,
     go_on.set()
     assert ended.wait(20)
     assert written(asked, "anna") == [(ONE, 1)]
-    with pytest.raises(Stopped, match="start it again"):
+    with pytest.raises(Stopped, match="Start it again"):
         Journal(asked, "ben", folder).append([Entry(TWO, 1)])
     assert not (folder.path / "ben.jsonl").exists()
     for thread in (writer, ender):

@@ -24,7 +24,7 @@ class Tab:
             self.complaints.append(message.text)
 
     def _see(self, request):
-        if urlsplit(request.url).scheme not in ("data", "blob"):
+        if urlsplit(request.url).scheme not in ("data", "blob", "file"):
             self.hosts.add(urlsplit(request.url).hostname)
 
     @property

@@ -7,6 +7,8 @@ import time
 import pytest
 from tests.asked import journal, make_round
 
+from alseg.annotate.opening import redirection
+
 pytestmark = pytest.mark.browser
 
 NO_SERVER = "net::ERR_"
@@ -72,6 +74,14 @@ def test_a_person_answers_a_whole_round(tmp_path, start, new_tab, port, say):
     assert any(NO_SERVER in complaint for complaint in tab.complaints)
     tab.complaints = [complaint for complaint in tab.complaints if NO_SERVER not in complaint]
     say(f"walk through 30 queries: {seconds / len(pressed):.2f} s a key")
+
+
+def test_the_file_that_a_browser_is_given_leads_to_the_page(tmp_path, start, new_tab):
+    make_round(tmp_path, 2)
+    url = start(tmp_path).url()
+    with redirection(tmp_path, url) as page:
+        tab = new_tab().open(page.as_uri())
+    assert (tab.page.url, tab.query) == (url, "r001-q000001")
 
 
 def test_two_tabs_lose_and_double_nothing(tmp_path, start, new_tab):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ command stopped (Ctrl-C) at any time, and both go on where they were."""
 USAGE = "RUN [--annotators 3 | anna,ben] [--overlap 0.1] [--review] [--report] ..."
 
 DISAGREEMENTS = 20
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -81,42 +84,81 @@ def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> in
     from alseg.annotate.guard import kept_token
     from alseg.annotate.rounds import is_closed, lock_answers
 
+    folder = asked.folder / "answers"
     try:
-        with lock_answers(asked):
+        # The server lets nothing be written any more before the lock goes.
+        with _ended_by_signals(), lock_answers(asked):
             shares = open_shares(asked, arguments["annotators"], arguments["overlap"])
             table = Table(asked, shares, lambda: is_closed(run_folder, asked.number))
             next_step = next_command(run_folder)
-            server = LabellingServer(
+            with LabellingServer(
                 table,
-                kept_token(asked.folder / "answers"),
+                kept_token(folder),
                 host=arguments["host"],
                 port=arguments["port"],
                 next_step=next_step,
                 when_done=lambda: _tell_done(table, next_step),
-            )
-            with server:
-                _open(server, arguments)
-                server.serve_forever(poll_interval=0.1)
+            ) as server:
+                _welcome(server, arguments)
+                with _browser(server, folder, arguments):
+                    server.serve_forever(poll_interval=0.1)
     except KeyboardInterrupt:
-        print(f"\nStopped; every answer is kept in {asked.folder / 'answers'}.")
+        print(f"\nStopped; every answer is kept in {folder}.")
     return 0
 
 
-def _open(server: LabellingServer, arguments: dict[str, Any]) -> None:
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End inside the block as by Ctrl-C when the process is asked to, or its terminal goes.
+
+    After the first signal, the second one kills: nobody is kept waiting by a disk that is gone, and
+    the lock is held as long as the process lives.
+    """
+
+    def end(number: int, frame: object) -> None:
+        for name in before:
+            signal.signal(name, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    names = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    # What is ignored, as below nohup or in the background of a script, stays so.
+    before = {
+        name: handler
+        for name in names
+        if (handler := signal.getsignal(name)) not in (signal.SIG_IGN, None)
+    }
+    for name in before:
+        signal.signal(name, end)
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def _browser(server: LabellingServer, folder: Path, arguments: dict[str, Any]) -> Iterator[None]:
+    """Open the page in the browser, where there is one, inside the block."""
+    from alseg.annotate.opening import open_in_browser, redirection
+    from alseg.errors import LabelStoreError
+
+    with ExitStack() as stack:
+        if not arguments["no_browser"] and _has_screen():
+            try:
+                page = stack.enter_context(redirection(folder, _address(server, arguments)))
+                open_in_browser(page)
+            except LabelStoreError as error:
+                print(error, file=sys.stderr)
+        yield
+
+
+def _address(server: LabellingServer, arguments: dict[str, Any]) -> str:
+    return server.url("/review" if arguments["review"] else "/")
+
+
+def _welcome(server: LabellingServer, arguments: dict[str, Any]) -> None:
     from alseg.annotate.guard import is_local
 
-    _welcome(server, arguments["review"])
-    if not is_local(arguments["host"]):
-        print(
-            "Whoever reaches this machine can read the images, and answer once they have the "
-            "address; nothing is encrypted.",
-            file=sys.stderr,
-        )
-    if not arguments["no_browser"] and _has_screen():
-        webbrowser.open(server.url("/review" if arguments["review"] else "/"))
-
-
-def _welcome(server: LabellingServer, review: bool) -> None:
     table = server.table
     names = table.shares.people
     print(f"Round {table.asked.number}: {len(table.asked.queries):,} queries")
@@ -124,10 +166,16 @@ def _welcome(server: LabellingServer, review: bool) -> None:
         for name in names:
             desk = table.desks[name]
             print(f"  {name}: {desk.done:,} of {desk.total:,} answered")
-    print(f"Answer at {server.url()}" if not review else f"Review at {server.url('/review')}")
+    print(f"{'Review' if arguments['review'] else 'Answer'} at {_address(server, arguments)}")
     print("Ctrl-C stops; every answer is kept.", flush=True)
     if not table.open_queries():
         _tell_done(table, server.next_step)
+    if not is_local(arguments["host"]):
+        print(
+            "Whoever reaches this machine can read the images, and answer once they have the "
+            "address; nothing is encrypted.",
+            file=sys.stderr,
+        )
 
 
 def _tell_done(table: Table, next_step: str) -> None:
