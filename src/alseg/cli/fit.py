@@ -13,6 +13,7 @@ from alseg.config import RunConfig, dump_config
 from alseg.errors import ConfigError
 from alseg.settings import OF_THE_MACHINE, all_settings
 from alseg.strategy_options import options_for
+from alseg.terminal import shown
 from alseg_strategies import create
 
 _log = logging.getLogger("alseg")
@@ -80,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     with quiet_lightning():
         summary = fit_run(config, arguments["partial"])
     if summary:
-        print(summary)
+        print(shown(summary))
     return 0
 
 

@@ -9,10 +9,11 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 
 from alseg.errors import AlsegError
+from alseg.terminal import plain_output, shown
 
 COMMANDS = {
     "fit": ("alseg.cli.fit", "train, asking for the labels that help most"),
@@ -29,6 +30,9 @@ COMMANDS = {
     "strategies": ("alseg.cli.strategies", "list what labels can be asked for by"),
     "check-data": ("alseg.cli.check_data", "count images, labels and classes before training"),
 }
+
+OF_OTHERS = ("fit", "dashboard")
+"""Commands in which other libraries write to the terminal, colours and all."""
 
 USAGE = "usage: alseg COMMAND ..."
 
@@ -77,7 +81,7 @@ def _answer(arguments: list[str]) -> int:
         return 2
     for name, value in BEFORE_TORCH.items():
         os.environ.setdefault(name, value)
-    with _log_on_stderr():
+    with nullcontext() if command in OF_OTHERS else plain_output(), _log_on_stderr():
         return _run(command, rest, debug)
 
 
@@ -96,7 +100,7 @@ def _run(command: str, arguments: Sequence[str], debug: bool) -> int:
         if debug or not for_the_user:
             logging.getLogger("alseg").exception("alseg %s failed", command)
         else:
-            print(f"alseg {command}: {_words(error)}", file=sys.stderr)
+            print(shown(f"alseg {command}: {_words(error)}"), file=sys.stderr)
         return 2 if for_the_user else 1
 
 
@@ -144,11 +148,18 @@ def _version() -> str:
         return "(not installed)"
 
 
+class _Shown(logging.Formatter):
+    """Writes messages as a terminal may be given them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
 @contextmanager
 def _log_on_stderr() -> Iterator[None]:
     log = logging.getLogger("alseg")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Shown("%(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

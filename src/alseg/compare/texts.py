@@ -23,6 +23,7 @@ from alseg.compare.tables import (
     pair_tables,
     points_with_bounds,
 )
+from alseg.spreadsheet import to_cell
 
 WIDTH = 100
 """Characters in a line of prose in the terminal."""
@@ -56,11 +57,11 @@ def csv_text(comparison: Comparison) -> str:
         held = difference or Interval(math.nan, math.nan, math.nan)
         writer.writerow(
             [
-                point.variant,
-                point.budget,
+                to_cell(point.variant),
+                to_cell(point.budget),
                 " ".join(map(str, point.seeds)),
                 *map(_plain, numbers),
-                "" if difference is None else comparison.baseline,
+                "" if difference is None else to_cell(comparison.baseline),
                 *map(_plain, held),
                 "" if difference is None else verdict(difference),
             ]
@@ -80,7 +81,8 @@ def runs_csv(comparison: Comparison) -> str:
         for run in point.runs:
             figures = [run.miou, run.start, run.share, run.clicks, *run.iou.values()]
             told = ["" if figure is None else _plain(figure) for figure in figures]
-            writer.writerow([point.variant, point.budget, run.seed, *told, run.folder])
+            names = to_cell(point.variant), to_cell(point.budget)
+            writer.writerow([*names, run.seed, *told, to_cell(str(run.folder))])
     return buffer.getvalue()
 
 
