@@ -9,7 +9,7 @@ from alseg.data import load_label_space, open_dataset
 from alseg.data.base import RelabelledDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes.dataset import Scenes
-from alseg.errors import DatasetError
+from alseg.errors import ConfigError, DatasetError
 from alseg.module import SegmentationModule
 
 
@@ -190,19 +190,38 @@ def test_images_of_sixteen_bits_are_scaled_by_one_range(
     assert "scaled from 0 to 4000, the range of these images" in capsys.readouterr().out
 
 
-def test_a_network_takes_the_range_that_it_was_trained_with(tmp_path, shown, capsys):
+def train(folder, checkpoint=None):
+    """Train a step on the images that a description names, and save or resume a checkpoint."""
+    pool = open_dataset(f"folder:{folder / 'mine.yaml'}", "train")
+    scenes = Scenes("sim", "train", size=(32, 32), count=2)
+    source = RelabelledDataset(scenes, pool.label_space)
+    module = SegmentationModule(pool.label_space, encoder_weights="none")
+    trainer = quiet_trainer(folder, 1)
+    data = SegmentationDataModule(source=source, target=pool, batch_size=2)
+    trainer.fit(module, data, ckpt_path=checkpoint)
+    trainer.save_checkpoint(folder / "one.ckpt")
+
+
+@pytest.fixture
+def of_sixteen_bits(tmp_path):
     for split, top in {"train": 8000, "test": 2000}.items():
         sixteen_bits(tmp_path / f"images/{split}/a.png", top)
     (tmp_path / "mine.yaml").write_text("images: images\nclasses: [road, car]\n")
-    pool = open_dataset(f"folder:{tmp_path / 'mine.yaml'}", "train")
-    module = SegmentationModule(pool.label_space, encoder_weights="none")
-    scenes = Scenes("sim", "train", size=(32, 32), count=2)
-    source = RelabelledDataset(scenes, pool.label_space)
-    data = SegmentationDataModule(source=source, target=pool, batch_size=2)
-    trainer = quiet_trainer(tmp_path, 1)
-    trainer.fit(module, data)
-    trainer.save_checkpoint(tmp_path / "one.ckpt")
-    arguments = [tmp_path / "one.ckpt", tmp_path / "images/test", "-o", tmp_path / "out"]
-    assert main(["predict", *map(str, arguments), "--device", "cpu"]) == 0
+    train(tmp_path)
+    return tmp_path
+
+
+def test_a_network_takes_the_range_that_it_was_trained_with(of_sixteen_bits, shown, capsys):
+    arguments = ["one.ckpt", "images/test", "-o", "out"]
+    arguments = [word if word == "-o" else str(of_sixteen_bits / word) for word in arguments]
+    assert main(["predict", *arguments, "--device", "cpu"]) == 0
     assert shown == [64]
     assert "scaled from 0 to 8000, as in training" in capsys.readouterr().out
+
+
+def test_training_does_not_continue_in_another_range(of_sixteen_bits):
+    checkpoint = of_sixteen_bits / "one.ckpt"
+    train(of_sixteen_bits, checkpoint)
+    sixteen_bits(of_sixteen_bits / "images/test/b.png", 9000)
+    with pytest.raises(ConfigError, match=r"9000.*so far from .*8000.*Write `scale: \[0.0, 8000"):
+        train(of_sixteen_bits, checkpoint)

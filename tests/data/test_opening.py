@@ -72,6 +72,13 @@ def test_too_many_pixels_are_to_be_cut_into_tiles(tmp_path, monkeypatch):
             read(tmp_path / "a.png")
 
 
+@pytest.mark.filterwarnings("error")
+def test_many_pixels_are_read_without_a_word(tmp_path, monkeypatch):
+    Image.new("L", (100, 60)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    assert read_image(tmp_path / "a.png").shape == (60, 100, 3)
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif", "bmp", "webp"])
 def test_half_a_file_is_refused_in_a_sentence(ending, tmp_path):
     path = tmp_path / f"a.{ending}"
@@ -106,7 +113,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
 @pytest.mark.parametrize("what", MALFORMED)
 def test_malformed_exif_costs_neither_pixels_nor_a_turn_that_can_be_had(what, ending, tmp_path):

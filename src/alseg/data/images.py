@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -156,6 +157,9 @@ def _opened(
     name = name or str(source)
     try:
         with ExitStack() as stack:
+            # Of tags that are damaged, and of many pixels, Pillow warns in words for programmers.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             # Given a path, Pillow maps uncompressed TIFFs into memory, and those that are turned by
             # a quarter at the wrong width.
             content = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source

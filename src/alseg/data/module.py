@@ -111,6 +111,21 @@ class SegmentationDataModule(L.LightningDataModule):
                 return {"values": [images.values.low, images.values.high]}
         return {}
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Check that training continues on images scaled as before.
+
+        Raises:
+            ConfigError: Their range is another one by now.
+        """
+        fitting = self.trainer is not None and self.trainer.state.fn == "fit"
+        kept, now = state_dict.get("values"), self.state_dict().get("values")
+        if fitting and kept != now:
+            raise ConfigError(
+                f"The images are scaled from {now or '8 bits'}, those of this training so far from "
+                f"{kept or '8 bits'}: images were added, removed or changed. Write "
+                f"`scale: {kept or now}` into the YAML file of the data, or put the images back."
+            )
+
     def check_sizes(self, domains: Iterable[str]) -> None:
         """Check that the training images of some domains make batches; decodes no image.
 
