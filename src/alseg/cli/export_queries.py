@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     if not arguments["no_images"]:
         print(f"images    {done.folder / 'images'}")
     if done.converted:
-        print(f"as PNG    {done.converted:,} images whose files a browser does not show")
+        print(f"as PNG    {done.converted:,} of them, since a browser does not show their files")
     if is_closed(Path(arguments["run"]), done.round_number):
         print("closed    the labels of this round are written; no answer changes them any more")
     else:

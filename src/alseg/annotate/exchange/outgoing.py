@@ -20,9 +20,13 @@ from alseg.annotate.exchange.names import file_name, is_shown
 from alseg.annotate.exchange.stamp import Stamp
 from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import open_newest
+from alseg.data.images import read_header
 from alseg.errors import ConfigError
 
 IMAGES = "images"
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""What a TIFF begins with, whatever its name ends in."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Exported:
         images: Images with queries.
         windows: Windows that are asked about, and parts of mixed ones.
         answered: How many of these have an answer.
-        converted: Images that went along as PNG, since a browser does not show their files.
+        converted: Images that went along as PNG of 8 bits, since a browser does not show their
+            files.
     """
 
     folder: Path
@@ -115,9 +120,10 @@ def export_queries(
     target = Path(folder).resolve()
     with _new_folder(target) as draft:
         files = write(draft, outgoing)
-        if images:
-            for image in asked.images.values():
-                _bring(asked, image, draft / IMAGES / file_name(image), link)
+        converted = sum(
+            _bring(asked, image, draft / IMAGES / file_name(image), link)
+            for image in (asked.images.values() if images else ())
+        )
     windows = [window for name in asked.images for window, _ in outgoing.windows(name)]
     return Exported(
         folder=target,
@@ -126,23 +132,30 @@ def export_queries(
         images=len(asked.images),
         windows=len(windows),
         answered=sum(window.id in answers for window in windows),
-        converted=images * sum(not is_shown(image) for image in asked.images.values()),
+        converted=converted,
     )
 
 
-def _bring(asked: AskedRound, image: AskedImage, target: Path, link: bool) -> None:
-    """Put the file of an image into an export, if it is the image that is asked about."""
+def _bring(asked: AskedRound, image: AskedImage, target: Path, link: bool) -> bool:
+    """Put an image into an export, if it is the one that is asked about.
+
+    Returns:
+        Whether it is there as a PNG of 8 bits, since a browser does not show its file, or shows the
+        values of more bits as black.
+    """
     data = asked.checked_bytes(image.id)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not is_shown(image):
+    original = asked.path_of(image.id)
+    if not is_shown(image) or data.startswith(TIFF) or read_header(original).deep:
         Image.fromarray(asked.pixels_of(image.id)).save(target, format="PNG", compress_level=1)
-        return
+        return True
     if link:
         # Another disk, or one without links, takes a copy.
         with suppress(OSError):
-            os.link(asked.path_of(image.id).resolve(strict=True), target)
-            return
+            os.link(original.resolve(strict=True), target)
+            return False
     target.write_bytes(data)
+    return False
 
 
 @contextmanager
