@@ -257,3 +257,21 @@ def test_palette_labels_are_read_as_indices_whatever_their_colours(tmp_path):
     trees.write_grey_label(tmp_path / "labels/00002.png", grey)
     dataset = open_dataset(spec, "train")
     assert np.array_equal(dataset.label(0), dataset.label(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"), [("gtav", "labels"), ("synthia", "GT/LABELS"), ("camvid", "labels/train")]
+)
+def test_what_other_programs_prepare_beside_labels_is_left_out(name, labels, tmp_path):
+    spec = trees.WRITERS[name](tmp_path)
+    expected = list(open_dataset(spec, "train").ids)
+    for path in sorted((tmp_path / labels).glob("*.png")):
+        trees.write_grey_label(path.with_name(f"{path.stem}_labelTrainIds.png"), np.zeros((2, 2)))
+    for table in ("sample_class_stats.json", "samples_with_class.json"):
+        (tmp_path / labels / table).write_text("{}")
+    dataset = open_dataset(spec, "train")
+    assert list(dataset.ids) == expected
+    assert dataset.label(0).shape == dataset.size(0)
+    trees.write_grey_label(tmp_path / labels / "stray_labelTrainIds.png", np.zeros((2, 2)))
+    with pytest.raises(DatasetError, match=r"have no image \(stray_labelTrainIds\)"):
+        open_dataset(spec, "train")

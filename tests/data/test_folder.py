@@ -203,3 +203,72 @@ def test_a_label_that_was_not_turned_with_its_photograph_gets_a_hint(describe, t
     assert dataset.size(0) == (20, 10)
     with pytest.raises(DatasetError, match="turned by a quarter"):
         dataset.label(0)
+
+
+def test_labels_are_found_by_the_suffix_of_their_names(describe, tmp_path):
+    for path in sorted((tmp_path / "masks").rglob("*.png")):
+        path.rename(path.with_name(f"{path.stem}_train_id.png"))
+    mapping = {0: "void", 10: "floor", 20: "shelf", 30: "floor"}
+    for written in ("_train_id", "_TRAIN_ID.png"):
+        spec = describe(labels="masks", label_suffix=written, mapping=mapping)
+        dataset = open_dataset(spec, "train")
+        assert list(dataset.ids) == ["a", "deep/b"]
+        assert np.array_equal(dataset.label(0), trees.stripes([255, 0, 1, 0]))
+
+
+@pytest.mark.parametrize("suffix", ["_train_id", "_mask", "_gtFine_labelIds", "_L", "-x", ".y"])
+def test_missing_labels_name_the_suffix_that_would_find_them(suffix, describe, tmp_path):
+    for path in sorted((tmp_path / "masks/train").rglob("*.png")):
+        path.rename(path.with_name(f"{path.stem}{suffix}.png"))
+    with pytest.raises(DatasetError, match=f"Write `label_suffix: {suffix}`"):
+        open_dataset(describe(labels="masks"), "train")
+
+
+def test_labels_that_are_missing_are_not_explained_by_a_suffix(describe, tmp_path):
+    (tmp_path / "masks/train/a.png").unlink()
+    with pytest.raises(DatasetError, match="Add what is missing"):
+        open_dataset(describe(labels="masks"), "train")
+
+
+def test_images_and_labels_in_one_folder_are_told_apart_by_the_suffix(describe, tmp_path):
+    for stem in ("1", "2"):
+        trees.write_image(tmp_path / f"both/train/{stem}.png")
+        trees.write_grey_label(tmp_path / f"both/train/{stem}_mask.png", trees.stripes([0, 1, 255]))
+    spec = describe(images="both", labels="both", label_suffix="_mask")
+    dataset = open_dataset(spec, "train")
+    assert list(dataset.ids) == ["1", "2"]
+    assert np.array_equal(dataset.label(1), trees.stripes([0, 1, 255]))
+    assert len(open_dataset(describe(images="both"), "train")) == 2
+    with pytest.raises(DatasetError, match="in the same folder.*`label_suffix: _mask`"):
+        open_dataset(describe(images="both", labels="both"), "train")
+    (tmp_path / "both/train/2.png").unlink()
+    with pytest.raises(DatasetError, match=r"1 of 2 label files have no image \(2\)"):
+        open_dataset(describe(images="both", labels="both", label_suffix="_mask"), "train")
+
+
+def test_labels_below_the_folder_of_the_images_are_no_images(describe, tmp_path):
+    trees.write_image(tmp_path / "both/1.png")
+    trees.write_grey_label(tmp_path / "both/masks/1.png", trees.stripes([0, 1, 255]))
+    spec = describe(images={"train": "both"}, labels={"train": "both/masks"})
+    assert list(open_dataset(spec, "train").ids) == ["1"]
+
+
+def test_composed_and_decomposed_names_match(describe, tmp_path):
+    trees.write_image(tmp_path / "n/train/cafe\u0301.png")
+    trees.write_grey_label(tmp_path / "m/train/caf\u00e9_u\u0308.png", trees.stripes([0, 1]))
+    spec = describe(images="n", labels="m", label_suffix="_\u00fc")
+    dataset = open_dataset(spec, "train")
+    assert list(dataset.ids) == ["caf\u00e9"]
+    assert dataset.image(0).shape == (*dataset.label(0).shape, 3)
+    trees.write_image(tmp_path / "n/train/caf\u00e9.png")
+    with pytest.raises(DatasetError, match="accents"):
+        open_dataset(spec, "train")
+
+
+def test_companions_are_left_out_of_a_pool_unless_they_have_labels(describe, tmp_path, caplog):
+    trees.write_image(tmp_path / "photos/train/a_color.png")
+    trees.write_grey_label(tmp_path / "masks/train/a_color.png", trees.stripes([0]))
+    caplog.set_level("INFO", "alseg")
+    assert list(open_dataset(describe(), "train").ids) == ["a", "deep/b"]
+    assert "1 file is left out" in caplog.text
+    assert list(open_dataset(describe(labels="masks"), "train").ids) == ["a", "a_color", "deep/b"]

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from alseg.data.files import IMAGE_SUFFIXES
+from alseg.data.files import IMAGE_SUFFIXES, composed, same_name, without_companions
+from alseg.data.walk import files_below, require_file
 from alseg.errors import DatasetError
 
 
@@ -27,9 +28,12 @@ def find_images(paths: Sequence[str], leave_out: Path) -> dict[str, Path]:
     """
     inside: dict[Path, Path] = {}
     for path in map(Path, paths):
-        found = _in_folder(path, leave_out) if path.is_dir() else [path]
-        if not path.exists():
+        if path.is_dir():
+            found = _in_folder(path, leave_out)
+        elif not path.exists() and not path.is_symlink():
             raise DatasetError(f"There is no file or folder {path}.")
+        else:
+            found = [require_file(path)]
         if not found:
             raise DatasetError(
                 f"There is no image in {path}. "
@@ -44,21 +48,30 @@ def find_images(paths: Sequence[str], leave_out: Path) -> dict[str, Path]:
         shared = os.path.commonpath([file.parent for file in inside])
         names = {file: file.relative_to(shared).with_suffix("") for file in inside}
     twice = _clashes(names.values())
-    return {
-        (f"{name}{file.suffix}" if name in twice else str(name)): file
-        for file, name in names.items()
-    }
+    images: dict[str, Path] = {}
+    for file, name in names.items():
+        unique = composed(f"{name}{file.suffix}" if _composed(name) in twice else str(name))
+        if unique in images:
+            raise same_name(images[unique], file)
+        images[unique] = file
+    return images
 
 
 def _in_folder(folder: Path, leave_out: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and file.is_file()
-        and leave_out.resolve() not in file.resolve().parents
-    )
+    found = files_below(folder, lambda name: Path(name).suffix.lower() in IMAGE_SUFFIXES)
+    out = leave_out.resolve()
+    by_name: dict[str, list[Path]] = {}
+    for file in found:
+        if out not in file.resolve().parents:
+            name = composed(file.relative_to(folder).with_suffix("").as_posix())
+            by_name.setdefault(name, []).append(file)
+    kept = without_companions({name: files[0] for name, files in by_name.items()})
+    return sorted(file for name in kept for file in by_name[name])
 
 
 def _clashes(names: Iterable[Path]) -> set[Path]:
-    return {name for name, count in Counter(names).items() if count > 1}
+    return {name for name, count in Counter(map(_composed, names)).items() if count > 1}
+
+
+def _composed(name: Path) -> Path:
+    return Path(composed(str(name)))

@@ -9,19 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from alseg.data.file_dataset import FileDataset
-from alseg.data.files import IMAGE_SUFFIXES, find_pairs, listing, require_folder, scan
+from alseg.data.files import (
+    IMAGE_SUFFIXES,
+    common_suffix,
+    composed,
+    find_pairs,
+    listing,
+    require_folder,
+    scan,
+    without_companions,
+)
 from alseg.data.label_space import LabelSpace, rgb
 from alseg.data.mapping import LabelMapping
 from alseg.data.value_range import ValueRange
 from alseg.errors import ConfigError, DatasetError, did_you_mean
 from alseg.yaml_file import read_yaml
 
-_KEYS = ("name", "images", "labels", "classes", "mapping", "scale")
+_KEYS = ("name", "images", "labels", "label_suffix", "classes", "mapping", "scale")
 _SPLITS = ("train", "val", "test")
 _GOLDEN = 0.618034
 _EXAMPLE = (
     "It needs `images: FOLDER` and `classes: [road, car]`, and takes `labels: FOLDER`, "
-    "`mapping: {0: void, 1: road, 2: car}` and `name: NAME`."
+    "`label_suffix: _mask`, `mapping: {0: void, 1: road, 2: car}` and `name: NAME`."
 )
 
 
@@ -33,7 +42,9 @@ def open_folder(description: Path, split: str) -> FileDataset:
     start at the YAML file. Images are found at any depth and matched with label PNGs by their
     path without the ending. ``classes`` lists names, or ``{name: ..., color: [r, g, b]}``.
     ``mapping`` goes from the values in the label PNGs to class names or ``void``; without it the
-    values are the positions in the class list, and 255 is void. ``scale`` is the range, such as
+    values are the positions in the class list, and 255 is void. ``label_suffix`` is what label
+    PNGs are called beyond their images, such as ``_mask``; they may then be in the same folder.
+    ``scale`` is the range, such as
     ``[0, 4095]``, that images of more than 8 bits per channel are scaled from; without it that is
     the range of all images of all splits.
 
@@ -50,11 +61,16 @@ def open_folder(description: Path, split: str) -> FileDataset:
         raise DatasetError(f"`mapping` in {description} is not a mapping. {_EXAMPLE}")
     images = _images_folder(content["images"], split, description)
     labels = _labels_folder(content.get("labels"), split, description)
+    suffix = _label_suffix(content, description)
+    found = scan(images, IMAGE_SUFFIXES)
+    if labels is not None:
+        found = _apart_from_labels(found, images, labels, suffix, description)
     pairs = find_pairs(
-        scan(images, IMAGE_SUFFIXES),
-        scan(labels, [".png"]) if labels is not None else None,
+        found,
+        scan(labels, [f"{suffix}.png".lower()]) if labels is not None else None,
         f"files in {images} that end in {', '.join(IMAGE_SUFFIXES)}",
-        f"files in {labels} that end in .png",
+        f"files in {labels} that end in {suffix}.png",
+        lambda added: f"Write `label_suffix: {suffix}{added}` in {description}." if added else "",
     )
     return FileDataset(
         space.name,
@@ -65,6 +81,40 @@ def open_folder(description: Path, split: str) -> FileDataset:
         scale=_scale(content, description),
         all_images=partial(_all_images, content["images"], description),
     )
+
+
+def _label_suffix(content: Mapping[str, Any], description: Path) -> str:
+    suffix = content.get("label_suffix", "")
+    if not isinstance(suffix, str) or "/" in suffix or "\\" in suffix:
+        raise DatasetError(
+            f"`label_suffix` in {description} is {suffix!r}; write what the names of labels have "
+            "behind those of their images, such as _mask, in quotes if it is a number."
+        )
+    return composed(suffix[:-4] if suffix.lower().endswith(".png") else suffix)
+
+
+def _apart_from_labels(
+    found: dict[str, Path], images: Path, labels: Path, suffix: str, description: Path
+) -> dict[str, Path]:
+    """Leave label files out where they are in the folder of the images or below it."""
+    inside, around = labels.resolve(), images.resolve()
+    if inside == around:
+        if not suffix:
+            beside = common_suffix(list(without_companions(found)), found) or "_mask"
+            raise DatasetError(
+                f"Images and labels are in the same folder, {images}. Write "
+                f"`label_suffix: {beside}` in {description} if labels are named like "
+                f"NAME{beside}.png."
+            )
+        ending = f"{suffix}.png".lower()
+        return {
+            id_: path
+            for id_, path in found.items()
+            if not composed(path.name).lower().endswith(ending)
+        }
+    if around not in inside.parents:
+        return found
+    return {id_: path for id_, path in found.items() if inside not in path.resolve().parents}
 
 
 def _scale(content: Mapping[str, Any], description: Path) -> ValueRange | None:
@@ -84,7 +134,8 @@ def _all_images(where: object, description: Path) -> list[Path]:
             folder = _images_folder(where, split, description)
         except DatasetError:
             continue
-        found.update(dict.fromkeys(scan(folder, IMAGE_SUFFIXES).values()))
+        images = without_companions(scan(folder, IMAGE_SUFFIXES))
+        found.update(dict.fromkeys(images.values()))
     return list(found)
 
 
