@@ -17,8 +17,11 @@ def lock_folder(folder: Path) -> BaseFileLock:
     The system releases it when the process ends, however it ends. A file ``.lock`` stays behind.
 
     Raises:
-        FolderInUse: Another process holds it.
+        FolderInUse: Another process holds it, or it cannot be locked.
     """
+    if (folder / LOCK).is_symlink():
+        # Older releases of filelock empty the file that it leads to.
+        raise FolderInUse(f"{folder / LOCK} is a link, where a lock is a file. Remove it.")
     # thread_local=False: whoever releases it may be another thread than the one that took it.
     lock = FileLock(folder / LOCK, thread_local=False)
     try:

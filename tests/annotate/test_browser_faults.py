@@ -71,3 +71,21 @@ def test_parts_that_the_review_leaves_open_are_asked_on_the_page(tmp_path, start
         tab.page.keyboard.press("1")
     tab.page.wait_for_selector("body[data-query='done']")
     assert tab.text("#done-title") == "All queries are answered"
+
+
+def test_a_run_that_is_moved_is_reported_and_the_answer_kept(tmp_path, start, new_tab):
+    run = tmp_path / "run"
+    asked = make_round(run, 4)
+    tab = new_tab().open(start(run).url())
+    tab.press("1")
+    run.rename(tmp_path / "elsewhere")
+    tab.page.keyboard.press("2")
+    tab.page.wait_for_selector("#notice:visible")
+    assert "the run was moved, removed or unmounted" in tab.text("#notice")
+    assert "Your answer is kept" in tab.text("#notice")
+    assert not run.exists()
+    (tmp_path / "elsewhere").rename(run)
+    tab.page.wait_for_selector("body[data-query='r001-q000003']")
+    assert not tab.page.is_visible("#notice")
+    assert journal(asked) == [("r001-q000001", 0), ("r001-q000002", 1)]
+    forgive(tab, "507")

@@ -17,6 +17,7 @@ from alseg.active.answers_folder import Stopped
 from alseg.active.asked import AskedRound
 from alseg.annotate import Table, open_shares
 from alseg.annotate.rounds import lock_answers
+from alseg.errors import FolderInUse
 
 ONE = "r001-q000001"
 
@@ -77,6 +78,51 @@ def test_the_process_ends_while_pictures_are_never_read(tmp_path, start, how):
     assert command.lines[-1].startswith("Stopped; every answer is kept")
 
 
+BLOCKED = """
+import os, sys, threading
+from alseg.cli.main import main
+
+def fsync(descriptor):
+    if os.path.exists("block"):
+        threading.Event().wait()
+
+os.fsync = fsync
+sys.exit(main(["annotate", *sys.argv[1:]]))
+"""
+
+
+def is_gone(client):
+    """Whether nobody listens any more."""
+    try:
+        client.connect().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_second_signal_kills_where_a_write_never_ends(tmp_path, monkeypatch, start):
+    monkeypatch.chdir(tmp_path)
+    asked = make_round(tmp_path)
+    command = start(tmp_path, program=BLOCKED)
+    client = command.client()
+    assert client.answer(ONE, 1)[0] == 200
+    (tmp_path / "block").touch()
+    with ThreadPoolExecutor(1) as pool:
+        posting = pool.submit(client.answer, "r001-q000002", 1)
+        while len(journal(asked)) < 2:
+            assert not posting.done()
+        command.process.send_signal(signal.SIGINT)
+        assert any(is_gone(client) for _ in range(100_000))
+        # It waits for what is being written, and has the lock as long as it lives.
+        with pytest.raises(FolderInUse), lock_answers(asked):
+            pass
+        assert command.stop() == -signal.SIGINT
+        with pytest.raises((OSError, HTTPException)):
+            posting.result(20)
+    with lock_answers(asked):
+        pass
+
+
 def test_an_answer_after_the_end_is_not_written(tmp_path):
     asked = make_round(tmp_path)
     with serve(asked) as client, client.connect() as before:
@@ -122,7 +168,8 @@ def test_an_answer_that_is_being_written_at_the_end_is_written_and_confirmed(tmp
 
 def test_of_posts_at_the_end_each_is_written_and_confirmed_or_neither(tmp_path, start):
     asked = make_round(tmp_path, 400)
-    command = start(tmp_path)
+    errors = tmp_path / "errors"
+    command = start(tmp_path, before=("sh", "-c", f'exec "$0" "$@" 2>"{errors}"'))
     client = command.client()
     seen = Event()
 
@@ -149,6 +196,7 @@ def test_of_posts_at_the_end_each_is_written_and_confirmed_or_neither(tmp_path, 
     assert {status for _, status in replies} <= {200, 503, None}
     assert {name for name, status in replies if status == 200} <= kept
     assert kept.isdisjoint(name for name, status in replies if status == 503)
+    assert errors.read_text() == ""
 
 
 def test_the_lock_goes_once_nothing_can_be_written(tmp_path):

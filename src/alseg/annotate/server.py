@@ -91,6 +91,7 @@ class LabellingServer(ThreadingHTTPServer):
         self.connections = Connections(limits.connections, limits.connections_of_one)
         self.pictures = Pictures(table.asked, limits.picture)
         self._stopping = Event()
+        self._interrupted = Event()
 
     def _listen(self, port: int | None) -> None:
         try:
@@ -143,6 +144,15 @@ class LabellingServer(ThreadingHTTPServer):
     def _make_room(self) -> None:
         self.connections.make_room()
         self._stopping.wait(PAUSE)
+
+    def interrupt(self) -> None:
+        """Let ``serve_forever`` raise ``KeyboardInterrupt`` between two connections."""
+        self._interrupted.set()
+
+    def service_actions(self) -> None:
+        """Called by ``serve_forever`` between any two connections."""
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
 
     def shutdown(self) -> None:
         """Accept no more connections; called by another thread than the one that serves."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from alseg.cli.parser import CommandParser
 
@@ -87,7 +87,7 @@ def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> in
     folder = asked.folder / "answers"
     try:
         # The server lets nothing be written any more before the lock goes.
-        with _ended_by_signals(), lock_answers(asked):
+        with _Signals() as signals, lock_answers(asked):
             shares = open_shares(asked, arguments["annotators"], arguments["overlap"])
             table = Table(asked, shares, lambda: is_closed(run_folder, asked.number))
             next_step = next_command(run_folder)
@@ -101,39 +101,46 @@ def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> in
             ) as server:
                 _welcome(server, arguments)
                 with _browser(server, folder, arguments):
+                    signals.action = server.interrupt
                     server.serve_forever(poll_interval=0.1)
     except KeyboardInterrupt:
         print(f"\nStopped; every answer is kept in {folder}.")
     return 0
 
 
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """End inside the block as by Ctrl-C when the process is asked to, or its terminal goes.
+class _Signals:
+    """Those that ask the process to end: the first ends the command, the second one kills.
 
-    After the first signal, the second one kills: nobody is kept waiting by a disk that is gone, and
-    the lock is held as long as the process lives.
+    So nobody is kept waiting by a disk that is gone, and the lock is held as long as the process
+    lives.
+
+    Attributes:
+        action: What the first one does.
     """
 
-    def end(number: int, frame: object) -> None:
-        for name in before:
-            signal.signal(name, signal.SIG_DFL)
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self.action: Callable[[], None] = _interrupt
+        self._before: dict[int, Any] = {}
 
-    names = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-    # What is ignored, as below nohup or in the background of a script, stays so.
-    before = {
-        name: handler
-        for name in names
-        if (handler := signal.getsignal(name)) not in (signal.SIG_IGN, None)
-    }
-    for name in before:
-        signal.signal(name, end)
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    def __enter__(self) -> _Signals:
+        for number in (getattr(signal, name) for name in ENDING if hasattr(signal, name)):
+            # What is ignored, as below nohup or in the background of a script, stays so.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: object) -> None:
+        for name in self._before:
+            signal.signal(name, signal.SIG_DFL)
+        self.action()
+
+
+def _interrupt() -> NoReturn:
+    raise KeyboardInterrupt
 
 
 @contextmanager
