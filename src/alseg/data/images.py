@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from alseg.errors import DatasetError
 
@@ -88,6 +88,9 @@ def open_picture(
     """
     with _opened(source, formats, name) as image:
         orientation = _header(image).orientation
+        if orientation in _QUARTERS:
+            # With its name, Pillow maps an uncompressed TIFF into memory, at the wrong width.
+            image.filename = ""
         image.load()
         turn = _TURNS.get(orientation)
         # Pillow turns a TIFF itself while decoding it.
@@ -153,17 +156,14 @@ def _orientation(image: Image.Image) -> int:
 @contextmanager
 def _opened(
     source: Path | IO[bytes], formats: Sequence[str], name: str = ""
-) -> Iterator[Image.Image]:
+) -> Iterator[ImageFile.ImageFile]:
     name = name or str(source)
     try:
-        with ExitStack() as stack:
+        with warnings.catch_warnings():
             # Of tags that are damaged, and of many pixels, Pillow warns in words for programmers.
-            stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            # Given a path, Pillow maps uncompressed TIFFs into memory, and those that are turned by
-            # a quarter at the wrong width.
-            content = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-            yield stack.enter_context(Image.open(content, formats=list(formats)))
+            with Image.open(source, formats=list(formats)) as image:
+                yield image
     except FileNotFoundError as error:
         raise DatasetError(
             f"{name} is gone: it was there when the data set was opened. Put it back."
