@@ -131,7 +131,11 @@ def test_an_option_that_works_leaves_steps_rounds_and_budget_as_they_are(tmp_pat
     # A network is measured under the option that it was trained with.
     options = {k: v for k, v in options.items() if k in ("precision", "inference_mode")}
     figures = L.Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, **options
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
+        **options,
     ).validate(module, data, verbose=False)[0]
     assert 0 <= figures["val/mIoU"] <= 1
 
@@ -267,7 +271,9 @@ def fit_with(folder, **options):
 
 def test_a_module_that_steps_by_itself_is_refused(tmp_path):
     loop = ActiveLoop("random", BUDGET, rounds=1, store=tmp_path / "labels", progress=False)
-    trainer = L.Trainer(max_steps=2, accelerator="cpu", logger=False, callbacks=[loop])
+    trainer = L.Trainer(
+        max_steps=2, accelerator="cpu", logger=False, callbacks=[loop], default_root_dir=tmp_path
+    )
     data = SegmentationDataModule(source=Toy(2), target=Toy(2), batch_size=2)
     with pytest.raises(ConfigError, match="automatic_optimization"):
         trainer.fit(ManySteps(SPACE, encoder_weights="none"), data)
@@ -277,7 +283,12 @@ def test_a_network_whose_batch_norm_copes_trains_on_batches_of_one(tmp_path):
     module = SegmentationModule(SPACE, architecture="fpn", encoder_weights="none")
     loop = ActiveLoop("random", BUDGET, rounds=1, store=tmp_path / "labels", progress=False)
     trainer = L.Trainer(
-        max_steps=2, accelerator="cpu", logger=False, callbacks=[loop], enable_progress_bar=False
+        max_steps=2,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[loop],
+        enable_progress_bar=False,
+        default_root_dir=tmp_path,
     )
     big = {"source": Toy(2, (64, 96)), "target": Toy(2, (64, 96))}
     trainer.fit(module, SegmentationDataModule(**big, batch_size=1))
@@ -308,6 +319,7 @@ def test_a_run_that_accumulates_resumes_to_what_it_would_have_been(tmp_path, sto
         accumulate_grad_batches=2,
         enable_checkpointing=False,
         enable_progress_bar=False,
+        default_root_dir=tmp_path,
     )
     images = {"source": Toy(6, seed=1), "target": Toy(4), "val": Toy(2, split="val")}
     data = SegmentationDataModule(**images, batch_size=2)

@@ -161,7 +161,7 @@ def test_help_begins_with_what_a_run_is_about_and_the_rest_follows_by_group(caps
     assert main(["fit", "--help"]) == 0
     out = capsys.readouterr().out
     options = re.findall(r"^  (?:-\w.*, )?--([\w-]+)", out, re.MULTILINE)
-    about = "strategy budget annotator rounds source target out resume".split()
+    about = ["strategy", "budget", "annotator", "rounds", "source", "target", "out", "resume"]
     assert options[:8] == about
     assert sorted(options) == sorted(set(options))
     by_group = [name.replace("_", "-") for name in dump_settings(RunConfig())]
