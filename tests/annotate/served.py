@@ -6,9 +6,16 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from threading import Thread
 
+import pytest
+from tests.asked import make_round
+
+from alseg.active.answers import Journal
 from alseg.annotate import LabellingServer, Table, open_shares
 
 TOKEN = "t" * 32
+ONE = "r001-q000001"
+GOOD = {"person": "annotator-1", "query": ONE, "revision": 0, "answer": 1, "seconds": 1.0}
+"""An answer as a page sends it."""
 
 
 class Client:
@@ -83,3 +90,12 @@ def serve(asked, annotators=None, overlap=None, is_closed=lambda: False, **more)
         finally:
             server.shutdown()
             thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def unanswered(tmp_path_factory):
+    """A client of a server for all tests of a module, none of which answers anything."""
+    asked = make_round(tmp_path_factory.mktemp("run"))
+    with serve(asked) as client:
+        yield client
+    assert Journal(asked, "annotator-1").entries() == []

@@ -4,26 +4,12 @@ import socket
 import stat
 
 import pytest
-from tests.annotate.served import TOKEN, serve
-from tests.asked import make_round
+from tests.annotate import served
+from tests.annotate.served import GOOD, ONE, TOKEN
 
-from alseg.active.answers import Journal
 from alseg.annotate.guard import Guard, kept_token
 
-ONE = "r001-q000001"
-GOOD = {"person": "annotator-1", "query": ONE, "revision": 0, "answer": 1, "seconds": 1.0}
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    return make_round(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def client(asked):
-    with serve(asked) as client:
-        yield client
-    assert Journal(asked, "annotator-1").entries() == []
+client = served.unanswered
 
 
 DATA = [
@@ -235,6 +221,13 @@ def test_other_methods_are_refused(client, method):
     status, _, body = client.request(method, "/api/round")
     assert status == 501
     assert method == "HEAD" or "Unsupported method" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("line", ["GET", "GET /api/round", "GET / HTTP/9.9", "POST /", "A B C D"])
+def test_what_is_no_request_is_refused_with_a_status(client, line):
+    head, _, body = client.say(f"{line}\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] in (b"400", b"403", b"505")
+    assert set(json.loads(body)) == {"error"}
 
 
 def test_what_is_no_http_does_no_harm(client):

@@ -3,25 +3,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.annotate.served import serve
-from tests.asked import make_round
+from tests.annotate import served
+from tests.annotate.served import GOOD, ONE
 
-from alseg.active.answers import Journal
-
-ONE = "r001-q000001"
-GOOD = {"person": "annotator-1", "query": ONE, "revision": 0, "answer": 1, "seconds": 1.0}
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    return make_round(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def client(asked):
-    with serve(asked) as client:
-        yield client
-    assert Journal(asked, "annotator-1").entries() == []
+client = served.unanswered
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
 
     server: LabellingServer
     protocol_version = "HTTP/1.1"
+    # Of what is no request, too: without it, a refusal would have no status.
+    default_request_version = "HTTP/1.0"
     # Head and body are two packets; the second would wait for the browser to confirm the first.
     disable_nagle_algorithm = True
 
