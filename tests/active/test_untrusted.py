@@ -1,5 +1,6 @@
 """A run folder that somebody sends: nothing outside of it is read or written by what it says."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from tests.asked import make_round
 from tests.exchanged import FORMATS, answer, name_of, write_small_round
 from tests.folders import digests
+from tests.stores import random_store
 
+from alseg.active import LabelStore, export_labels, verify
 from alseg.active.answers import Entry, Journal, latest
 from alseg.active.asked_files import open_round
 from alseg.active.files import digest, encode_json
@@ -298,6 +301,18 @@ values = st.recursive(
 )
 
 
+def replace_somewhere(content, data):
+    """Put any value in the place of one of those in some JSON."""
+    node = content
+    for _ in range(data.draw(st.integers(1, 4))):
+        keys = sorted(node) if isinstance(node, dict) else list(range(len(node)))
+        parent, key = node, data.draw(st.sampled_from(keys))
+        node = node[key]
+        if not isinstance(node, dict | list) or not node:
+            break
+    parent[key] = data.draw(values)
+
+
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -306,25 +321,54 @@ def test_whatever_a_round_says_it_is_used_or_refused_in_a_sentence(tmp_path_fact
     home = tmp_path_factory.mktemp("said")
     asked = write_small_round(home / "run")
 
-    def change(content):
-        node = content
-        for _ in range(data.draw(st.integers(1, 4))):
-            keys = sorted(node) if isinstance(node, dict) else list(range(len(node)))
-            parent, key = node, data.draw(st.sampled_from(keys))
-            node = node[key]
-            if not isinstance(node, dict | list) or not node:
-                break
-        parent[key] = data.draw(values)
-
-    rewrite(asked, change)
+    rewrite(asked, lambda content: replace_somewhere(content, data))
     before = digests(home)
-    try:
+    with contextlib.suppress(AlsegError):
         with lock_answers(open_newest(home / "run")):
             pass
         export_queries(home / "run", home / "out", data.draw(st.sampled_from(FORMATS)))
         People(home / "run", partial=True).read(1)
-    except AlsegError:
-        pass
     now = digests(home)
     assert {name: now[name] for name in before} == before
     assert all(name.startswith("out/") for name in now.keys() - before.keys())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return random_store(tmp_path_factory.mktemp("store") / "labels", rounds=2)[0]
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_whatever_a_label_store_says_it_is_used_or_refused_in_a_sentence(
+    tmp_path_factory, store, data
+):
+    home = tmp_path_factory.mktemp("said")
+    shutil.copytree(store.folder, home / "labels")
+    path = data.draw(st.sampled_from(sorted((home / "labels").rglob("*.json"))))
+    content = json.loads(path.read_text())
+    content.pop("digest")
+    replace_somewhere(content, data)
+    path.write_bytes(encode_json(content))
+    before = digests(home)
+    for use in (verify, lambda folder: export_labels(LabelStore.open(folder), home / "out")):
+        with contextlib.suppress(AlsegError):
+            use(home / "labels")
+    now = digests(home)
+    assert {name: now[name] for name in before} == before
+    assert all(name.startswith("out/") for name in now.keys() - before.keys())
+
+
+@pytest.mark.parametrize("name", ["nowhere", "../../x"])
+def test_a_manifest_that_lists_another_image_is_refused_by_the_export(tmp_path, store, name):
+    shutil.copytree(store.folder, tmp_path / "labels")
+    path = tmp_path / "labels/round-001/manifest.json"
+    content = json.loads(path.read_text())
+    content.pop("digest")
+    content["images"][0]["id"] = name
+    path.write_bytes(encode_json(content))
+    with pytest.raises(LabelStoreError):
+        export_labels(LabelStore.open(tmp_path / "labels"), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels"]

@@ -86,6 +86,12 @@ def _may_be_newer(data: bytes) -> bool:
     return isinstance(version, int) and version > FORMAT
 
 
+class NoManifest(LabelStoreError):
+    """A manifest that is whole, and says what no manifest says."""
+
+    reason = "is not the manifest of a round"
+
+
 class CommittedRound:
     """Reads one round; each file is checked against the digest in the manifest.
 
@@ -104,9 +110,19 @@ class CommittedRound:
 
     @cached_property
     def records(self) -> dict[str, ImageRecord]:
-        """What each image with new regions got, by name."""
-        records = [ImageRecord(**record) for record in self.manifest["images"]]
-        return {record.id: record for record in records}
+        """What each image with new regions got, by name.
+
+        Raises:
+            LabelStoreError: The manifest is missing, damaged, or says what none says.
+        """
+        manifest = self.manifest
+        try:
+            records = [ImageRecord(**record) for record in manifest["images"]]
+            return {record.id: record for record in records}
+        except (KeyError, TypeError, LabelStoreError) as error:
+            raise NoManifest(
+                f"{self.folder / MANIFEST} {NoManifest.reason} ({error!r}). {self._remedy}"
+            ) from error
 
     def map(self, kind: str, image_id: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the map of an image, H×W; ``kind`` is ``labels`` or ``rounds``.
@@ -136,7 +152,9 @@ class CommittedRound:
         Raises:
             ValueError: The file is missing or not what was written.
         """
-        expected = self.records[image_id].digests[kind]
+        expected = self.records[image_id].digests.get(kind)
+        if not isinstance(expected, str):
+            raise ValueError(f"{MANIFEST} has no digest of it")
         return read_unchanged(self.folder / file_of(kind, image_id), expected)
 
     def check_files(self) -> None:

@@ -49,7 +49,7 @@ class ImageRecord:
         digests: SHA-256 of each file, by the folder it lies in.
 
     Raises:
-        LabelStoreError: The name cannot be a path inside the label store.
+        LabelStoreError: The name cannot be a path inside the label store, or a count is no count.
     """
 
     id: str
@@ -61,6 +61,11 @@ class ImageRecord:
 
     def __post_init__(self) -> None:
         check_name(self.id)
+        counts = (self.regions, self.asked, self.void, self.clicks)
+        if not all(type(count) is int and 0 <= count <= MOST_PIXELS for count in counts):
+            raise LabelStoreError(f"The counts of {self.id} are no counts of regions and pixels.")
+        if not isinstance(self.digests, dict):
+            raise LabelStoreError(f"The digests of {self.id} are missing.")
 
 
 def check_name(name: object) -> None:

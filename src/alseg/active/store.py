@@ -221,6 +221,11 @@ class LabelStore:
         total = np.zeros(len(self.images), dtype=np.int64)
         for number in range(1, self._resolve(up_to_round) + 1):
             for record in self.records(number):
+                if record.id not in self._index:
+                    raise LabelStoreError(
+                        f"Round {number} of {self.folder} lists the image {record.id}, which the "
+                        f"pool does not have. {restore_or_ask_again(self._round(number).folder)}"
+                    )
                 total[self._index[record.id]] += getattr(record, field)
         return total
 

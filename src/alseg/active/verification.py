@@ -18,6 +18,7 @@ from alseg.active.committed import (
     MANIFEST,
     SUFFIXES,
     CommittedRound,
+    NoManifest,
     file_of,
     round_name,
     round_numbers,
@@ -122,6 +123,9 @@ def _open_round(
     try:
         records = list(committed.records.values())
         _check_manifest(committed, number, store, found)
+    except NoManifest as error:
+        found.add(number, path, f"{error.reason} ({error.__cause__!r})")
+        return None
     except LabelStoreError as error:
         # Its message says what to do, which is not the same for a newer version and for damage.
         found.problems.append(str(error))
