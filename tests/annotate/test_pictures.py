@@ -1,5 +1,6 @@
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.asked import make_round
 
-from alseg.active.asked import AskedImage, Query
+from alseg.active.answers_folder import Stopped
+from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.annotate.pictures import Kept, Pictures, crop_box
+from alseg.errors import LabelStoreError
 
 
 def test_what_is_kept_costs_no_more_than_allowed():
@@ -97,3 +100,47 @@ def test_pictures_are_there_before_they_are_asked_for(tmp_path, monkeypatch):
         (asked.folder / f"images/city/{name}.png").unlink()
     assert pictures.whole(1)[:2] == b"\xff\xd8"
     assert pictures.crop("r001-q000002")[:4] == b"\x89PNG"
+
+
+def test_a_picture_that_takes_too_long_is_made_further_for_later(tmp_path, monkeypatch):
+    asked = make_round(tmp_path)
+    pixels, go_on, reads = asked.pixels_of("city/a"), threading.Event(), []
+
+    def read(self, name):
+        reads.append(name)
+        assert go_on.wait(60)
+        return pixels
+
+    monkeypatch.setattr(AskedRound, "pixels_of", read)
+    pictures = Pictures(asked, patience=0.01)
+    for _ in range(3):
+        with pytest.raises(LabelStoreError, match="city/a is still being read"):
+            pictures.whole(0)
+    with pytest.raises(LabelStoreError, match="city/a is still being read"):
+        pictures.crop("r001-q000001")
+    go_on.set()
+    monkeypatch.setattr(pictures._encoded, "_patience", 20)
+    monkeypatch.setattr(pictures._images, "_patience", 20)
+    assert pictures.whole(0)[:2] == b"\xff\xd8"
+    # However often it was asked for, one thread waits for the disk.
+    assert reads == ["city/a"]
+    pictures.close()
+
+
+def test_who_waits_for_a_picture_at_the_end_waits_no_longer():
+    kept, begun, go_on = Kept(100, len), threading.Event(), threading.Event()
+
+    def make():
+        begun.set()
+        assert go_on.wait(60)
+        return "late"
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(kept.get, "key", make)
+        assert begun.wait(20)
+        kept.close()
+        with pytest.raises(Stopped):
+            waiting.result(20)
+    with pytest.raises(Stopped):
+        kept.get("other", lambda: "value")
+    go_on.set()

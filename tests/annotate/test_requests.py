@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.annotate import served
-from tests.annotate.served import GOOD, ONE
+from tests.annotate.served import GOOD, ONE, TOKEN
 
 client = served.unanswered
 
@@ -130,3 +130,11 @@ def test_a_request_of_another_size_or_kind_is_refused(client, headers, status):
     body = json.dumps(GOOD).encode()
     assert client.request("POST", "/api/answer", body, headers)[0] == status
     assert client.request("POST", "/elsewhere", body, headers)[0] == 404
+
+
+def test_a_body_that_nobody_reads_is_no_next_request(client):
+    inner = f"GET /api/round HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    head = f"GET /page.js HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(inner)}\r\n\r\n"
+    reply = client.say((head + inner).encode())
+    assert reply.count(b"HTTP/1.1 ") == 1
+    assert reply.startswith(b"HTTP/1.1 200 ")

@@ -123,7 +123,7 @@ def test_a_second_signal_kills_where_a_write_never_ends(tmp_path, monkeypatch, s
         pass
 
 
-def test_an_answer_after_the_end_is_not_written(tmp_path):
+def test_an_answer_after_the_end_is_not_written(tmp_path, caplog):
     asked = make_round(tmp_path)
     with serve(asked) as client, client.connect() as before:
         table = client.server.table
@@ -141,6 +141,7 @@ def test_an_answer_after_the_end_is_not_written(tmp_path):
     with pytest.raises(Stopped):
         table.answer("annotator-1", ONE, 0, 1, 1.0)
     assert not (asked.folder / "answers/annotator-1.jsonl").exists()
+    assert caplog.records == []
 
 
 def test_an_answer_that_is_being_written_at_the_end_is_written_and_confirmed(tmp_path, monkeypatch):

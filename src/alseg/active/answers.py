@@ -157,7 +157,7 @@ class Journal:
     def _locked(self, folder: int | None) -> Iterator[FileIO]:
         def open_inside(path: str, flags: int) -> int:
             if folder is None:
-                return os.open(path, flags)
+                return os.open(path, flags, 0o666)
             # A pipe would wait for its reader, a link would lead out of the run.
             flags |= os.O_NOFOLLOW | os.O_NONBLOCK
             return os.open(self.path.name, flags, 0o666, dir_fd=folder)

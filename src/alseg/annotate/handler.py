@@ -91,6 +91,12 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(self._post)
 
     def _reply(self, work: Callable[[], Reply]) -> None:
+        self._taken = 0
+        if self.command == "GET" and {"content-length", "transfer-encoding"} & {
+            name.lower() for name in self.headers
+        }:
+            # A body that nobody reads would be read as the next request.
+            self.close_connection = True
         try:
             with self.server.connections.answering(self._place):
                 self._send(*self._result(work))
@@ -139,7 +145,6 @@ class Handler(BaseHTTPRequestHandler):
                 left -= read
 
     def _check_head(self) -> None:
-        self._taken = 0
         for name in ONCE:
             if len(self.headers.get_all(name, [])) > 1:
                 raise Refused(HTTPStatus.BAD_REQUEST, f"A request has one {name}, this has more.")
