@@ -164,7 +164,9 @@ class ActiveSettings:
         "window radius k: a region is (2k+1) x (2k+1) pixels; null: 1, or 3 where people answer",
     ] = None
     exclusion_radius: Annotated[
-        int | None, "window radius around a pick in which none is made again; null: 2k"
+        int | None,
+        "window radius around a pick in which none is made again; "
+        "null: the strategy's own, 5 for halo and 2k for most",
     ] = None
 
 

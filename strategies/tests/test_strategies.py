@@ -162,3 +162,35 @@ def test_float64_logits_are_scored_in_float64():
 def test_two_best_classes_alike_have_no_margin():
     logits = np.array([2, -1, 2, 0], np.float32).reshape(4, 1, 1)
     assert score_of("margin", logits) == 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "radius", "exclusion"),
+    [
+        ("halo", {}, 1, 5),
+        ("halo", {}, 3, 5),
+        ("halo", {"term": "impurity"}, 0, 5),
+        ("halo", {}, 7, 7),
+        ("ripu", {}, 1, 2),
+        ("ripu", {"radius": 32}, 1, 2),
+        ("ripu", {"mode": "pixel", "radius": 32}, 0, 32),
+        ("random", {}, 4, 8),
+        ("entropy", {}, 0, 0),
+        ("margin", {}, 1, 2),
+        ("least-confidence", {}, 3, 6),
+    ],
+)
+def test_regions_are_kept_apart_as_published_unless_somebody_decides(
+    strategy, options, radius, exclusion
+):
+    assert create(strategy, **options).exclusion_radius(radius) == exclusion
+
+
+@pytest.mark.parametrize("classes", [2, 5, 11, 19, 200])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_an_entropy_is_at_most_one(classes, dtype):
+    # Of almost equal logits, where rounding takes log Z - E[x] above log C.
+    noise = torch.randn(1, classes, 50, 50, generator=torch.Generator().manual_seed(classes))
+    score = create("entropy").score(Signals((3 + 1e-6 * noise).to(dtype)))
+    assert score.max() <= 1
+    assert score.min() > 0.999

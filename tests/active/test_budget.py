@@ -18,7 +18,7 @@ from alseg.errors import BudgetError
         (" 2.2 % ", 0.022, None),
         ("1e-3", 0.001, None),
         (".5", 0.5, None),
-        (1, 1.0, None),
+        (0.999, 0.999, None),
         ("100%", 1.0, None),
         ("40 regions", None, 40),
         ("1 region", None, 1),
@@ -36,6 +36,12 @@ def test_a_budget_is_read_as_a_person_writes_it(value, share, regions):
     [
         ("5", 'Did you mean "5%"'),
         (5, 'Did you mean "5%"'),
+        (1, 'Write "100%" for every pixel of the pool, or "1%"'),
+        ("1", 'Write "100%" for every pixel of the pool, or "1%"'),
+        (1.0, 'Write "100%"'),
+        ("1.000", 'Write "100%"'),
+        ("1e0", 'Write "100%"'),
+        ("500", 'Did you mean "500 regions" or "500 clicks"'),
         ("101%", "more than every pixel"),
         (0, "source_only"),
         ("0%", "source_only"),
@@ -46,18 +52,37 @@ def test_a_budget_is_read_as_a_person_writes_it(value, share, regions):
         ("2.5 regions", "whole"),
         ("nan", "Got the budget 'nan'"),
         ("inf", "Got the budget 'inf'"),
-        ("1e999", "not a positive number"),
-        ("1e400", "not a positive number"),
+        (float("nan"), "Got the budget nan"),
+        (float("inf"), "Got the budget inf"),
+        ("1e999", "1 or more"),
+        ("1e400", "1 or more"),
         ("1e400%", "more than every pixel"),
         ("1e400 regions", "Got a budget of 1e+400 regions or clicks; allowed are 1 to"),
         ("1e999999999999 regions", "allowed are 1 to 1,000,000,000"),
         ("-1e400 regions", "allowed are 1 to 1,000,000,000"),
         ("1e-400", "asks for no label"),
         ("1e99999999999999999999 regions", "Got the budget"),
-        (10**400, "not a positive number"),
+        (10**400, "more than 40 digits"),
+        ("9" * 20_000, "a budget of 20,000 characters"),
+        ("9" * 20_000 + " regions", "a budget of 20,008 characters"),
+        ("0." + "0" * 20_000 + "1", "a budget of 20,003 characters"),
+        ("1" + " " * 20_000 + "regions", "a budget of 20,008 characters"),
+        ("1e" + "9" * 20_000, "a budget of 20,002 characters"),
+        ("1_000 regions", "without separators"),
+        ("1,000 regions", "without separators"),
+        ("1'000 clicks", "without separators"),
+        ("1 000 clicks", "without separators"),
+        ("1\u202f000 clicks", "without separators"),
+        ("0_1%", "without separators"),
+        ("\u0661%", "Got the budget"),
+        ("\uff11%", "Got the budget"),
+        ("\u0661 regions", "Got the budget"),
+        ("\u00bd", "Got the budget"),
+        ([], "Got the budget []"),
+        ({"share": 0.1}, "Got the budget"),
         ("", "Got the budget ''"),
         ("a lot", "Got the budget 'a lot'"),
-        ("0,01", "unknown unit"),
+        ("0,01", "without separators"),
         (True, "Got the budget True"),
         (None, "Got the budget None"),
     ],
@@ -66,6 +91,11 @@ def test_a_wrong_budget_says_what_is_allowed(value, hint):
     with pytest.raises(BudgetError) as error:
         Budget.parse(value)
     assert hint in str(error.value)
+
+
+def test_a_number_with_more_digits_than_python_prints_is_refused():
+    with pytest.raises(BudgetError, match="more than 40 digits"):
+        Budget.parse(-(10**5000))
 
 
 def test_a_budget_has_exactly_one_meaning():
@@ -85,6 +115,23 @@ def test_more_regions_than_an_image_can_have_are_refused_without_a_text_too():
 )
 def test_a_budget_prints_itself(value, text):
     assert text in str(Budget.parse(value))
+
+
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.from_regex(r"[+-]?[0-9_,.eE]{0,50} ?(%|regions?|clicks?)?"),
+        st.floats(),
+        st.integers(),
+    )
+)
+def test_a_budget_is_read_or_refused_in_a_sentence_and_reads_back(value):
+    try:
+        budget = Budget.parse(value)
+    except BudgetError as error:
+        assert len(str(error)) < 400
+    else:
+        assert Budget.parse(budget.plain) == budget
 
 
 @given(

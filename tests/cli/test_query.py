@@ -112,6 +112,27 @@ def test_an_unanswered_round_is_refused_or_taken_in_by_part(trained, out, capsys
     assert len(open_round(out, 2).queries) == 14
 
 
+@pytest.mark.parametrize("answered", [1, 9, 10])
+def test_writing_labels_leaves_the_round_open_and_its_answers_can_be_added_to(
+    trained, out, capsys, answered
+):
+    queries = open_round(out, 1).queries
+    answer(out, lambda query: 2 if query in queries[:answered] else None)
+    before = digests(out)
+    partial = ["--partial"] if answered < len(queries) else []
+    assert main(["labels", "export", str(out), "-o", str(out.parent / "some"), *partial]) == 0
+    said = capsys.readouterr().out
+    assert f"Round 1 stays open; so far {answered} regions with" in said
+    written = [np.array(Image.open(file)) for file in (out.parent / "some").rglob("*.png")]
+    pixels = sum((q.bottom - q.top) * (q.right - q.left) for q in queries[:answered])
+    assert sum((label == 2).sum() for label in written) == pixels
+    assert digests(out) == before
+    assert LabelStore.open(out / "labels").rounds == 0
+    answer(out, lambda query: 2)
+    assert main(["labels", "export", str(out), "-o", str(out.parent / "all")]) == 0
+    assert "so far 10 regions with" in capsys.readouterr().out
+
+
 def test_other_images_or_a_training_run_are_refused(trained, out, capsys):
     assert ask(trained, trained / "run", "3 regions") == 2
     assert "is the folder of a training run" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """How much labelling a run may ask for, and how a round divides it among the images.
 
 Every image has a target that grows by equal parts from round to round. What an image has been
-asked for less than its target is its *deficit*; deficits are reckoned from all earlier rounds, so
+asked for less than its target is its *deficit*; deficits follow from all earlier rounds, so
 remainders carry over without any state besides the label store.
 """
 
@@ -22,7 +22,12 @@ ALLOWED = (
     'regions per image, such as "40 regions", or answers in all, such as "500 clicks".'
 )
 MOST_REGIONS = 10**9
-AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
+LONGEST = 40
+"""Characters that a budget has at most; a number of many thousand takes seconds to read."""
+AMOUNT = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*(.*)", re.IGNORECASE | re.ASCII
+)
+SEPARATED = re.compile(r"\d[_,'\u2019\u202f\u00a0 ]\d")
 
 
 @dataclass(frozen=True)
@@ -66,22 +71,27 @@ class Budget:
         """Read a budget as a person writes it.
 
         Args:
-            value: Such as ``0.01``, ``"1%"``, ``"40 regions"`` or ``"500 clicks"``.
+            value: Such as ``0.01``, ``"1%"``, ``"40 regions"`` or ``"500 clicks"``. A bare number
+                is below 1: whether 1 means all pixels or one per cent is for the person to say.
 
         Raises:
             BudgetError: The value is not a budget, or one that cannot be spent.
         """
         if isinstance(value, Budget):
             return value
-        match = None if isinstance(value, bool) else AMOUNT.fullmatch(str(value))
-        if match is None:
-            raise BudgetError(f"Got the budget {value!r}. {ALLOWED}")
+        text = _text(value)
+        match = AMOUNT.fullmatch(text)
+        if match is None or SEPARATED.search(text):
+            plainly = " Write numbers without separators." if SEPARATED.search(text) else ""
+            raise BudgetError(f"Got the budget {value!r}.{plainly} {ALLOWED}")
         try:
             amount = Decimal(match[1])
         except InvalidOperation as error:
             raise BudgetError(f"Got the budget {value!r}. {ALLOWED}") from error
         unit = match[2].lower()
         if unit == "":
+            if amount >= 1:
+                _refuse_bare(match[1], amount)
             return cls(share=float(amount))
         if unit == "%":
             if amount > 100:
@@ -114,7 +124,9 @@ class Budget:
         """The budget as it is written down: what ``parse`` reads."""
         if self.clicks is not None:
             return f"{self.clicks} clicks"
-        return self.share or f"{self.regions_per_image} regions"
+        if self.share is None:
+            return f"{self.regions_per_image} regions"
+        return self.share if self.share < 1 else "100%"
 
     @property
     def unit(self) -> str:
@@ -144,6 +156,34 @@ class Budget:
             return np.full(len(areas), self.clicks * round_number / rounds / len(areas))
         assert self.share is not None
         return self.share * areas * round_number / rounds
+
+
+def _text(value: object) -> str:
+    """Return a budget as text, before anything that takes longer the longer the text is."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BudgetError(f"Got the budget {value!r:.{LONGEST}}. {ALLOWED}")
+    if isinstance(value, int) and abs(value) >= 10**LONGEST:
+        raise BudgetError(f"Got a budget of more than {LONGEST} digits. {ALLOWED}")
+    text = str(value).strip()
+    if len(text) > LONGEST:
+        raise BudgetError(
+            f"Got a budget of {len(text):,} characters, {text[:LONGEST]!r} and more; "
+            f"it has {LONGEST} at most. {ALLOWED}"
+        )
+    return text
+
+
+def _refuse_bare(text: str, amount: Decimal) -> None:
+    if amount > 100:
+        meant = f'Did you mean "{text} regions" or "{text} clicks"?'
+    elif amount == 1:
+        meant = 'Write "100%" for every pixel of the pool, or "1%".'
+    else:
+        meant = f'Did you mean "{text}%" or "{text} regions"?'
+    raise BudgetError(
+        f"The budget {text} is a bare number of 1 or more, which could be a share or per cent. "
+        f"{meant} {ALLOWED}"
+    )
 
 
 def _check_count(amount: float | Decimal) -> None:

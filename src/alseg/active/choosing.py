@@ -20,6 +20,7 @@ from alseg.active.queries import windows
 from alseg.active.records import PoolImage
 from alseg.active.store import LabelStore
 from alseg.errors import ConfigError, LabelStoreError
+from alseg_strategies import Strategy
 
 SCOPES = ("image", "pool")
 Gather = Callable[[Any], list[Any]]
@@ -43,6 +44,17 @@ def check_request(scope: str, radius: int, exclusion_radius: int) -> None:
             f"An exclusion radius of {exclusion_radius} lets regions of radius {radius} be asked "
             f"for around pixels that are labelled already; use {radius} or more."
         )
+
+
+def exclusion_for(strategy: Strategy, radius: int, given: int | None) -> int:
+    """Return the exclusion radius of a run: the one that is given, else the strategy's own.
+
+    Args:
+        strategy: What ranks the regions.
+        radius: Window radius of a region.
+        given: What the settings of the run say; None leaves it to the strategy.
+    """
+    return max(radius, strategy.exclusion_radius(radius)) if given is None else given
 
 
 @dataclass(frozen=True)

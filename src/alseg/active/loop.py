@@ -18,7 +18,7 @@ from alseg import ranks
 from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
-from alseg.active.choosing import check_request
+from alseg.active.choosing import check_request, exclusion_for
 from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
 from alseg.active.people import People
 from alseg.active.requirements import (
@@ -63,7 +63,8 @@ class ActiveLoop(L.Callback):
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
         round_steps: The steps before which the rounds take place, instead of ``rounds``.
         radius: Window radius k of a region: its labels are asked for in a (2k+1)² window.
-        exclusion_radius: Window radius around a pick in which no further pick is made; None is 2k.
+        exclusion_radius: Window radius around a pick in which no further pick is made; None
+            takes the strategy's own: 5 for HALO, 2k unless it says otherwise.
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
             With `People` a round that is not answered ends the training with `AnswersNeeded`.
@@ -114,7 +115,7 @@ class ActiveLoop(L.Callback):
         self.rounds = len(round_steps) if round_steps is not None else rounds
         self.round_steps = list(round_steps) if round_steps is not None else None
         self.radius = radius
-        self.exclusion_radius = 2 * radius if exclusion_radius is None else exclusion_radius
+        self.exclusion_radius = exclusion_for(self.strategy, radius, exclusion_radius)
         self.scope = scope
         self.annotator = annotator
         self.folder = None if store is None else Path(store)

@@ -39,14 +39,23 @@ def how_to_answer(run: Path, asked: str) -> str:
 
 def taken_in(run: Path, taken: RoundResult) -> str:
     """Return what became of a round that was closed."""
+    return f"Round {taken.number} is closed: {_answered(run, taken)}."
+
+
+def still_open(run: Path, taken: RoundResult) -> str:
+    """Return what the answers to a round come to that is not closed."""
+    return f"Round {taken.number} stays open; so far {_answered(run, taken)}."
+
+
+def _answered(run: Path, taken: RoundResult) -> str:
     asked = len(open_round(run, taken.number).queries)
     words = (
-        f"Round {taken.number} is closed: {taken.regions:,} regions with {taken.asked_pixels:,} "
-        f"pixels taken in, {taken.void_pixels:,} of them void"
+        f"{taken.regions:,} regions with {taken.asked_pixels:,} pixels taken in, "
+        f"{taken.void_pixels:,} of them void"
     )
     if asked > taken.regions:
         words += f"; {asked - taken.regions:,} queries were skipped or not answered"
-    return f"{words}."
+    return words
 
 
 def next_command(run: Path) -> str:

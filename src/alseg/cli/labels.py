@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +35,8 @@ The exit status is 0 if all is sound, 1 if something is wrong and 2 if there are
 ABOUT_EXPORT = """Write the labels of a run as DIR/NAME.png: 8 bits that hold the class number, or
 255 for void and for pixels that nobody asked for, shown in the colours of the classes where the
 run's data tell them. DIR/classes.yaml has the names in the order of the numbers. An image that was
-never asked for gets no file. In a folder of `alseg query` the answers of the newest round are taken
-in first, which closes the round."""
+never asked for gets no file. In a folder of `alseg query` the answers to the newest round are among
+them. RUN stays as it is: the round is open for answers until `alseg query` takes it in."""
 
 LISTED = 20
 
@@ -107,12 +109,15 @@ def _export(argv: Sequence[str]) -> int:
 
     from alseg.active import LabelStore, export_labels
 
-    store = LabelStore.open(_store_folder(arguments["run"]))
-    if arguments["round"] is None or arguments["round"] > store.rounds:
-        _take_in(store, arguments["partial"])
-    palette = _palette(store)
-    with _bar("writing") as advance:
-        done = export_labels(store, arguments["out"], arguments["round"], palette, advance)
+    kept = LabelStore.open(_store_folder(arguments["run"]))
+    palette = _palette(kept)
+    wants_newest = arguments["round"] is None or arguments["round"] > kept.rounds
+    with ExitStack() as stack:
+        store = kept
+        if wants_newest and _has_open_round(kept):
+            store = stack.enter_context(_with_answers(kept, arguments["partial"]))
+        with _bar("writing") as advance:
+            done = export_labels(store, arguments["out"], arguments["round"], palette, advance)
     print(
         f"{done.images:,} images after round {done.round_number}: {done.pixels:,} pixels with a "
         f"class, {done.void:,} void"
@@ -126,26 +131,40 @@ def _export(argv: Sequence[str]) -> int:
     return 0
 
 
-def _take_in(store: LabelStore, partial: bool) -> None:
-    """Take in the answers to `alseg query`; the round of a training is taken in as it goes on."""
+def _has_open_round(store: LabelStore) -> bool:
+    """Return whether `alseg query` asked a round; that of a training is taken in as it resumes."""
     from alseg.active.asked_files import asked_rounds
 
     run = store.folder.parent
-    if (run / "config.yaml").is_file() or store.rounds >= max(asked_rounds(run), default=0):
-        return
+    return not (run / "config.yaml").is_file() and store.rounds < max(asked_rounds(run), default=0)
 
+
+@contextmanager
+def _with_answers(store: LabelStore, partial: bool) -> Iterator[LabelStore]:
+    """Yield a copy of a store that has taken in the answers to the open round.
+
+    Raises:
+        AlsegError: Queries are not answered, or the answers cannot be read.
+        ConfigError: There is no room for the copy.
+    """
+    from alseg.active import LabelStore
     from alseg.active.people import People
     from alseg.active.round import take_answers
-    from alseg.annotate.next_step import taken_in
-    from alseg.folder_lock import lock_folder
+    from alseg.annotate.next_step import still_open
 
-    lock = lock_folder(store.folder)
-    try:
-        taken = take_answers(store, People(run, partial=partial))
-    finally:
-        lock.release()
-    if taken is not None:
-        print(taken_in(run, taken))
+    run = store.folder.parent
+    with tempfile.TemporaryDirectory(prefix="alseg-") as folder:
+        try:
+            copy = LabelStore.open(shutil.copytree(store.folder, Path(folder) / "labels"))
+        except (OSError, shutil.Error) as error:
+            raise ConfigError(
+                f"{store.folder} cannot be copied to {folder}: {error}. Free some space, or name "
+                "another folder for temporary files by TMPDIR."
+            ) from error
+        taken = take_answers(copy, People(run, partial=partial))
+        if taken is not None:
+            print(still_open(run, taken))
+        yield copy
 
 
 def _store_folder(path: str) -> Path:

@@ -139,6 +139,7 @@ def _ask(
 ) -> int:
     """Write the queries of the next round; return what was due and is not in the pool."""
     from alseg.active.budget import Budget
+    from alseg.active.choosing import exclusion_for
     from alseg.active.people import People
     from alseg.active.requirements import check_level, check_signals
     from alseg.active.round import Round, described, take_answers
@@ -155,7 +156,7 @@ def _ask(
     check_level(strategy, config.strategy)
     check_signals(strategy, module)
     budget = Budget.parse(config.budget)
-    exclusion = 2 * radius if config.exclusion_radius is None else config.exclusion_radius
+    exclusion = exclusion_for(strategy, radius, config.exclusion_radius)
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
     if taken is not None:

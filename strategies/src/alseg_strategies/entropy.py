@@ -20,4 +20,6 @@ class Entropy(Strategy):
     def score(self, signals: Signals, generator: torch.Generator | None = None) -> Tensor:
         """Score B,H,W between 0 (certain) and 1 (all classes alike)."""
         self.check(signals)
-        return softmax_entropy(signals.logits) / math.log(signals.logits.shape[1])
+        entropy = softmax_entropy(signals.logits) / math.log(signals.logits.shape[1])
+        # Rounding takes the quotient above 1 where all classes are alike.
+        return entropy.clamp_(max=1)

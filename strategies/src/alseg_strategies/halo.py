@@ -65,6 +65,10 @@ class HALO(Strategy):
             score = score * self._scale(self._uncertainty(signals.logits))
         return score.to(score_dtype(signals.logits))
 
+    def exclusion_radius(self, radius: int) -> int:
+        """5, as published, since scores this smooth are otherwise picked in heaps."""
+        return max(5, radius)
+
     def _term(self, radius: Tensor) -> Tensor:
         if self.term == "variance":
             return window_variance(radius, self.radius)

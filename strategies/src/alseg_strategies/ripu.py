@@ -40,6 +40,10 @@ class RIPU(Strategy):
         check_choice("ripu", "mode", self.mode, ("region", "pixel"))
         object.__setattr__(self, "level", self.mode)
 
+    def exclusion_radius(self, radius: int) -> int:
+        """2 radius; in pixel mode as far as the impurity looks, in the paper 32."""
+        return max(self.radius, 2 * radius) if self.mode == "pixel" else 2 * radius
+
     def score(self, signals: Signals, generator: torch.Generator | None = None) -> Tensor:
         """Score B,H,W: 0 where the window holds one class or the prediction is certain."""
         self.check(signals)

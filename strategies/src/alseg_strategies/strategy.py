@@ -46,6 +46,18 @@ class Strategy(ABC):
         """Look at the whole pool before a round; most strategies need not."""
         del pool
 
+    def exclusion_radius(self, radius: int) -> int:
+        """How far apart the regions that it ranks best are picked, unless somebody decides.
+
+        Args:
+            radius: Window radius of a region in pixels, 0 = one pixel.
+
+        Returns:
+            Window radius around a pick in which no further pick is made: 2 radius, unless the
+            strategy was published with another. Never less than `radius`.
+        """
+        return 2 * radius
+
     def check(self, signals: Signals) -> None:
         """Raise `SignalError` unless all that the strategy requires is there and finite."""
         signals.require(self.requires, asked_by=type(self).__name__)

@@ -60,6 +60,12 @@ class StrategyContract:
         assert strategy.requires <= signal_names()
         assert strategy.level in _LEVELS
 
+    def test_default_exclusion_keeps_regions_apart(self, strategy: Strategy) -> None:
+        for radius in (0, 1, 3, 32):
+            exclusion = strategy.exclusion_radius(radius)
+            assert type(exclusion) is int
+            assert exclusion >= radius
+
     def test_scores_every_pixel(self, strategy: Strategy) -> None:
         logits = make_logits()
         score = self._score(strategy, make_signals(logits))
