@@ -225,3 +225,17 @@ def test_training_does_not_continue_in_another_range(of_sixteen_bits):
     sixteen_bits(of_sixteen_bits / "images/test/b.png", 9000)
     with pytest.raises(ConfigError, match=r"9000.*so far from .*8000.*Write `scale: \[0.0, 8000"):
         train(of_sixteen_bits, checkpoint)
+
+
+def test_evaluate_says_that_the_range_is_not_that_of_training(of_sixteen_bits, capsys):
+    (of_sixteen_bits / "labels/test").mkdir(parents=True)
+    Image.new("L", (32, 32)).save(of_sixteen_bits / "labels/test/a.png")
+    description = of_sixteen_bits / "mine.yaml"
+    checkpoint = str(of_sixteen_bits / "one.ckpt")
+    lines = "images: images\nlabels: labels\nclasses: [road, car]\n"
+    for scale, differs in (("", False), ("scale: [0, 65535]\n", True)):
+        description.write_text(lines + scale)
+        arguments = ["--target", f"folder:{description}", "--device", "cpu", "--progress", "false"]
+        assert main(["evaluate", checkpoint, *arguments]) == 0
+        said = "from 0 to 65535 here; those of training from 0 to 8000." in capsys.readouterr().out
+        assert said == differs

@@ -43,12 +43,19 @@ def run(argv: Sequence[str]) -> int:
     config = config_from(settings)
 
     # The training stack takes seconds to import; a misspelt option is answered before that.
-    from alseg.cli.checkpoint import load_module
+    from alseg.cli.checkpoint import load_trained
     from alseg.evaluation import evaluate
 
-    module = load_module(arguments["checkpoint"], arguments["device"])
+    module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     split = arguments["split"] or config.report_split
     dataset = _open(config, split, module.label_space)
+    values = dataset.values
+    if values is not None and (trained is None or values.ends != trained.ends):
+        training = f"those of training from {trained}" if trained else "training had no such images"
+        print(
+            f"Images of more than 8 bits are scaled from {values} here; {training}. "
+            "`scale` in the YAML file of the data sets it.\n"
+        )
     scores = evaluate(module, dataset, workers=config.workers, progress=config.progress)
     width = max(map(len, module.label_space.classes))
     print(f"{dataset.name} {dataset.split}, {len(dataset)} images\n")

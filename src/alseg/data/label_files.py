@@ -54,8 +54,8 @@ def read_label(
     else:
         raise DatasetError(
             f"{path} is of mode {image.mode}; a label file has one channel that holds a number "
-            "per pixel (8-bit grey, palette or 16-bit grey PNG). If it shows classes as "
-            "colours, export class numbers instead."
+            "per pixel (8-bit grey, palette or 16-bit grey PNG, without transparency). If it shows "
+            "classes as colours, export class numbers instead."
         )
     values: NDArray[np.integer] = np.array(image)
     if levels is None:

@@ -108,7 +108,7 @@ class SegmentationDataModule(L.LightningDataModule):
         """
         for images in (self.target, self.source):
             if images is not None and images.values is not None:
-                return {"values": [images.values.low, images.values.high]}
+                return {"values": list(images.values.ends)}
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

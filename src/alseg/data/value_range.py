@@ -65,6 +65,11 @@ class ValueRange:
         low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
         return cls(low, high) if low < high else None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The low and the high end."""
+        return self.low, self.high
+
     def said(self, trained: bool) -> str:
         """Say what images of more than 8 bits are scaled from, and why."""
         if trained:
