@@ -45,10 +45,6 @@ class Limits:
     last_replies: float = 2.0
 
 
-class Stopping(Exception):
-    """A request to a server that is about to end."""
-
-
 @dataclass(eq=False)
 class Connection:
     """A connection.
@@ -124,18 +120,17 @@ class Connections:
             _close_one(self._open())
 
     @contextmanager
-    def answering(self, connection: Connection) -> Iterator[None]:
+    def answering(self, connection: Connection) -> Iterator[bool]:
         """Keep a connection busy inside the block.
 
-        Raises:
-            Stopping: No more requests are answered.
+        Yields:
+            Whether requests are answered still, and not refused.
         """
         with self._change:
-            if self._is_stopping:
-                raise Stopping
+            is_answered = not self._is_stopping
             connection.is_busy = True
         try:
-            yield
+            yield is_answered
         finally:
             with self._change:
                 connection.is_busy = False

@@ -10,12 +10,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from io import BufferedReader
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 from alseg.active.answers import REVIEW
 from alseg.active.answers_folder import STOPPED, Stopped
-from alseg.annotate.connections import Reading, Stopping
+from alseg.annotate.connections import Reading
 from alseg.annotate.guard import HEADERS
 from alseg.annotate.requests import BadRequest, read_answer, whole_number
 from alseg.annotate.reviewing import review_item, review_page
@@ -97,12 +97,8 @@ class Handler(BaseHTTPRequestHandler):
         }:
             # A body that nobody reads would be read as the next request.
             self.close_connection = True
-        try:
-            with self.server.connections.answering(self._place):
-                self._send(*self._result(work))
-        except Stopping:
-            self.close_connection = True
-            self._send(*_json({"error": STOPPED}, HTTPStatus.SERVICE_UNAVAILABLE))
+        with self.server.connections.answering(self._place) as is_answered:
+            self._send(*self._result(work if is_answered else _refuse))
         if self.close_connection:
             self._discard()
 
@@ -117,6 +113,7 @@ class Handler(BaseHTTPRequestHandler):
         except BadRequest as error:
             return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
         except Stopped as stopped:
+            self.close_connection = True
             return _json({"error": str(stopped)}, HTTPStatus.SERVICE_UNAVAILABLE)
         except LabelStoreError as error:
             return _json({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -283,6 +280,10 @@ class Handler(BaseHTTPRequestHandler):
 
 def _json(content: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Reply:
     return status, "application/json", json.dumps(content).encode()
+
+
+def _refuse() -> NoReturn:
+    raise Stopped(STOPPED)
 
 
 def _file(name: str) -> bytes:
