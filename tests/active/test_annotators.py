@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.toys import Toy
 
 from alseg.active.annotators import OracleAnnotator
 from alseg.errors import DatasetError
@@ -15,11 +16,16 @@ def test_the_oracle_tells_only_what_it_is_asked():
     assert answer.tolist() == [[1, 255, 255], [255, 255, 5]]
 
 
+class Flat(Toy):
+    """Labels of 2×2 pixels that hold the position of their image."""
+
+    def label(self, index):
+        return np.full((2, 2), index, dtype=np.uint8)
+
+
 def test_the_oracle_looks_up_a_data_set_by_name():
-    labels = [np.full((2, 2), value, dtype=np.uint8) for value in (3, 7)]
-    dataset = SimpleNamespace(ids=["x/1", "x/2"], has_labels=True, label=labels.__getitem__)
-    oracle = OracleAnnotator.from_dataset(dataset)
-    assert oracle.answer("x/2", np.eye(2, dtype=bool)).tolist() == [[7, 255], [255, 7]]
+    oracle = OracleAnnotator.from_dataset(Flat(3, (2, 2)))
+    assert oracle.answer("train-002", np.eye(2, dtype=bool)).tolist() == [[2, 255], [255, 2]]
 
 
 def test_the_oracle_refuses_a_data_set_without_labels():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.data.checks import check_headers
 from alseg.data.label_space import IGNORE
 from alseg.errors import DatasetError
 
@@ -42,13 +43,14 @@ class OracleAnnotator:
         """Answer from the labels of a data set.
 
         Raises:
-            DatasetError: The data set has no labels.
+            DatasetError: The data set has no labels, or one does not fit its image.
         """
         if not dataset.has_labels:
             raise DatasetError(
                 f"The oracle annotator needs labels, and the {dataset.split} split of "
                 f"{dataset.name} has none. Use a data set with labels or another annotator."
             )
+        check_headers(dataset, labels=True)
         index = {image_id: position for position, image_id in enumerate(dataset.ids)}
         return cls(lambda image_id: dataset.label(index[image_id]))
 

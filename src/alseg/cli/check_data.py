@@ -39,12 +39,14 @@ def run(argv: Sequence[str]) -> int:
     from tqdm import tqdm
 
     from alseg.data import SegmentationDataset, describe, format_table, open_dataset
+    from alseg.data.checks import nothing_to_learn
 
     def target(split: str) -> SegmentationDataset:
         return open_dataset(config.target, split, config.label_space, **config.target_options)
 
     pool = target("train")
     datasets = [pool]
+    source = None
     notes = []
     for split in ("val", "test"):
         try:
@@ -53,7 +55,8 @@ def run(argv: Sequence[str]) -> int:
             notes.append(f"no {split} split of {pool.name}: {error}")
     if "source" in settings or "target" not in settings:
         space = pool.label_space
-        datasets.insert(0, open_dataset(config.source, "train", space, **config.source_options))
+        source = open_dataset(config.source, "train", space, **config.source_options)
+        datasets.insert(0, source)
 
     summaries = []
     for dataset in datasets:
@@ -70,4 +73,9 @@ def run(argv: Sequence[str]) -> int:
     print(format_table(summaries))
     for note in notes:
         print(f"\n{note}")
-    return 1 if any(summary.problems for summary in summaries) else 0
+    taught = summaries[0]
+    void = source is not None and taught.labelled_images > 0 and not taught.class_pixels.any()
+    if void:
+        words = nothing_to_learn(f"source {taught.name}", taught.labelled_images, taught.count)
+        print(f"\n{words}")
+    return 1 if void or any(summary.problems for summary in summaries) else 0

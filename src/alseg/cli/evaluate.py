@@ -44,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
 
     # The training stack takes seconds to import; a misspelt option is answered before that.
     from alseg.cli.checkpoint import load_trained
+    from alseg.data.checks import check_headers
     from alseg.evaluation import evaluate
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
@@ -56,6 +57,7 @@ def run(argv: Sequence[str]) -> int:
             f"Images of more than 8 bits are scaled from {values} here; {training}. "
             "`scale` in the YAML file of the data sets it.\n"
         )
+    check_headers(dataset, labels=True)
     scores = evaluate(module, dataset, workers=config.workers, progress=config.progress)
     width = max(map(len, module.label_space.classes))
     print(f"{dataset.name} {dataset.split}, {len(dataset)} images\n")

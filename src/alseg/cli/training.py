@@ -84,7 +84,11 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
             loop.check_store(module, data, step)
-    data.check_sizes(PROTOCOLS[config.protocol].domains)
+    protocol = PROTOCOLS[config.protocol]
+    # The start on the source comes before a training that may do without it.
+    starting = {"source"} if domains.source is not None else set()
+    trained = {*protocol.domains, *starting}
+    data.check_images(sorted(trained), trained if protocol.all_target_labels else {"source"})
     callbacks = [stop, *new_callbacks(config, domains, folder, loop)]
     trainer = run_trainer(config, folder, "training", config.steps, callbacks)
     with folder.claimed(config), logged_elsewhere(config, folder, trainer, domains):

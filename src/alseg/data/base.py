@@ -69,6 +69,13 @@ class SegmentationDataset(ABC):
             DatasetError: The data set has no labels, or this label cannot be used.
         """
 
+    def check_label(self, index: int) -> None:  # noqa: B027 - what is not in files cannot differ
+        """Check that a label fits its image, without decoding either.
+
+        Raises:
+            DatasetError: It does not, or cannot be read.
+        """
+
     def preload(self) -> None:  # noqa: B027 - most data sets have nothing to do
         """Make repeated reading cheap; called before loading processes are started.
 
@@ -137,6 +144,10 @@ class RelabelledDataset(SegmentationDataset):
         """Return the train ids of the new label space, H×W; 255 is void."""
         relabelled: NDArray[np.uint8] = self._table[self._dataset.label(index)]
         return relabelled
+
+    def check_label(self, index: int) -> None:
+        """Check that a label fits its image, without decoding either."""
+        self._dataset.check_label(index)
 
     def preload(self) -> None:
         """Make repeated reading cheap."""

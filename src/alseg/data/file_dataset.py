@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from alseg.data.base import SegmentationDataset
 from alseg.data.files import Pair
 from alseg.data.images import Header, image_size, read_header
-from alseg.data.label_files import SAVE_AS_GREY, read_label
+from alseg.data.label_files import SAVE_AS_GREY, label_header, read_label
 from alseg.data.label_space import IGNORE
 from alseg.data.mapping import LabelMapping
 from alseg.data.value_range import ValueRange, range_of, read_image
@@ -58,11 +58,15 @@ class FileDataset(SegmentationDataset):
         self._scale = scale
         self._all_images = all_images
         self._values: ValueRange | None = None
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._checked: set[int] = set()
         self._more_than_black_and_white: bool | None = None
 
     def size(self, index: int) -> tuple[int, int]:
-        """Return height and width from the header of the image file."""
-        return image_size(self._pairs[index].image)
+        """Return height and width from the header of the image file, which is read once."""
+        if index not in self._sizes:
+            self._sizes[index] = image_size(self._pairs[index].image)
+        return self._sizes[index]
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Decode the image as RGB, H×W×3."""
@@ -116,16 +120,22 @@ class FileDataset(SegmentationDataset):
         values = self._read_values(pair.label)
         image = read_header(pair.image)
         _check_orientation(pair, image)
-        if values.shape != (image.height, image.width):
-            raise DatasetError(
-                f"{pair.label} is {values.shape[1]}x{values.shape[0]} pixels (width x height), "
-                f"but its image {pair.image} is {image.width}x{image.height}.{_turn_hint(image)} "
-                "Export the label at the size of the image, or take the pair out of the data."
-            )
+        _check_shape(pair, image, (values.shape[0], values.shape[1]))
         ids = self._mapping(values, str(pair.label))
         if self._void_assumed and (ids == IGNORE).any() and not self._holds_class(ids):
             self._check_void_is_meant(pair.label)
         return ids
+
+    def check_label(self, index: int) -> None:
+        """Check by the headers, once, that the label is of the size of its image."""
+        pair = self._pairs[index]
+        if index in self._checked or pair.label is None:
+            return
+        image, label = read_header(pair.image), label_header(pair.label)
+        _check_orientation(pair, image)
+        _check_shape(pair, image, (label.height, label.width))
+        self._sizes[index] = image.height, image.width
+        self._checked.add(index)
 
     def _read_png(self, label: Path) -> NDArray[np.integer]:
         remedy = SAVE_AS_GREY
@@ -164,6 +174,15 @@ def _check_orientation(pair: Pair, image: Header) -> None:
             f"The EXIF tags of {pair.label} turn it (orientation {label.orientation}), but its "
             f"image {pair.image} is of orientation {image.orientation}. Save the label as it is to "
             "be looked at, without an orientation."
+        )
+
+
+def _check_shape(pair: Pair, image: Header, shape: tuple[int, int]) -> None:
+    if shape != (image.height, image.width):
+        raise DatasetError(
+            f"{pair.label} is {shape[1]}x{shape[0]} pixels (width x height), "
+            f"but its image {pair.image} is {image.width}x{image.height}.{_turn_hint(image)} "
+            "Export the label at the size of the image, or take the pair out of the data."
         )
 
 

@@ -7,14 +7,15 @@ stored. What the mapping allows tells one from the other, or the file is refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alseg.data.images import LABEL_FORMATS, file_format, open_picture, read_header
+from alseg.data.images import LABEL_FORMATS, Header, file_format, open_picture, read_header
 from alseg.errors import DatasetError
 
 _WHITE = 255
@@ -82,9 +83,25 @@ def read_label(
     return resolved
 
 
+def label_header(path: Path) -> Header:
+    """Return what a label file says of its picture; nothing is decoded.
+
+    Raises:
+        DatasetError: The file is missing, damaged or no PNG.
+    """
+    with _lossy_explained(path):
+        return read_header(path, LABEL_FORMATS)
+
+
 def _opened(path: Path) -> Image.Image:
-    try:
+    with _lossy_explained(path):
         return open_picture(path, LABEL_FORMATS)
+
+
+@contextmanager
+def _lossy_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except DatasetError as error:
         found = file_format(path)
         if found in (None, *LABEL_FORMATS):

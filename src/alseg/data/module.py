@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from alseg.data.base import SegmentationDataset
+from alseg.data.checks import (
+    check_headers,
+    check_teaches,
+    check_training_sizes,
+    say_stretched,
+)
 from alseg.data.evaluation import evaluation_loader
 from alseg.data.stream import LabelSource, TrainingSamples, TrainingStream
 from alseg.data.transforms import TrainTransform
@@ -63,6 +69,7 @@ class SegmentationDataModule(L.LightningDataModule):
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.labels: LabelSource | None = None
         self._label_round = 0
+        self._checked: set[tuple[str, bool]] = set()
         self._stream: TrainingStream | None = None
 
     def setup(self, stage: str) -> None:
@@ -76,11 +83,17 @@ class SegmentationDataModule(L.LightningDataModule):
         if stage != "fit" or not hasattr(module, "segmenter"):
             return
         check_trainer(trainer)
+        self._check(module.protocol)
         for domain in module.protocol.domains:
             images = self.source if domain == "source" else self.target
             if images is not None and len(images):
                 size = self.crop or self.sizes[domain] or images.size(0)
                 check_batch_size(module.segmenter, self.batch_size, size)
+
+    def _check(self, protocol: Any) -> None:
+        self.check_images(
+            protocol.domains, protocol.domains if protocol.all_target_labels else ("source",)
+        )
 
     @property
     def pool(self) -> SegmentationDataset:
@@ -126,16 +139,36 @@ class SegmentationDataModule(L.LightningDataModule):
                 f"`scale: {kept or now}` into the YAML file of the data, or put the images back."
             )
 
-    def check_sizes(self, domains: Iterable[str]) -> None:
-        """Check that the training images of some domains make batches; decodes no image.
+    def check_images(self, domains: Iterable[str], labelled: Iterable[str] = ("source",)) -> None:
+        """Check, before anything is computed, that images and labels can be trained on.
+
+        Headers say the sizes of images and labels, of the evaluated images too. What was checked
+        once is not checked again.
+
+        Args:
+            domains: The domains that are trained on: ``source``, ``target``.
+            labelled: Those of them whose own labels are trained on.
 
         Raises:
-            ConfigError: Images of a domain differ in size, and no training size is given.
+            ConfigError: Images of a domain differ in size where they must not, or a crop does not
+                fit into one.
+            DatasetError: A file cannot be read, a label does not fit its image, or no label that
+                was looked at has a pixel of a class.
         """
         for domain in domains:
             images = self.source if domain == "source" else self.target
-            if images is not None:
-                _check_one_size(images, self.sizes[domain] or self.crop, domain)
+            own_labels = domain in labelled
+            if images is None or (domain, own_labels) in self._checked:
+                continue
+            sizes, size = check_headers(images, labels=own_labels), self.sizes[domain]
+            check_training_sizes(images.ids, sizes, size, self.crop, domain)
+            say_stretched(images.ids, sizes, size, domain)
+            if own_labels and images.has_labels:
+                check_teaches(images, domain)
+            self._checked.add((domain, own_labels))
+        for evaluated in (self.val, self.test):
+            if evaluated is not None:
+                check_headers(evaluated, labels=True)
 
     def train_dataloader(self) -> TrainingStream:
         """Return the stream of training batches for all steps of the trainer.
@@ -148,7 +181,7 @@ class SegmentationDataModule(L.LightningDataModule):
         module: Any = trainer.lightning_module
         protocol = module.protocol
         check_counted_in_steps(trainer.max_steps)
-        self.check_sizes(protocol.domains)
+        self._check(protocol)
         domains: dict[str, TrainingSamples] = {}
         for domain in protocol.domains:
             images = self.source if domain == "source" else self.target
@@ -214,19 +247,6 @@ class SegmentationDataModule(L.LightningDataModule):
         if self.trainer is None:
             raise ConfigError("The data module is used through Trainer.fit, validate or test.")
         return self.trainer
-
-
-def _check_one_size(images: SegmentationDataset, size: tuple[int, int] | None, domain: str) -> None:
-    if size is not None or len(images) == 0:
-        return
-    first = images.size(0)
-    for index in range(1, len(images)):
-        if images.size(index) != first:
-            raise ConfigError(
-                f"The {domain} images differ in size: {images.ids[0]} is {first[0]}x{first[1]}, "
-                f"{images.ids[index]} is {'x'.join(map(str, images.size(index)))} (height x "
-                "width). Give one training size, such as --size 512x1024, or a crop."
-            )
 
 
 class _NoLabels:

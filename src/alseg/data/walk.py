@@ -45,8 +45,12 @@ def files_below(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
             continue
         entered.add((status.st_dev, status.st_ino))
         for entry in _entries(where):
+            if entry.is_file(follow_symlinks=False):
+                if wanted(entry.name):
+                    found.append(where / entry.name)
+                continue
             path = where / entry.name
-            status = _status(path) if entry.is_symlink() else entry.stat(follow_symlinks=False)
+            status = _status(path)
             if status is not None and stat.S_ISDIR(status.st_mode):
                 if not entry.is_symlink():
                     folders.append((path, os.path.join(real, entry.name), hops))  # noqa: PTH118
@@ -57,7 +61,7 @@ def files_below(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
             elif wanted(entry.name):
                 _require_file(path, status)
                 found.append(path)
-    return sorted(found)
+    return sorted(found, key=str)
 
 
 def require_file(path: Path) -> Path:
