@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alseg.data.label_space import LabelSpace, load_label_space
 from alseg.metrics import SegmentationScores
@@ -38,3 +40,22 @@ def test_on_synthia_the_mean_over_13_classes_leaves_out_wall_fence_and_pole():
     assert figures["mIoU"] * 16 == pytest.approx(
         13 * figures["mIoU*"] + sum(figures[f"IoU/{name}"] for name in ("wall", "fence", "pole"))
     )
+
+
+def test_the_most_frequent_class_everywhere_reaches_its_share_over_the_classes_that_occur():
+    # Of 40 pixels 30 are of class 1, none of class 2: IoU 30/40 and 0, over two classes.
+    scores = SegmentationScores(torch.tensor([[0, 4, 6], [2, 20, 8], [0, 0, 0]]))
+    assert scores.most_frequent == 1
+    assert scores.miou_of_most_frequent == pytest.approx(30 / 40 / 2)
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=6).filter(any))
+def test_it_is_the_miou_of_a_prediction_of_that_class_alone(pixels):
+    scores = SegmentationScores(torch.diag(torch.tensor(pixels)))
+    constant = torch.zeros(len(pixels), len(pixels), dtype=torch.int64)
+    constant[:, scores.most_frequent] = torch.tensor(pixels)
+    assert scores.miou_of_most_frequent == pytest.approx(SegmentationScores(constant).miou)
+
+
+def test_without_a_labelled_pixel_there_is_no_most_frequent_class():
+    assert math.isnan(SegmentationScores(torch.zeros(3, 3)).miou_of_most_frequent)

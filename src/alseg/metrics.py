@@ -42,6 +42,20 @@ class SegmentationScores:
         matrix = self.confusion.double()
         return float(matrix.diagonal().sum() / matrix.sum())
 
+    @property
+    def most_frequent(self) -> int:
+        """The class that most pixels of the truth have; the first of several."""
+        return int(self.confusion.sum(1).argmax())
+
+    @property
+    def miou_of_most_frequent(self) -> float:
+        """``miou`` of predicting the most frequent class everywhere; NaN without labelled pixels.
+
+        Its IoU is its share of the pixels, and that of the other classes in the truth is 0.
+        """
+        pixels = self.confusion.sum(1).double()
+        return float(pixels.max() / pixels.sum() / (pixels > 0).sum())
+
     def miou_over(self, indices: Sequence[int]) -> float:
         """Mean of ``iou`` over some classes, such as the 13 of mIoU* on SYNTHIA."""
         return float(torch.nanmean(self.iou[list(indices)]))

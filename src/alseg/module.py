@@ -130,6 +130,8 @@ class SegmentationModule(L.LightningModule):
         self.confusion = MulticlassConfusionMatrix(
             len(space), ignore_index=IGNORE, validate_args=False
         )
+        # Of the evaluation before, over all ranks.
+        self.scores: SegmentationScores | None = None
 
     def setup(self, stage: str) -> None:
         """Lay the weights out as the device is fastest with: channels last on a GPU alone."""
@@ -186,6 +188,7 @@ class SegmentationModule(L.LightningModule):
         # A tensor made in inference mode could not be counted into by a later validation.
         with torch.inference_mode(False):
             self.confusion.reset()
+        self.scores = scores
         figures = scores.as_dict(self.label_space)
         # The same on every rank, since the matrix is summed over the ranks; and on every rank,
         # since ModelCheckpoint looks there for the figure that it chooses by.

@@ -15,6 +15,7 @@ from alseg.active import LabelStore
 from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
 from alseg.dashboard.names import PHASES
+from alseg.data import open_dataset
 
 
 @pytest.fixture
@@ -47,6 +48,21 @@ def test_the_main_job_ends_with_labels_checkpoint_pictures_and_a_summary(tiny, t
     assert Image.open(pictures[0]).size == (3 * 64, 48)
     assert list((out / "metrics").glob("training-*/metrics.csv"))
     assert yaml.safe_load((out / "config.yaml").read_text())["budget"] in (0.01, "0.01")
+
+
+def test_a_run_is_named_after_its_data_and_knows_their_most_frequent_class(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "-c", str(tiny), "--strategy", "random", "--steps", "2"]) == 0
+    (run,) = Path("runs").iterdir()
+    assert run.name.startswith("scenes-sim-scenes-dusk-random-")
+    scenes = open_dataset("scenes:dusk", "test", size=[48, 64], count=5)
+    labels = np.concatenate([scenes.label(index).ravel() for index in range(len(scenes))])
+    pixels = np.bincount(labels[labels != 255], minlength=11)
+    expected = pixels.max() / pixels.sum() / np.count_nonzero(pixels)
+    known = json.loads((run / "summary.json").read_text())["most_frequent"]
+    assert known == {"class": pixels.argmax(), "mIoU": pytest.approx(expected)}
 
 
 def test_what_is_logged_as_test_is_before_training_and_of_the_last_checkpoint(tiny, tmp_path):

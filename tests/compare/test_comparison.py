@@ -6,7 +6,9 @@ from tests.runs import write_matrix, write_run
 
 from alseg.compare.comparability import choices_of, warnings_of
 from alseg.compare.comparison import compare_runs, verdict
+from alseg.compare.report.costs import costs_section
 from alseg.compare.runs import find_runs
+from alseg.compare.tables import notes
 from alseg.errors import CompareError
 
 MADE = {"time": "now", "checkout": {"commit": "a"}, "data": {"reported on": {"images": 4}}}
@@ -425,3 +427,37 @@ def test_long_values_are_cut_where_they_still_differ_and_told_whole_where_not(tm
     assert warnings_of(compared(tmp_path)) == (
         [f"another devices: {told[0]} in random; {told[1]} in halo"]
     )
+
+
+def made_of(source, target):
+    return {"data": {"source": {"name": source}, "pool": {"name": target}}}
+
+
+def test_domains_go_by_the_names_of_the_data(tmp_path):
+    spec = {"source": "folder:/x/data.yaml", "target": "folder:/y/data.yaml"}
+    write_run(tmp_path / "a", provenance=made_of("cells", "nuclei"), **spec)
+    write_run(tmp_path / "b", strategy="halo", **spec)
+    assert compare_runs(find_runs([tmp_path])).domains == "cells → nuclei"
+
+
+def test_two_data_sets_of_one_name_are_told_by_their_places(tmp_path):
+    for name, place in (("a", "/y"), ("b", "/z")):
+        spec = {"source": "gtav:/x", "target": f"folder:{place}/data.yaml"}
+        write_run(tmp_path / name, seed=ord(name), provenance=made_of("gtav", "nuclei"), **spec)
+    assert compare_runs(find_runs([tmp_path])).domains == (
+        "gtav → nuclei (folder:/y/data.yaml); gtav → nuclei (folder:/z/data.yaml)"
+    )
+
+
+def test_without_provenance_domains_go_by_what_the_runs_were_given(tmp_path):
+    write_run(tmp_path / "a", source="gtav:/x", target="folder:/y/data.yaml")
+    assert compare_runs(find_runs([tmp_path])).domains == "gtav:/x → folder:/y/data.yaml"
+
+
+@pytest.mark.parametrize(("annotator", "said"), [("oracle", True), ("manual", False)])
+def test_clicks_of_an_oracle_are_said_to_ignore_mixed_windows(tmp_path, annotator, said):
+    write_run(tmp_path / "a", annotator=annotator)
+    comparison = compare_runs(find_runs([tmp_path]))
+    words = "clicks count one per window, also where a window contains several classes"
+    for text in (notes(comparison), costs_section(comparison, 3.0)):
+        assert (words in text) == said

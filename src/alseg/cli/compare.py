@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alseg.cli.parser import CommandParser
 from alseg.errors import CompareError, ConfigError
+from alseg.labelling_cost import CLICK_SECONDS
 
 ABOUT = """Hold runs against one another: mIoU for every strategy and budget over the seeds, and
 how sure the differences to random picks are. RUNS are folders of runs, or folders that have such in
@@ -42,9 +43,10 @@ def run(argv: Sequence[str]) -> int:
     parser.add(
         "--click-seconds",
         type=float,
-        default=3.0,
+        default=CLICK_SECONDS,
         metavar="X",
-        help="seconds that a person needs for a click, where no person was timed (3)",
+        help="seconds per click of a person, where no person was timed "
+        f"(default: {CLICK_SECONDS:g})",
     )
     arguments = parser.parse(argv).arguments
     out = Path(arguments["out"])

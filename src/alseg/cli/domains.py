@@ -33,6 +33,11 @@ class Domains:
     reported: SegmentationDataset | None
     chosen: SegmentationDataset | None
 
+    @property
+    def names(self) -> list[str]:
+        """The names of source and target; of the target alone where there is no source."""
+        return [images.name for images in (self.source, self.target) if images is not None]
+
 
 def open_domains(config: RunConfig) -> Domains:
     """Open the data sets that a run needs.

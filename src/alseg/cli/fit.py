@@ -111,8 +111,9 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
     ]
     if changed:
         raise ConfigError(
-            f"A run is resumed with the settings it was started with, but {', '.join(changed)} would "
-            f"change. Only {', '.join(OF_THE_MACHINE)} may; for anything else start a new run."
+            "A run is resumed with the settings it was started with, but "
+            f"{', '.join(changed)} would change. Only {', '.join(OF_THE_MACHINE)} may; for "
+            "anything else start a new run."
         )
     return {**before, **settings}
 

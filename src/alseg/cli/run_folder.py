@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,9 @@ SUMMARY = "summary.json"
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """What the system says where nothing can be written, or no more."""
 
+LONGEST_NAME = 24
+"""Characters of a data set's name in that of a run; a folder's name has at most 255 bytes."""
+
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
@@ -56,8 +60,12 @@ class RunFolder:
     _clock: Clock | None = field(default=None, init=False, repr=False)
 
     @classmethod
-    def of(cls, config: RunConfig) -> RunFolder:
+    def of(cls, config: RunConfig, data: Sequence[str]) -> RunFolder:
         """Return the folder of a new run, which is not made yet, or of the run to resume.
+
+        Args:
+            config: The settings of the run.
+            data: The names of its data sets, which name the folder where the settings do not.
 
         Raises:
             ConfigError: The folder of a new run is in use, that of an old one holds no run, or
@@ -69,7 +77,7 @@ class RunFolder:
             refuse_links_out(Path(config.resume))
             return cls.open(config.resume)
         if is_first_process():
-            path = Path(config.out) if config.out is not None else _new_path(config)
+            path = Path(config.out) if config.out is not None else _new_path(config, data)
             check_writable_name(path)
             if _in_use(path):
                 how = f", or continue the run in it with `{resume_command(path)}`"
@@ -325,13 +333,13 @@ def _in_use(path: Path) -> bool:
     return any(entry.name not in left for entry in path.iterdir())
 
 
-def _new_path(config: RunConfig) -> Path:
-    name = config.name or "-".join(
-        [
-            config.source.replace(":", "_").split("/")[-1],
-            config.target.replace(":", "_").split("/")[-1],
-            config.strategy if config.protocol == "source_target" else config.protocol,
-        ]
-    )
+def _new_path(config: RunConfig, data: Sequence[str]) -> Path:
+    asking = config.strategy if config.protocol == "source_target" else config.protocol
+    name = config.name or "-".join([*map(_in_a_path, data), asking])
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{name}-{stamp}"
+
+
+def _in_a_path(name: str) -> str:
+    """Return a name without what a path or a shell takes for something else, and not too long."""
+    return re.sub(r"[^\w.+-]+", "_", name)[:LONGEST_NAME].strip("._") or "data"

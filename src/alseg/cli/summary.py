@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset
+from alseg.labelling_cost import ORACLE_CLICKS, in_words, seconds_per_click
+from alseg.terms import PROTOCOLS
 
 
 def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset | None) -> str:
@@ -53,14 +55,50 @@ def _figure_lines(
     ]
     if "mIoU*" in after:
         lines.append(f"  after    {_percent(after['mIoU*'])}  (mIoU* over 13 classes)")
+    if "most_frequent" in known:
+        name, constant = _most_frequent(known, reported.label_space.classes)
+        lines.append(
+            f"  constant {_percent(constant)}  ({name} everywhere, the most frequent class)"
+        )
     if "best" in known:
         lines.append(f"  best     {_percent(known['best']['mIoU'])}  (chosen on the val split)")
+    if words := start_warning(known, config, reported.label_space.classes):
+        lines += ["", words]
     lines += ["", f"  {'IoU':14}  before   after"]
     lines += [
         f"  {name:14}  {_percent(before[f'IoU/{name}'])}  {_percent(after[f'IoU/{name}'])}"
         for name in reported.label_space.classes
     ]
     return lines
+
+
+def start_warning(known: Mapping[str, Any], config: RunConfig, classes: Sequence[str]) -> str:
+    """Return a warning where predicting one class everywhere beats the network at the start.
+
+    Args:
+        known: The run's figures.
+        config: Its settings.
+        classes: The names of the classes.
+    """
+    before = known.get("before", {}).get("mIoU")
+    if before is None or "most_frequent" not in known or not PROTOCOLS[config.protocol].active:
+        return ""
+    name, constant = _most_frequent(known, classes)
+    if before >= constant:
+        return ""
+    reached, of_one = (_percent(share).strip() for share in (before, constant))
+    found = f"The start reaches {reached} mIoU, less than {of_one} of predicting {name} everywhere."
+    if config.strategy == "random":
+        return found
+    return (
+        f"{found} What such a network ranks first is close to arbitrary: start from a better one "
+        "(--warm-start-steps, --init-from), or ask at random (--strategy random)."
+    )
+
+
+def _most_frequent(known: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, float]:
+    frequent = known["most_frequent"]
+    return classes[frequent["class"]], frequent["mIoU"]
 
 
 def _pace(labels: Mapping[str, Any]) -> str:
@@ -81,12 +119,24 @@ def _label_lines(labels: Mapping[str, Any]) -> list[str]:
     ]
     if "answers" in labels:
         lines.append(f"answered by people: {labels['clicks']:,} clicks charged{_pace(labels)}")
+    lines.append(_cost_line(labels))
+    if "answers" not in labels:
+        lines.append(ORACLE_CLICKS)
     if labels["shortfall"]:
         lines.append(
             f"the pool was exhausted: {labels['shortfall']} of the budget were not spent; "
             "a smaller --exclusion-radius leaves more to ask for"
         )
     return lines
+
+
+def _cost_line(labels: Mapping[str, Any]) -> str:
+    clicks, pace = labels["clicks"], seconds_per_click(labels)
+    how = "as measured on the page" if labels.get("timed") else "assumed: nobody was timed"
+    return (
+        f"for a person: {clicks:,} clicks x {pace:.1f} s = {in_words(clicks * pace)} "
+        f"({pace:.1f} s per click {how})"
+    )
 
 
 def _start_words(config: RunConfig) -> str:

@@ -31,7 +31,7 @@ from alseg.cli.provenance import record_start
 from alseg.cli.round_analysis import RoundAnalysis
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
-from alseg.cli.summary import summary_text
+from alseg.cli.summary import start_warning, summary_text
 from alseg.commands import resume_command
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
@@ -66,7 +66,7 @@ def fit_run(config: RunConfig, partial: bool = False) -> str:
 def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     domains = open_domains(config)
     L.seed_everything(config.seed, verbose=False)
-    folder = RunFolder.of(config)
+    folder = RunFolder.of(config, domains.names)
     # A run that is resumed has its network in a checkpoint, unless it was killed before the first.
     begun = any((folder.checkpoints / name).is_file() for name in ("last.ckpt", "source.ckpt"))
     finished = {"before", "after"} <= folder.summary.keys()
@@ -102,6 +102,8 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
         if "before" not in folder.summary:
             with folder.phase("evaluation"):
                 folder.record(before=_test(trainer, module, data, folder))
+            if words := start_warning(folder.summary, config, module.label_space.classes):
+                log.warning(words)
         if "after" not in folder.summary:
             last = folder.checkpoints / "last.ckpt"
             try:
@@ -267,6 +269,11 @@ def _test(
         return {}
     with _resumable(trainer, folder):
         figures = trainer.test(module, data, verbose=False)[0]
+    if module.scores is not None and not math.isnan(module.scores.miou_of_most_frequent):
+        frequent = module.scores.most_frequent
+        folder.record(
+            most_frequent={"class": frequent, "mIoU": module.scores.miou_of_most_frequent}
+        )
     return {
         name.removeprefix("test/"): None if math.isnan(value) else float(value)
         for name, value in figures.items()

@@ -136,9 +136,34 @@ class Comparison:
 
     @property
     def domains(self) -> str:
-        """The source and the target, as the runs were given them."""
-        pairs = {(str(r.settings.get("source")), str(r.settings.get("target"))) for r in self.runs}
-        return "; ".join(f"{source} → {target}" for source, target in sorted(pairs))
+        """The names of source and target; what the runs were given where these are not known."""
+        return "; ".join(
+            f"{source} → {target}"
+            for source, target in sorted(
+                {(self._called(run, "source"), self._called(run, "target")) for run in self.runs}
+            )
+        )
+
+    def _called(self, run: Run, domain: str) -> str:
+        """Return the name of a run's domain, and what it was given if two are called the same."""
+        given = str(run.settings.get(domain))
+        names = {
+            (name, str(other.settings.get(domain)))
+            for other in self.runs
+            if (name := other.data_name(domain)) is not None
+        }
+        alike = {name for name, spec in names if spec == given}
+        name = run.data_name(domain) or (alike.pop() if len(alike) == 1 else given)
+        return name if len([one for one, _ in names if one == name]) < 2 else f"{name} ({given})"
+
+    @property
+    def asks_an_oracle(self) -> bool:
+        """Whether labels of some runs were looked up rather than given by people."""
+        return any(
+            run.settings.get("annotator", "oracle") == "oracle"
+            for point in self.points
+            for run in point.runs
+        )
 
     def of_upper(self, point: Point) -> tuple[float, float]:
         """Return the mean and deviation of `shares_of_upper`; NaN where it has none."""

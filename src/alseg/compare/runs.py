@@ -76,6 +76,15 @@ class Run:
         """Whether it began with a network that was trained on the source."""
         return self.protocol != "target_only"
 
+    def data_name(self, domain: str) -> str | None:
+        """Return what its ``source`` or ``target`` is called; None where it did not write that."""
+        starts = self.provenance.get("starts")
+        part = "pool" if domain == "target" else domain
+        try:
+            return str(starts[-1]["data"][part]["name"])  # type: ignore[index]
+        except (TypeError, KeyError, IndexError):
+            return None
+
     @property
     def radius(self) -> int:
         """Radius of the windows it asked for, said or left to follow from who answers."""

@@ -7,6 +7,7 @@ import math
 from alseg.compare.comparison import Comparison, Point, verdict
 from alseg.compare.runs import BOUNDS
 from alseg.compare.statistics import Interval, mean_and_deviation
+from alseg.labelling_cost import ORACLE_CLICKS
 
 Table = list[list[str]]
 """Rows of text, the first of them the heading."""
@@ -94,6 +95,8 @@ def notes(comparison: Comparison) -> str:
         "mIoU in per cent, and in per cent of full supervision with the same seed: mean ± standard "
         "deviation over the seeds, of the last checkpoints."
     )
+    if comparison.asks_an_oracle:
+        said = f"{said} {ORACLE_CLICKS}"
     if comparison.baseline is None:
         return f"{said} There is no run of the baseline to hold the others against."
     return (

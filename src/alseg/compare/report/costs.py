@@ -10,6 +10,7 @@ from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.runs import Run
 from alseg.compare.statistics import mean_of_known
+from alseg.labelling_cost import ORACLE_CLICKS, seconds_per_click
 
 MEMORY = re.compile("peak_memory_of_.*_mib")
 """The parts of a summary that tell the peaks of memory by phase."""
@@ -50,8 +51,9 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
             table("Clicks and hours of labelling, means over the seeds", labelling),
             paragraph(
                 "Hours are the clicks at the mean time of those that people were timed at, and at "
-                f"{click_seconds:g} seconds each where nobody was. The gain is over the start of "
-                "the same run; some of it may come from training on, without any label."
+                f"{click_seconds:g} seconds each where nobody was. {_oracle(comparison)}"
+                "The gain is over the start of the same run; some of it may come from "
+                "training on, without any label."
             ),
         ]
     return section("costs", "What it cost", *parts)
@@ -87,9 +89,12 @@ def _figures(run: Run, part: str) -> dict[str, float]:
 
 def _hours(run: Run, click_seconds: float) -> float | None:
     labels = _figures(run, "labels")
-    if labels.get("timed"):
-        click_seconds = labels["seconds"] / labels["timed"]
-    return None if run.clicks is None else run.clicks * click_seconds / 3600
+    pace = seconds_per_click(labels, click_seconds)
+    return None if run.clicks is None else run.clicks * pace / 3600
+
+
+def _oracle(comparison: Comparison) -> str:
+    return f"{ORACLE_CLICKS} " if comparison.asks_an_oracle else ""
 
 
 def _number(value: float, digits: int) -> str:
