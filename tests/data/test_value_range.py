@@ -1,6 +1,8 @@
 """Images of more than 8 bits per channel: none turns black, and a data set has one range."""
 
+import pickle
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -118,8 +120,6 @@ def test_deep_images_are_turned_once(orientation, channels, tmp_path):
 
 def add_chunk(path, kind, body):
     """Put a chunk behind a PNG's header."""
-    import zlib
-
     content = path.read_bytes()
     chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     path.write_bytes(content[:33] + chunk + content[33:])
@@ -172,8 +172,10 @@ def test_one_range_holds_for_all_images_of_all_splits(tmp_path):
     # Round halves to even: 100, 4095 and 1000 of 4095.
     assert [train.image(index)[0, 1, 0] for index in (0, 1)] == [6, 255]
     assert test.image(0)[0, 1, 0] == 62
-    # In any order, as loading processes and ranks read them.
-    assert open_dataset(spec, "train").image(0)[0, 1, 0] == 6
+    # In any order and in any process, as ranks and loading processes read them.
+    fresh = open_dataset(spec, "train")
+    assert pickle.loads(pickle.dumps(fresh)).image(0)[0, 1, 0] == 6
+    assert fresh.image(0)[0, 1, 0] == 6
 
 
 def test_a_scale_is_taken_as_written_and_holds_every_value(tmp_path):
