@@ -141,9 +141,10 @@ def read_shares(asked: AskedRound) -> Shares | None:
     content = load_json(path, _REMEDY)
     try:
         queries = {name: tuple(mine) for name, mine in content["queries"].items()}
-        known = all(name in asked.by_id for mine in queries.values() for name in mine)
+        overlap = tuple(content["overlap"])
+        known = all(name in asked.by_id for mine in (*queries.values(), overlap) for name in mine)
         if known and all(NAME.fullmatch(name) for name in queries):
-            return Shares(queries, tuple(content["overlap"]))
+            return Shares(queries, overlap)
     except (AttributeError, KeyError, TypeError):
         pass
     raise LabelStoreError(f"{path} does not fit the queries of the round. {_REMEDY}")

@@ -42,6 +42,8 @@ BEFORE_TORCH = {
     "GOMP_SPINCOUNT": "1000",
     # Where a process of a run is gone, the warnings of the others' sockets bury what we say of it.
     "TORCH_CPP_LOG_LEVEL": "ERROR",
+    # A checkpoint from elsewhere runs no code, also where a release of Lightning would let it.
+    "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
 }
 """What PyTorch reads when it is imported, unless it is set already."""
 

@@ -166,7 +166,7 @@ def _earlier(path: Path) -> list[Any]:
         starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
         if not isinstance(starts, list):
             raise TypeError("starts is no list")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         aside = path.with_name(f"unreadable-{path.name}")
         log.warning("%s cannot be read (%s); it is kept as %s.", path, error, aside.name)
         path.replace(aside)

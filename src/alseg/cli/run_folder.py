@@ -153,7 +153,7 @@ class RunFolder:
         summary = folder / SUMMARY
         try:
             known = _figures(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise ConfigError(
                 f"{summary} cannot be read: {error}. Remove it and resume: its figures are "
                 "measured again."

@@ -20,6 +20,9 @@ DAMAGED = "Rounds that are not known or do not fit"
 
 FORMAT = 1
 
+UNREADABLE = (AttributeError, OSError, OverflowError, RecursionError, TypeError, ValueError)
+"""What is raised where a file holds something else than a round's evidence."""
+
 
 @dataclass(frozen=True)
 class RoundEvidence:
@@ -105,7 +108,7 @@ class Evidence:
                 raise ValueError(f"it tells of round {found.number}")
         except KeyError as error:
             self.problems.append(f"`{path}` cannot be read (it lacks {error}) and is left out.")
-        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        except UNREADABLE as error:
             self.problems.append(f"`{path}` cannot be read ({error}) and is left out.")
         else:
             return found

@@ -224,7 +224,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise CompareError(f"{path} cannot be read: {error}. {RESTORE}") from error
     if not isinstance(content, dict):
         raise CompareError(f"{path}: expected figures by name, got {content!r:.60}. {RESTORE}")
