@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def how_to_answer(run: Path, asked: str) -> str:
-    """Return the commands with which the queries of a run are answered and it goes on.
+    """Return the commands with which the queries of a run are answered and the run is continued.
 
     Args:
         run: The folder of the run.
@@ -59,7 +59,7 @@ def _answered(run: Path, taken: RoundResult) -> str:
 
 
 def next_command(run: Path) -> str:
-    """Return the command that goes on with the answers of a run's newest round."""
+    """Return the command that takes in the answers of a run's newest round."""
     if (run / "config.yaml").is_file():
         return resume_command(run)
     return shlex.join(["alseg", "labels", "export", str(run), "-o", f"{run.name}-labels"])

@@ -38,7 +38,7 @@ class LabellingServer(ThreadingHTTPServer):
         table: The answers.
         pictures: The images.
         guard: Who may talk to it.
-        next_step: The command that goes on once everything is answered.
+        next_step: The command to run once everything is answered.
         when_done: Called after an answer that leaves no query open.
         limits: How many connections there may be, and how long each may take.
         connections: Those that are open.

@@ -123,8 +123,8 @@ def open_shares(
         raise ConfigError(
             f"Round {asked.number} is dealt to {', '.join(kept.people)}, with "
             f"{len(kept.overlap):,} queries for everybody, and some are answered. Leave "
-            "--annotators and --overlap out to go on; or remove "
-            f"{asked.folder / 'answers' / FILE} to deal anew (answers stay)."
+            "--annotators and --overlap out to continue; or remove "
+            f"{asked.folder / 'answers' / FILE} to deal again (answers stay)."
         )
     return kept
 

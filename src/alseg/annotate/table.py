@@ -17,7 +17,7 @@ from alseg.annotate.shares import Shares
 from alseg.errors import LabelStoreError
 
 AHEAD = 8
-"""Questions that a page is told of in advance, so that it can fetch their pictures."""
+"""Questions that a page gets in advance, so that it can fetch their pictures."""
 
 
 class Stale(LabelStoreError):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from alseg.annotate import LabellingServer, Table
 
 ABOUT = """Open a page in the browser on which people answer the queries of a run's newest round,
-with one key each. Every answer is on disk before the page goes on: the page may be closed and the
-command stopped (Ctrl-C) at any time, and both go on where they were."""
+with one key each. Every answer is on disk before the next query is shown: the page may be closed
+and the command stopped (Ctrl-C) at any time, and both resume where they were."""
 
 USAGE = "RUN [--annotators 3 | anna,ben] [--overlap 0.1] [--review] [--report] ..."
 
