@@ -31,9 +31,7 @@ def refuse_links_out(folder: Path) -> None:
                     "written by it. Put the file or folder itself there, or remove the link."
                 )
         elif not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
-            raise FolderLeadsOut(
-                f"{path} is no ordinary file or folder, but a pipe or a device. Remove it."
-            )
+            raise FolderLeadsOut(f"{path} is a pipe or a device, which no run has. Remove it.")
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -14,6 +14,7 @@ from tests.exchanged import SIZES, answer, name_of, say, write_small_round
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.annotate.exchange.segmentations import pixels_of
 from alseg.annotate.exchange.shapes import Node
+from alseg.errors import ExchangeError
 
 REASON = "the labelling tools' libraries are installed by `nox -s exchange`"
 dm = pytest.importorskip("datumaro", reason=REASON)
@@ -91,6 +92,18 @@ def test_what_datumaro_writes_is_read(run, asked, theirs):
     done = import_answers(run, file, person="bob")
     assert journal(asked, "bob") == [(name_of(1, 2), 1), (name_of(2), "void"), (name_of(5), 0)]
     assert done.known == 4
+
+
+@pytest.mark.parametrize("theirs", ["cvat", "coco_instances"])
+def test_what_another_run_exported_is_refused_also_after_datumaro_wrote_it(run, asked, theirs):
+    other = write_small_round(run.parent / "other", centres=[("city/a", 4, 4), ("b.1", 10, 10)])
+    say(other, "anna", {name_of(1): 0, name_of(2): 1})
+    folder = export_queries(run.parent / "other", run.parent / "out", "cvat").folder
+    out = run.parent / "theirs"
+    dm.Dataset.import_from(str(folder), "cvat").export(str(out), theirs)
+    (file,) = [path for path in out.rglob("*") if path.suffix in (".xml", ".json")]
+    with pytest.raises(ExchangeError, match="exported from another run"):
+        import_answers(run, file)
 
 
 def test_masks_that_datumaro_writes_are_read(run, asked):

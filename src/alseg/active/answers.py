@@ -190,7 +190,7 @@ class Journal:
             content = json.loads(line)
             seconds, when = float(content["seconds"]), float(content["time"])
             if not (0 <= seconds < math.inf and 0 <= when < LATEST):
-                raise ValueError("its seconds or its time are no such numbers")
+                raise ValueError("its seconds or its time are invalid")
             return Entry(str(content["query"]), content["answer"], seconds, when)
         except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise LabelStoreError(

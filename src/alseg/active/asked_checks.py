@@ -31,7 +31,7 @@ def image_of(entry: Mapping[str, Any]) -> AskedImage:
     check_name(image.id)
     check_size(image.id, image.height, image.width)
     if not isinstance(image.digest, str) or not _DIGEST.fullmatch(image.digest):
-        raise ValueError(f"the image {image.id} has a digest that is no SHA-256")
+        raise ValueError(f"the image {image.id} has a digest that is not a SHA-256")
     place = image.file
     if not isinstance(place, str) or not place or "\0" in place:
         raise ValueError(f"the image {image.id} has no file")
@@ -47,10 +47,10 @@ def check_classes(classes: object, colors: object) -> None:
         ValueError: They are no such lists.
     """
     if not isinstance(classes, list) or not isinstance(colors, list):
-        raise ValueError("the classes or their colours are no list")
+        raise ValueError("the classes or their colours are not a list")
     named = all(isinstance(name, str) and name for name in classes)
     if not named or not 1 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
-        raise ValueError(f"the classes are no 1 to {MOST_CLASSES} different names")
+        raise ValueError(f"the classes are not 1 to {MOST_CLASSES} different names")
     if len(colors) != len(classes):
         raise ValueError(f"it has {len(colors)} colours for {len(classes)} classes")
     if not all(_whole(level, 0, 255) for color in colors for level in color):
@@ -77,20 +77,22 @@ def check_queries(number: int, images: Mapping[str, AskedImage], queries: Iterab
     for query in queries:
         found = _QUERY.fullmatch(query.id)
         if not found or int(found[1]) != number or query.id in names:
-            raise ValueError(f"the name {query.id!r:.80} is none of a query of round {number}")
+            raise ValueError(f"the name {query.id!r:.80} is not that of a query of round {number}")
         names.add(query.id)
         image = images.get(query.image)
         if image is None:
-            raise ValueError(f"{query.id} is about {query.image!r:.200}, which is no image of it")
+            raise ValueError(
+                f"{query.id} is about {query.image!r:.200}, which round.json does not list"
+            )
         if not (
             0 <= query.top <= query.row < query.bottom <= image.height
             and 0 <= query.left <= query.column < query.right <= image.width
         ):
             raise ValueError(f"the window of {query.id} is not inside {query.image}")
         if not math.isfinite(query.score) or query.guess < 0:
-            raise ValueError(f"the score or the guess of {query.id} is no such number")
+            raise ValueError(f"the score or the guess of {query.id} is invalid")
     if not names:
-        raise ValueError("it asks nothing")
+        raise ValueError("it has no queries")
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -107,7 +109,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if not fits:
         raise LabelStoreError(
             "The settings in round.json are not those of a round: its budget, scope, radius or "
-            "exclusion_radius is missing or of another kind. Restore it from a copy."
+            "exclusion_radius is missing or invalid. Restore it from a copy."
         )
 
 

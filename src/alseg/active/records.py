@@ -63,7 +63,7 @@ class ImageRecord:
         check_name(self.id)
         counts = (self.regions, self.asked, self.void, self.clicks)
         if not all(type(count) is int and 0 <= count <= MOST_PIXELS for count in counts):
-            raise LabelStoreError(f"The counts of {self.id} are no counts of regions and pixels.")
+            raise LabelStoreError(f"The counts of {self.id} are invalid.")
         if not isinstance(self.digests, dict):
             raise LabelStoreError(f"The digests of {self.id} are missing.")
 
@@ -97,7 +97,7 @@ def check_size(name: str, height: object, width: object) -> None:
     if len(sides) < 2 or min(sides) < 1 or sides[0] * sides[1] > MOST_PIXELS:
         raise LabelStoreError(
             f"The image {name} is listed as {height!r:.20} by {width!r:.20} pixels, which no image "
-            "is. Restore the file from a copy."
+            "has. Restore the file from a copy."
         )
 
 
