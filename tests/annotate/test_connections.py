@@ -100,8 +100,7 @@ def test_a_browser_that_takes_no_reply_is_not_waited_for(asked, monkeypatch):
         )
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", client.port))
-        image = client.request("GET", "/image/0")[2]
-        ended.clear()
+        image = client.server.pictures.whole(0)
         # More than the buffers of the system hold between the two.
         connection.sendall(GET.replace(b"/api/round", b"/image/0") * 40)
         assert ended.wait(20)
