@@ -8,6 +8,7 @@ from PIL import Image
 from alseg.data import LabelSpace
 from alseg.pictures import (
     colour_labels,
+    contours,
     legend,
     overlay,
     picks_picture,
@@ -25,13 +26,73 @@ def test_labels_take_the_colours_of_their_classes_and_void_is_black():
     assert np.array_equal(colour_labels(LABEL, SPACE), expected)
 
 
-@pytest.mark.parametrize(
-    ("alpha", "road"), [(0.0, [100, 100, 100]), (0.5, [55, 60, 65]), (1.0, [10, 20, 30])]
+# Of four classes and void, with a class in one pixel, at the border and in touch at a corner alone.
+HAND_MADE = np.array(
+    [
+        [0, 0, 0, 0, 1, 1],
+        [0, 0, 0, 0, 1, 1],
+        [0, 0, 2, 0, 0, 255],
+        [0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+        [2, 2, 0, 0, 0, 0],
+    ],
+    np.uint8,
 )
-def test_an_overlay_mixes_image_and_class_colour_and_leaves_void_alone(alpha, road):
-    picture = overlay(IMAGE, LABEL, SPACE, alpha)
-    assert picture[0, 0].tolist() == road
-    assert picture[1, 1].tolist() == [100, 100, 100]
+
+
+def has_another_neighbour(label, row, column):
+    """Whether one of the four pixels beside one has another class, looked at one by one."""
+    for down, across in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        at = row + down, column + across
+        inside = 0 <= at[0] < label.shape[0] and 0 <= at[1] < label.shape[1]
+        if inside and label[at] != label[row, column]:
+            return True
+    return False
+
+
+def plain_overlay(image, label, alpha, clear):
+    picture = image.tolist()
+    for row, column in np.ndindex(label.shape):
+        train_id = int(label[row, column])
+        if train_id == 255 or train_id in clear:
+            continue
+        colour = SPACE.colors[train_id]
+        share = 1.0 if has_another_neighbour(label, row, column) else alpha
+        picture[row][column] = [
+            round((1 - share) * old + share * new)
+            for old, new in zip(picture[row][column], colour, strict=True)
+        ]
+    return picture
+
+
+def test_contours_are_the_pixels_beside_another_class():
+    drawn = ["...##.", "..####", ".#####", "..#..#", "##....", "###..."]
+    assert contours(HAND_MADE).tolist() == [[sign == "#" for sign in row] for row in drawn]
+
+
+@given(
+    arrays.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 5), st.integers(1, 5)),
+        elements=st.sampled_from([0, 1, 2, 255]),
+    )
+)
+def test_contours_of_any_labels_are_those_of_a_plain_loop(label):
+    expected = [
+        [has_another_neighbour(label, r, c) for c in range(label.shape[1])]
+        for r in range(label.shape[0])
+    ]
+    assert contours(label).tolist() == expected
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("clear", [(), (0,), (1, 2)])
+def test_an_overlay_fills_weakly_draws_contours_and_leaves_void_and_clear_classes(alpha, clear):
+    image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    before = image.copy()
+    picture = overlay(image, HAND_MADE, SPACE, alpha, clear)
+    assert picture.tolist() == plain_overlay(image, HAND_MADE, alpha, clear)
+    assert np.array_equal(image, before)
 
 
 def test_a_legend_shows_the_colours_asked_for_and_no_others():

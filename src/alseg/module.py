@@ -235,17 +235,25 @@ class SegmentationModule(L.LightningModule):
         # Plane by plane, as strategies read them three times faster than channels last.
         return Signals(_resize(_full(prediction.logits).contiguous(), size), radius, names=names)
 
-    @torch.no_grad()
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the train ids H×W of one RGB image H×W×3, at the image's own resolution."""
+        result: NDArray[np.uint8] = self._classify(image).argmax(0).to(torch.uint8).cpu().numpy()
+        return result
+
+    def class_probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the class probabilities C×H×W of one RGB image H×W×3, at its own resolution."""
+        result: NDArray[np.float32] = self._classify(image).float().cpu().numpy()
+        return result
+
+    @torch.no_grad()
+    def _classify(self, image: NDArray[np.uint8]) -> Tensor:
         was_training = self.training
         self.eval()
         height, width = image.shape[:2]
         pixels = eval_transform(image, self.hparams["eval_size"]).to(self.device)
-        labels = self.labels(pixels[None], (height, width))[0]
+        probabilities = self.probabilities(pixels[None], (height, width))[0]
         self.train(was_training)
-        result: NDArray[np.uint8] = labels.to(torch.uint8).cpu().numpy()
-        return result
+        return probabilities
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and its schedule: linear warm-up, then polynomial decay."""

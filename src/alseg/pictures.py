@@ -28,20 +28,44 @@ def colour_labels(label: NDArray[np.uint8], label_space: LabelSpace) -> RGB:
     return coloured
 
 
+def contours(label: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the pixels H×W of which one of the four neighbours has another class."""
+    found = np.zeros(label.shape, dtype=np.bool_)
+    across = label[:, 1:] != label[:, :-1]
+    down = label[1:] != label[:-1]
+    found[:, 1:] |= across
+    found[:, :-1] |= across
+    found[1:] |= down
+    found[:-1] |= down
+    return found
+
+
 def overlay(
-    image: RGB, label: NDArray[np.uint8], label_space: LabelSpace, alpha: float = 0.5
+    image: RGB,
+    label: NDArray[np.uint8],
+    label_space: LabelSpace,
+    alpha: float = 0.3,
+    clear: Collection[int] = (),
 ) -> RGB:
-    """Return an image H×W×3 with its classes H×W laid over it; void pixels stay as they are.
+    """Return an image H×W×3 with its classes H×W laid over it.
+
+    A class is filled weakly and has a contour of one pixel in its full colour, inside of it. Void
+    pixels and those of clear classes stay as they are.
 
     Args:
         image: The image.
         label: Train ids; 255 is void.
         label_space: The classes and their colours.
-        alpha: Share of the class colour, from 0 (the image alone) to 1 (the colour alone).
+        alpha: Share of the class colour, from 0 (the contours alone) to 1 (the colour alone).
+        clear: Train ids of classes that are not drawn, such as the background.
     """
-    mixed = (1 - alpha) * image + alpha * colour_labels(label, label_space)
-    picture = np.where((label == IGNORE)[..., None], image, np.rint(mixed))
-    return picture.astype(np.uint8)
+    colours = colour_labels(label, label_space)
+    picture = np.rint((1 - alpha) * image + alpha * colours).astype(np.uint8)
+    edge = contours(label)
+    picture[edge] = colours[edge]
+    untouched = np.isin(label, [IGNORE, *clear])
+    picture[untouched] = image[untouched]
+    return picture
 
 
 def legend(label_space: LabelSpace, width: int, present: Collection[int] | None = None) -> RGB:

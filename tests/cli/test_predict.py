@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.toys import quiet_trainer
 
@@ -9,6 +10,7 @@ from alseg.data import load_label_space, open_dataset
 from alseg.data.base import RelabelledDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes.dataset import Scenes
+from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError, DatasetError
 from alseg.module import SegmentationModule
 
@@ -38,9 +40,11 @@ def test_labels_and_overlays_are_written_at_the_size_of_the_image(
         assert np.array_equal(label, np.full(size, 3))
         overlay = np.asarray(Image.open(out / f"overlays/{name}.png"))
         road = np.array(load_label_space("camvid11").colors[3])
-        assert overlay.shape[0] > size[0]
-        assert overlay.shape[1] == size[1]
-        assert np.abs(overlay[: size[0]] - (90 + road) / 2).max() <= 2
+        assert overlay.shape == (*size, 3)
+        assert np.abs(overlay - (0.7 * 90 + 0.3 * road)).max() <= 2
+    legend = np.asarray(Image.open(out / "legend.png")).reshape(-1, 3).tolist()
+    assert road.tolist() in legend
+    assert not (out / "probabilities").exists()
     assert "2 images" in capsys.readouterr().out
 
 
@@ -56,12 +60,65 @@ def test_a_file_that_is_no_image_is_left_out_and_counted(constant_checkpoint, tm
     assert [path.name for path in (out / "labels").iterdir()] == ["good.png"]
 
 
-def test_an_earlier_result_is_not_overwritten(constant_checkpoint, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["labels", "overlays", "probabilities", "legend.png"])
+def test_an_earlier_result_is_not_overwritten(constant_checkpoint, tmp_path, capsys, name):
     image, out = write_image(tmp_path / "a.png"), tmp_path / "out"
-    (out / "labels").mkdir(parents=True)
+    (out / name).mkdir(parents=True)
     assert main(["predict", str(constant_checkpoint), str(image), "-o", str(out)]) == 2
-    assert f"{out / 'labels'} is there already" in capsys.readouterr().err
-    assert [path.name for path in out.rglob("*")] == ["labels"]
+    assert f"{out / name} exists" in capsys.readouterr().err
+    assert [path.name for path in out.rglob("*")] == [name]
+
+
+def test_a_clear_class_leaves_the_image_as_it_is(constant_checkpoint, tmp_path):
+    image, out = write_image(tmp_path / "a.png"), tmp_path / "out"
+    arguments = [str(constant_checkpoint), str(image), "-o", str(out), "--device", "cpu"]
+    assert main(["predict", *arguments, "--clear", "car", "--clear", "road"]) == 0
+    assert np.array_equal(Image.open(out / "overlays/a.png"), Image.open(image))
+    assert np.array_equal(Image.open(out / "labels/a.png"), np.full((48, 64), 3))
+
+
+def test_a_clear_class_that_the_network_lacks_is_refused(constant_checkpoint, tmp_path, capsys):
+    image, out = write_image(tmp_path / "a.png"), tmp_path / "out"
+    arguments = [str(constant_checkpoint), str(image), "-o", str(out), "--device", "cpu"]
+    assert main(["predict", *arguments, "--clear", "raod"]) == 2
+    error = capsys.readouterr().err
+    assert "--clear raod: the network has no such class" in error
+    assert "Did you mean 'road'?" in error
+    assert not out.exists()
+
+
+def test_probabilities_are_the_softmax_of_the_logits(constant_checkpoint, tmp_path):
+    image, out = write_image(tmp_path / "deep/a.png", size=(50, 70)), tmp_path / "out"
+    arguments = [str(constant_checkpoint), str(image), "-o", str(out), "--device", "cpu"]
+    assert main(["predict", *arguments, "--probabilities"]) == 0
+    # The network's logits are 1 for road, the fourth of eleven classes, and 0 for the others.
+    with np.load(out / "probabilities/a.npz") as written:
+        probabilities, classes = written["probabilities"], written["classes"]
+    assert (probabilities.shape, probabilities.dtype) == ((11, 50, 70), np.float16)
+    assert tuple(classes) == load_label_space("camvid11").classes
+    softmax = np.where(classes == "road", np.e, 1) / (np.e + 10)
+    assert np.abs(probabilities - softmax[:, None, None]).max() < 2**-12
+    assert np.abs(probabilities.astype(np.float64).sum(0) - 1).max() < 11 * 2**-12
+    assert np.array_equal(Image.open(out / "labels/a.png"), np.full((50, 70), 3))
+    assert [path.name for path in (out / "probabilities").iterdir()] == ["a.npz"]
+
+
+def test_probabilities_vary_with_the_image_as_the_network_does():
+    space = load_label_space("camvid11")
+    torch.manual_seed(0)
+    module = SegmentationModule(space, encoder_weights="none", protocol="source_only", flip=False)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    module.eval()
+    with torch.no_grad():
+        inputs = eval_transform(pixels, module.hparams["eval_size"])[None]
+        logits = module.segmenter(inputs).logits
+        logits = torch.nn.functional.interpolate(
+            logits, (64, 96), mode="bilinear", align_corners=False
+        )[0].numpy()
+    raised = np.exp(logits - logits.max(0))
+    expected = raised / raised.sum(0)
+    assert np.abs(module.class_probabilities(pixels) - expected).max() < 1e-5
+    assert np.array_equal(module.segment(pixels), expected.argmax(0))
 
 
 def test_a_missing_checkpoint_is_told_before_anything_is_written(tmp_path, capsys):

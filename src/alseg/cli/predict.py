@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
-from alseg.errors import ConfigError, DatasetError
+from alseg.durable import replace_durably
+from alseg.errors import ConfigError, DatasetError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LEGEND_WIDTH = 640
+"""Pixels across the picture that names the colours."""
 
 ABOUT = """Segment images with the network of a checkpoint. Writes OUT/labels/NAME.png, the class
-ids in 8 bits at the image's size, and OUT/overlays/NAME.png, the classes in colour over the image
-with a legend."""
+ids in 8 bits; OUT/overlays/NAME.png, the image with every class filled weakly and outlined in its
+colour; both at the size of the image; and OUT/legend.png, which names the colours."""
+
+PROBABILITIES = """also write OUT/probabilities/NAME.npz: `probabilities`, float16 of shape
+C,H,W from 0 to 1 that sum to 1 over C at every pixel of the image, and `classes`, the C names"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -28,6 +41,14 @@ def run(argv: Sequence[str]) -> int:
     parser.add(
         "--device", default="auto", help="torch device, such as cpu or cuda:1 (default: auto)"
     )
+    parser.add(
+        "--clear",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="class that the overlays leave as the image is, such as background; may be repeated",
+    )
+    parser.add("--probabilities", action="store_true", help=PROBABILITIES)
     arguments = parser.parse(argv).arguments
     out = Path(arguments["out"])
     images = find_images(arguments["images"], leave_out=out)
@@ -44,6 +65,8 @@ def run(argv: Sequence[str]) -> int:
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     values = trained or range_of(tuple(images.values()))
     space = module.label_space
+    clear = _ids_of(arguments["clear"], space.classes)
+    found: set[int] = set()
     left_out = 0
     for name, path in tqdm(images.items(), desc="predicting", unit="image"):
         try:
@@ -52,16 +75,24 @@ def run(argv: Sequence[str]) -> int:
             left_out += 1
             tqdm.write(f"left out: {error}", file=sys.stderr)
             continue
-        label = module.segment(image)
+        if arguments["probabilities"]:
+            probabilities = module.class_probabilities(image)
+            label = probabilities.argmax(0).astype(np.uint8)
+            _save_probabilities(out / "probabilities" / f"{name}.npz", probabilities, space.classes)
+        else:
+            label = module.segment(image)
         save_png(out / "labels" / f"{name}.png", label)
-        picture = overlay(image, label, space)
-        named = legend(space, image.shape[1], present=set(np.unique(label).tolist()))
-        save_png(out / "overlays" / f"{name}.png", np.concatenate([picture, named]))
+        save_png(out / "overlays" / f"{name}.png", overlay(image, label, space, clear=clear))
+        found.update(np.unique(label).tolist())
+    if found:
+        save_png(out / "legend.png", legend(space, LEGEND_WIDTH, present=found - clear))
     print(f"{len(images) - left_out} images segmented into {len(space)} classes")
     if values is not None:
         print(f"values    {values.said(trained is not None)}")
     print(f"labels    {out / 'labels'} (class ids: {_ids(space.classes)})")
-    print(f"overlays  {out / 'overlays'}")
+    print(f"overlays  {out / 'overlays'} (colours: {out / 'legend.png'})")
+    if arguments["probabilities"]:
+        print(f"probabilities {out / 'probabilities'}")
     if left_out:
         files = "1 file was" if left_out == 1 else f"{left_out} files were"
         print(f"{files} left out: not readable as an image", file=sys.stderr)
@@ -69,12 +100,34 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _check_unused(out: Path) -> None:
-    for folder in (out / "labels", out / "overlays"):
-        if folder.exists():
+    for name in ("labels", "overlays", "probabilities", "legend.png"):
+        if (out / name).exists():
             raise ConfigError(
-                f"{folder} is there already, and nothing in it is overwritten. Name another "
-                "folder with -o, or remove that one."
+                f"{out / name} exists, and nothing is overwritten. Name another folder with -o, or "
+                "remove it."
             )
+
+
+def _ids_of(names: Sequence[str], classes: Sequence[str]) -> set[int]:
+    for name in names:
+        if name not in classes:
+            raise ConfigError(
+                f"--clear {name}: the network has no such class.{did_you_mean(name, classes)} "
+                f"Its classes are {', '.join(classes)}."
+            )
+    return {classes.index(name) for name in names}
+
+
+def _save_probabilities(
+    path: Path, probabilities: NDArray[np.float32], classes: Sequence[str]
+) -> None:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, probabilities=probabilities.astype(np.float16), classes=np.array(classes)
+    )
+    replace_durably(path, buffer.getbuffer())
 
 
 def _ids(classes: Sequence[str]) -> str:
