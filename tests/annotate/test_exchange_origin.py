@@ -12,7 +12,7 @@ from tests.folders import digests
 
 from alseg.active.answers import latest
 from alseg.active.people import People
-from alseg.annotate import measure_agreement
+from alseg.annotate import measure_agreement, open_shares
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.cli.main import main
 from alseg.errors import ExchangeError, LabelStoreError
@@ -152,6 +152,8 @@ def test_a_changed_image_is_neither_exported_nor_answered(run, asked, format_nam
         import_answers(run, file)
     with pytest.raises(LabelStoreError, match=r"b\.1\.png has changed since its queries"):
         export_queries(run, run.parent / "later", format_name)
+    with pytest.raises(LabelStoreError, match=r"b\.1\.png has changed since its queries"):
+        export_queries(run, run.parent / "later", format_name, images=False)
     assert digests(run) == before
     assert not (run.parent / "later").exists()
 
@@ -284,3 +286,27 @@ def test_a_name_that_no_spreadsheet_makes_of_it_is_another_image(run, name, cell
     table.write_text("\n".join(lines))
     with pytest.raises(ExchangeError, match="has the image"):
         import_answers(run, table)
+
+
+def test_a_text_in_the_place_of_an_image_is_another_image(run, asked):
+    (asked.folder / "images/b.1.png").write_text("root:x:0:0")
+    with pytest.raises(LabelStoreError, match=r"b\.1\.png has changed since its queries"):
+        export_queries(run, run.parent / "later", "coco")
+
+
+def test_dealt_queries_and_those_answered_besides_are_measured_alike(run):
+    """Twelve of 24 are dealt to both; a tool brings all 24 of each, of which 21 are equal."""
+    asked = make_round(run, 24, classes=("road", "sky"))
+    shares = open_shares(asked, "anna,ben", 0.5)
+    assert len(shares.overlap) == 12
+    anna = {name_of(place): place % 2 for place in range(1, 25)}
+    ben = {**anna, name_of(1): 0, name_of(3): 0, name_of(5): 0}
+    for person, answers in (("anna", anna), ("ben", ben)):
+        lines = [f"{name},{('road', 'sky')[word]}" for name, word in answers.items()]
+        (run.parent / "a.csv").write_text("\n".join(["query,answer", *lines]))
+        import_answers(run, run.parent / "a.csv", person=person)
+    agreement = measure_agreement(shares, latest(asked))
+    # Anna says road 12 times of 24, Ben 15 times.
+    expected = (12 * 15 + 12 * 9) / 24**2
+    assert (agreement.asked, agreement.answered, agreement.equal) == (24, 24, 21 / 24)
+    assert agreement.kappa == pytest.approx((21 / 24 - expected) / (1 - expected))

@@ -223,16 +223,19 @@ class AskedRound:
             raise LabelStoreError(
                 f"The image {path} that is asked about cannot be read: {reason or error}."
             ) from error
+        is_same = digest(data) == entry.digest
         try:
             size = image_size(path)
         except DatasetError as error:
-            raise _unreadable(error) from error
+            if is_same:
+                raise _unreadable(error) from error
+            size = entry.height, entry.width
         if size != (entry.height, entry.width):
             raise LabelStoreError(
                 f"The image {path} is {size[0]}x{size[1]}; it was "
                 f"{entry.height}x{entry.width} when its queries were made. Put that one back."
             )
-        if digest(data) != entry.digest:
+        if not is_same:
             raise LabelStoreError(
                 f"The image {path} has changed since its queries were made: answers about it would "
                 "be about another picture. Put that one back."

@@ -118,6 +118,8 @@ def export_queries(
     answers = standing(asked, latest(asked, stamp.time))
     outgoing = Outgoing(asked, Words(asked.classes), answers, stamp)
     target = Path(folder).resolve()
+    if not images:
+        asked.check_images(asked.images)
     with _new_folder(target) as draft:
         files = write(draft, outgoing)
         converted = sum(
