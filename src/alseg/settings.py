@@ -155,6 +155,11 @@ class ActiveSettings:
         Literal["image", "pool"],
         "image: the same share of every image; pool: the best regions wherever they are",
     ] = "image"
+    clipped: Annotated[
+        Literal["last", "any"],
+        "windows that the border of an image clips: last: asked for once no whole one is left; "
+        "any: by their scores, as published",
+    ] = "last"
     rounds: Annotated[int, "rounds in which the budget is spent, in equal parts"] = 5
     round_steps: Annotated[
         list[int] | None,

@@ -58,6 +58,25 @@ def test_picks_in_the_order_of_the_plain_loop(plain, selection, smallest_chunk):
     assert_same(regions, plain.greedy(**selection))
 
 
+def in_two_passes(plain, selection):
+    """First the plain loop over whole windows, then over what is left."""
+    radius, shape = selection["radius"], selection["score"].shape
+    pixels = plain.per_pixel(np.size, np.zeros(shape), radius)
+    whole = np.where(pixels < pixels.max(), -np.inf, selection["score"])
+    centres, labelled, excluded, costs = plain.greedy(**{**selection, "score": whole})
+    rest = {**selection, "unavailable": excluded, "labelled": selection["labelled"] | labelled}
+    rest["count"] = selection["count"] - len(centres)
+    last, more, excluded, cost = plain.greedy(**rest)
+    return centres + last, labelled | more, excluded, costs + cost
+
+
+@given(selections())
+def test_clipped_regions_come_after_all_whole_ones_if_they_are_to(plain, selection):
+    expected = in_two_passes(plain, selection)
+    for way in ("_pick_one_by_one", "_pick_at_once"):
+        assert_same(select(way, **tensors(selection), clipped="last"), expected)
+
+
 @given(selections())
 def test_picks_at_once_are_those_of_the_plain_loop(plain, selection):
     assert_same(select("_pick_at_once", **tensors(selection)), plain.greedy(**selection))

@@ -46,7 +46,8 @@ def scores(kind, shape, rng):
     shapes=st.lists(st.tuples(st.integers(1, 70), st.integers(1, 70)), min_size=1, max_size=3),
     kind=st.sampled_from(KINDS),
     budget=st.one_of(
-        st.floats(1e-9, 1.0), st.integers(1, 10**6).map(lambda number: f"{number} regions")
+        st.floats(1e-9, 1.0, exclude_max=True),
+        st.integers(1, 10**6).map(lambda number: f"{number} regions"),
     ),
     radius=st.one_of(st.integers(0, 3), st.integers(0, 80)),
     further=st.integers(0, 5),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from alseg.active.annotators import Annotator
 from alseg.active.budget import Budget
+from alseg.active.candidates import Clipped
 from alseg.active.choosing import Gather, alone, choose_regions
 from alseg.active.labelling import label_regions
 from alseg.active.records import ImageRecord
@@ -65,6 +66,7 @@ def acquire_round(
     annotator: Annotator,
     exclusion_radius: int | None = None,
     scope: str = "image",
+    clipped: Clipped = "last",
     gather: Gather = alone,
 ) -> RoundResult:
     """Choose the regions of a round, have them labelled, and write them to the staged round.
@@ -85,11 +87,15 @@ def acquire_round(
             and later rounds; None takes 2k.
         scope: ``image``: every image is asked for the same share; ``pool``: the best regions of
             the pool, wherever they are.
+        clipped: ``last``: windows that the border of the image clips are asked for once no whole
+            one is left, of their image or, in the scope ``pool``, of the pool; ``any``: by their
+            scores, as published.
         gather: Returns what each process passes to it, as a list in the order of the processes;
             called as often on every process.
 
     Raises:
-        ConfigError: The scope is unknown, or the exclusion would let a region be asked for twice.
+        ConfigError: The scope or ``clipped`` is unknown, or the exclusion would let a region be
+            asked for twice.
         LabelStoreError: A score map does not fit its image, images lack or come twice, or the
             store cannot be read or written.
     """
@@ -102,6 +108,7 @@ def acquire_round(
         radius=radius,
         exclusion_radius=exclusion_radius,
         scope=scope,
+        clipped=clipped,
         gather=gather,
     )
     records = label_regions(

@@ -174,7 +174,9 @@ def _text(value: object) -> str:
 
 
 def _refuse_bare(text: str, amount: Decimal) -> None:
-    if amount > 100:
+    if amount > MOST_REGIONS:
+        meant = "It is more than every pixel of the pool."
+    elif amount > 100:
         meant = f'Did you mean "{text} regions" or "{text} clicks"?'
     elif amount == 1:
         meant = 'Write "100%" for every pixel of the pool, or "1%".'
@@ -218,9 +220,16 @@ def by_deficit(
     return np.lexsort((-scores, before - deficits[image]))
 
 
-def by_score(scores: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Order candidates best first; equal scores stay in the order they are given."""
-    return np.argsort(-scores, kind="stable")
+def by_score(
+    scores: NDArray[np.float64], last: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
+    """Order candidates best first; equal scores stay in the order they are given.
+
+    Args:
+        scores: Score of each candidate.
+        last: Which of them come after all others; None: none does.
+    """
+    return np.lexsort((-scores,) if last is None else (-scores, last))
 
 
 def nearest_prefix(costs: NDArray[np.int64], target: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +12,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alseg.active.budget import by_score
-from alseg_strategies import select_regions
+from alseg_strategies import clipped_centres, select_regions
 
 # A few regions more than the budget needs, because clipped ones cost less than a whole one.
 SPARE = 8
+
+
+Clipped = Literal["last", "any"]
+"""Whether windows that the border clips come after whole ones, or by their scores."""
+
+
+class Thresholds(NamedTuple):
+    """Below which scores regions are not wanted any more.
+
+    Attributes:
+        whole: That of whole windows, and of all where clipped ones do not come last.
+        clipped: That of windows that come after the whole ones.
+    """
+
+    whole: float = -math.inf
+    clipped: float = -math.inf
+
+
+ALL_WANTED = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -24,14 +44,17 @@ class Candidates:
     Attributes:
         rows: Row of each centre.
         columns: Column of each centre.
-        scores: Score of each centre; never rises from one to the next.
+        scores: Score of each centre; never rises from one to the next of those that are last, or
+            of those that are not.
         costs: What each region costs if all before it are asked for too, in the budget's unit.
+        last: Which of them come after all others because the border clips them.
     """
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     scores: NDArray[np.float64]
     costs: NDArray[np.int64]
+    last: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,7 +62,13 @@ class Candidates:
     def first(self, count: int) -> Candidates:
         """Return the best ``count`` of them."""
         part = slice(count)
-        return Candidates(self.rows[part], self.columns[part], self.scores[part], self.costs[part])
+        return Candidates(
+            self.rows[part],
+            self.columns[part],
+            self.scores[part],
+            self.costs[part],
+            self.last[part],
+        )
 
 
 def pick_candidates(
@@ -51,7 +80,8 @@ def pick_candidates(
     exclusion_radius: int,
     asked: NDArray[np.bool_],
     barred: NDArray[np.bool_],
-    threshold: float = -math.inf,
+    thresholds: Thresholds = ALL_WANTED,
+    clipped: Clipped = "last",
 ) -> Candidates:
     """Pick regions of one image until they cost ``need`` or more, or none is left.
 
@@ -63,10 +93,19 @@ def pick_candidates(
         exclusion_radius: Window radius around a centre in which no further centre may lie.
         asked: H×W, pixels that cost nothing any more.
         barred: H×W, pixels that cannot be a centre.
-        threshold: Regions of a lower score are not wanted.
+        thresholds: Regions of lower scores are not wanted.
+        clipped: ``last``: windows that the border clips come after the whole ones; ``any``: all by
+            their scores.
     """
     labelled = torch.from_numpy(asked).to(score.device)
-    unavailable = torch.from_numpy(barred).to(score.device) | labelled | (score < threshold)
+    last = torch.zeros(score.shape, dtype=torch.bool)
+    if clipped == "last":
+        height, width = score.shape
+        last = clipped_centres(height, width, radius)
+    unwanted = torch.where(
+        last.to(score.device), score < thresholds.clipped, score < thresholds.whole
+    )
+    unavailable = torch.from_numpy(barred).to(score.device) | labelled | unwanted
     whole = (2 * radius + 1) ** 2 if unit == "pixels" else 1
     centres: list[Tensor] = [torch.zeros(0, 2, dtype=torch.long)]
     costs: list[Tensor] = [torch.zeros(0, dtype=torch.long)]
@@ -74,7 +113,13 @@ def pick_candidates(
     while missing > 0:
         count = math.ceil(missing / whole) + SPARE
         regions = select_regions(
-            score, count, radius, exclusion_radius, unavailable=unavailable, labelled=labelled
+            score,
+            count,
+            radius,
+            exclusion_radius,
+            unavailable=unavailable,
+            labelled=labelled,
+            clipped=clipped,
         )
         cost = regions.costs if unit == "pixels" else torch.ones_like(regions.costs)
         centres.append(regions.centres.cpu())
@@ -90,6 +135,7 @@ def pick_candidates(
         columns.numpy(),
         score[rows.to(score.device), columns.to(score.device)].double().cpu().numpy(),
         torch.cat(costs).numpy(),
+        last[rows, columns].numpy(),
     )
     return found.first(_enough(found.costs, need))
 
@@ -99,13 +145,13 @@ class Shortlist:
 
     Attributes:
         images: The candidates kept, by pool index.
-        threshold: No candidate of a lower score can be among the best any more.
+        thresholds: No candidate of a lower score can be among the best any more.
     """
 
     def __init__(self, need: float) -> None:
         """Keep what it takes to spend ``need``, in the budget's unit."""
         self.images: dict[int, Candidates] = {}
-        self.threshold = -math.inf
+        self.thresholds = ALL_WANTED
         self._need = need
         self._kept = 0
 
@@ -118,9 +164,13 @@ class Shortlist:
             self.trim()
 
     def trim(self) -> None:
-        """Drop all that cannot be among the best, in the order of score, image, pick."""
-        image, scores, costs = flatten(self.images)
-        order = by_score(scores)
+        """Drop all that cannot be among the best, in the order of score, image, pick.
+
+        Whole windows come first: while they alone spend what is needed, no clipped one is wanted;
+        where they do not, every whole one is.
+        """
+        image, scores, costs, last = flatten(self.images)
+        order = by_score(scores, last)
         best = order[: _enough(costs[order], self._need)]
         counts = np.bincount(image[best], minlength=max(self.images, default=0) + 1)
         self.images = {
@@ -128,13 +178,18 @@ class Shortlist:
         }
         self._kept = int(costs[best].sum())
         if self._kept >= self._need and len(best):
-            self.threshold = float(scores[best[-1]])
+            score = float(scores[best[-1]])
+            clipped = bool(last[best[-1]])
+            self.thresholds = Thresholds(clipped=score) if clipped else Thresholds(score, math.inf)
 
 
 def flatten(
     images: dict[int, Candidates],
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return image, score and cost of all candidates, by image in pool order, then by pick."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return image, score, cost and place of all candidates, by image in pool order, then by pick.
+
+    The place is whether a candidate comes after all others because the border clips it.
+    """
     indices = sorted(images)
     lengths = [len(images[index]) for index in indices]
     image = np.repeat(np.array(indices, dtype=np.int64), lengths)
@@ -142,7 +197,8 @@ def flatten(
     costs = np.concatenate(
         [np.zeros(0, dtype=np.int64), *(images[index].costs for index in indices)]
     )
-    return image, scores, costs
+    last = np.concatenate([np.zeros(0, dtype=bool), *(images[index].last for index in indices)])
+    return image, scores, costs, last
 
 
 def _enough(costs: NDArray[np.int64], need: float) -> int:

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alseg.active.budget import Budget, by_deficit, by_score, nearest_prefix
-from alseg.active.candidates import Candidates, Shortlist, flatten, pick_candidates
+from alseg.active.candidates import (
+    Candidates,
+    Clipped,
+    Shortlist,
+    flatten,
+    pick_candidates,
+)
 from alseg.active.queries import windows
 from alseg.active.records import PoolImage
 from alseg.active.store import LabelStore
@@ -23,6 +29,7 @@ from alseg.errors import ConfigError, LabelStoreError
 from alseg_strategies import Strategy
 
 SCOPES = ("image", "pool")
+CLIPPED = ("last", "any")
 Gather = Callable[[Any], list[Any]]
 
 
@@ -31,14 +38,17 @@ def alone(mine: object) -> list[Any]:
     return [mine]
 
 
-def check_request(scope: str, radius: int, exclusion_radius: int) -> None:
+def check_request(scope: str, radius: int, exclusion_radius: int, clipped: str) -> None:
     """Check what can be checked of a request for regions before anything is scored.
 
     Raises:
-        ConfigError: The scope is unknown, or the exclusion would let a region be asked for twice.
+        ConfigError: The scope or what happens to clipped windows is unknown, or the exclusion
+            would let a region be asked for twice.
     """
     if scope not in SCOPES:
         raise ConfigError(f"Got the scope {scope!r}; allowed are {' and '.join(SCOPES)}.")
+    if clipped not in CLIPPED:
+        raise ConfigError(f"clipped is {clipped!r}; allowed are {' and '.join(CLIPPED)}.")
     if exclusion_radius < radius:
         raise ConfigError(
             f"An exclusion radius of {exclusion_radius} lets regions of radius {radius} be asked "
@@ -80,6 +90,7 @@ def choose_regions(
     radius: int,
     exclusion_radius: int | None = None,
     scope: str = "image",
+    clipped: Clipped = "last",
     gather: Gather = alone,
     clicks_per_region: float = 1.0,
     also_excluded: Callable[[str], Sequence[tuple[int, int]]] | None = None,
@@ -96,6 +107,7 @@ def choose_regions(
         radius: Window radius of a region.
         exclusion_radius: Window radius around a centre in which no further centre may lie.
         scope: ``image`` or ``pool``.
+        clipped: ``last`` or ``any``.
         gather: Returns what each process passes to it.
         clicks_per_region: Answers that a region will take, for a budget of clicks.
         also_excluded: Returns row and column of further centres in a named image around which no
@@ -108,7 +120,7 @@ def choose_regions(
         LabelStoreError: As ``acquire_round`` does.
     """
     exclusion = 2 * radius if exclusion_radius is None else exclusion_radius
-    check_request(scope, radius, exclusion)
+    check_request(scope, radius, exclusion, clipped)
     targets = budget.targets(store.areas, round_number, rounds)
     deficits = targets - store.spent(budget.unit, round_number - 1)
     if budget.clicks is not None:
@@ -125,7 +137,8 @@ def choose_regions(
             exclusion_radius=exclusion,
             asked=store.asked(store.images[index].id, round_number - 1),
             barred=_excluded(store, index, round_number - 1, exclusion, also_excluded),
-            threshold=shortlist.threshold,
+            thresholds=shortlist.thresholds,
+            clipped=clipped,
         )
         if on_candidates is not None:
             on_candidates(index, candidates)
@@ -146,12 +159,14 @@ def _share_out(
             f"A round must see every image of the pool once; of {len(deficits)} images it saw "
             f"{len(set(seen))}, and {len(seen) - len(set(seen))} twice. Check the pool's sampler."
         )
-    image, scores, costs = (
+    image, scores, costs, last = (
         np.concatenate(columns) for columns in zip(*(lists for _, lists in parts), strict=True)
     )
     pool_order = np.argsort(image, kind="stable")
-    image, scores, costs = image[pool_order], scores[pool_order], costs[pool_order]
-    order = by_score(scores) if scope == "pool" else by_deficit(image, scores, costs, deficits)
+    image, scores, costs, last = (column[pool_order] for column in (image, scores, costs, last))
+    order = (
+        by_score(scores, last) if scope == "pool" else by_deficit(image, scores, costs, deficits)
+    )
     total = float(deficits.sum())
     chosen = order[: nearest_prefix(costs[order], total)]
     counts: NDArray[np.int64] = np.bincount(image[chosen], minlength=len(deficits))

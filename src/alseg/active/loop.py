@@ -18,6 +18,7 @@ from alseg import ranks
 from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
+from alseg.active.candidates import Clipped
 from alseg.active.choosing import check_request, exclusion_for
 from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
 from alseg.active.people import People
@@ -66,6 +67,8 @@ class ActiveLoop(L.Callback):
         exclusion_radius: Window radius around a pick in which no further pick is made; None
             takes the strategy's own: 5 for HALO, 2k unless it says otherwise.
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
+        clipped: ``last`` asks for windows that the border of an image clips once no whole one is
+            left; ``any`` for all by their scores, as published.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
             With `People` a round that is not answered ends the training with `AnswersNeeded`.
         store: The folder of the label store, which belongs to one run; None is ``labels`` in the
@@ -98,6 +101,7 @@ class ActiveLoop(L.Callback):
         radius: int = 1,
         exclusion_radius: int | None = None,
         scope: str = "image",
+        clipped: Clipped = "last",
         annotator: Annotator | People | None = None,
         store: str | Path | None = None,
         seed: int = 0,
@@ -117,6 +121,7 @@ class ActiveLoop(L.Callback):
         self.radius = radius
         self.exclusion_radius = exclusion_for(self.strategy, radius, exclusion_radius)
         self.scope = scope
+        self.clipped = clipped
         self.annotator = annotator
         self.folder = None if store is None else Path(store)
         self.seed = seed
@@ -132,7 +137,7 @@ class ActiveLoop(L.Callback):
         self._in_use = 0
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
-        check_request(scope, radius, self.exclusion_radius)
+        check_request(scope, radius, self.exclusion_radius, clipped)
         check_level(self.strategy, self.name)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -375,6 +380,7 @@ class ActiveLoop(L.Callback):
             radius=self.radius,
             exclusion_radius=self.exclusion_radius,
             scope=self.scope,
+            clipped=self.clipped,
             settings=self._settings(trainer.global_step),
         )
         kept: dict[int, Tensor] = {}
@@ -424,6 +430,7 @@ class ActiveLoop(L.Callback):
             "annotator": type(self._answers).__name__,
             "budget": self.budget.plain,
             "scope": self.scope,
+            "clipped": self.clipped,
             "radius": self.radius,
             "exclusion_radius": self.exclusion_radius,
             "run": self._identity,

@@ -225,6 +225,7 @@ class Answers:
                     np.array([query.column for query in answered], dtype=np.int64),
                     np.array([query.score for query in answered], dtype=np.float64),
                     np.ones(len(answered), dtype=np.int64),
+                    np.zeros(len(answered), dtype=bool),
                 )
         return found
 

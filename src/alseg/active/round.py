@@ -19,7 +19,7 @@ from alseg.active.annotators import Annotator
 from alseg.active.asked_checks import check_settings
 from alseg.active.asked_files import open_round
 from alseg.active.budget import Budget
-from alseg.active.candidates import Candidates
+from alseg.active.candidates import Candidates, Clipped
 from alseg.active.choosing import choose_regions
 from alseg.active.labelling import label_regions
 from alseg.active.people import Answers, People
@@ -42,6 +42,7 @@ class Round:
         exclusion_radius: Window radius around a pick in which no further pick is made.
         scope: ``image`` or ``pool``.
         settings: What is written down about the round.
+        clipped: ``last`` or ``any``: when windows that the border clips are asked for.
         left: What was due and could not be chosen, because no region was left.
     """
 
@@ -53,6 +54,7 @@ class Round:
     exclusion_radius: int
     scope: str
     settings: Mapping[str, Any]
+    clipped: Clipped = "last"
     left: int = field(default=0, init=False)
     _guesses: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
@@ -100,6 +102,7 @@ class Round:
             radius=self.radius,
             exclusion_radius=self.exclusion_radius,
             scope=self.scope,
+            clipped=self.clipped,
             gather=ranks.gather,
             clicks_per_region=self._clicks_per_region(people),
             also_excluded=lambda image: [(q.row, q.column) for q in skipped.get(image, [])],

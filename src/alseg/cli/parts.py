@@ -124,6 +124,7 @@ def new_loop(
         radius=config.window_radius,
         exclusion_radius=config.exclusion_radius,
         scope=config.scope,
+        clipped=config.clipped,
         annotator=people if config.annotator == "manual" else None,
         store=folder.labels,
         seed=config.seed,

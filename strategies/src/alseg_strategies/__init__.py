@@ -17,7 +17,7 @@ from alseg_strategies.errors import (
 from alseg_strategies.registry import available, create, options, register
 
 if TYPE_CHECKING:
-    from alseg_strategies.regions import Regions, select_regions
+    from alseg_strategies.regions import Regions, clipped_centres, select_regions
     from alseg_strategies.signals import Signals
     from alseg_strategies.strategy import Strategy
     from alseg_strategies.windows import window_count, window_mean, window_sum
@@ -32,6 +32,7 @@ __all__ = [
     "UnknownOption",
     "UnknownStrategy",
     "available",
+    "clipped_centres",
     "create",
     "options",
     "register",
@@ -45,6 +46,7 @@ _NEEDS_TORCH = {
     "Regions": "regions",
     "Signals": "signals",
     "Strategy": "strategy",
+    "clipped_centres": "regions",
     "select_regions": "regions",
     "window_count": "windows",
     "window_mean": "windows",

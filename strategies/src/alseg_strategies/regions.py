@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from alseg_strategies.windows import window_minimum
+from alseg_strategies.strategy import check_choice
+from alseg_strategies.windows import window_count, window_minimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,16 @@ class Regions:
     costs: Tensor
 
 
+def clipped_centres(height: int, width: int, radius: int) -> Tensor:
+    """Where the border takes more of a window than elsewhere in the image: [H, W] bool.
+
+    In an image that is narrower than a window the border takes some of every one; those are whole
+    of which it takes the least. A single pixel is never clipped.
+    """
+    pixels = window_count(height, width, radius)
+    return pixels < pixels.max()
+
+
 def select_regions(
     score: Tensor,
     count: int,
@@ -34,6 +46,7 @@ def select_regions(
     exclusion_radius: int | None = None,
     unavailable: Tensor | None = None,
     labelled: Tensor | None = None,
+    clipped: Literal["any", "last"] = "any",
 ) -> Regions:
     """Pick the best pixel again and again, each with the region around it.
 
@@ -49,13 +62,18 @@ def select_regions(
         exclusion_radius: Radius in pixels of what a pick rules out, 2 radius by default.
         unavailable: [H, W] bool, pixels that must not be picked, though a region may cover them.
         labelled: [H, W] bool, pixels that had a label before, which no pick pays for again.
+        clipped: "any" takes regions that the border clips by their scores, as published; "last"
+            takes them once no whole one is left. A few classes can divide a clipped window more
+            evenly than a whole one, so that entropies of histograms favour the border.
 
     Returns:
         The picks, on the device of the score. `excluded` includes `unavailable`.
 
     Raises:
-        ValueError: The score has NaN values, a shape does not fit, or a number is negative.
+        ValueError: The score has NaN values, a shape does not fit, a number is negative, or
+            `clipped` is another word.
     """
+    check_choice("select_regions", "clipped", clipped, ("any", "last"))
     exclusion_radius = 2 * radius if exclusion_radius is None else exclusion_radius
     for name, number in (("count", count), ("radius", radius), ("exclusion", exclusion_radius)):
         if number < 0:
@@ -70,7 +88,29 @@ def select_regions(
         raise ValueError(f"{nans} of {values.numel()} scores are NaN, which cannot be ranked")
     masks = (_flags(unavailable, score, "unavailable"), _flags(labelled, score, "labelled"))
     pick = _pick_one_by_one if score.device.type == "cpu" else _pick_at_once
-    return pick(values, count, radius, exclusion_radius, *masks)
+    if clipped == "any" or radius == 0:
+        return pick(values, count, radius, exclusion_radius, *masks)
+    height, width = score.shape
+    at_border = clipped_centres(height, width, radius).to(score.device)
+    whole = values.masked_fill(at_border, -torch.inf)
+    first = pick(whole, count, radius, exclusion_radius, *masks)
+    if len(first.centres) == count:
+        return first
+    labelled_by_now = masks[1] | first.labelled
+    rest = pick(
+        values,
+        count - len(first.centres),
+        radius,
+        exclusion_radius,
+        first.excluded,
+        labelled_by_now,
+    )
+    return Regions(
+        centres=torch.cat((first.centres, rest.centres)),
+        labelled=first.labelled | rest.labelled,
+        excluded=rest.excluded,
+        costs=torch.cat((first.costs, rest.costs)),
+    )
 
 
 def _flags(mask: Tensor | None, score: Tensor, name: str) -> Tensor:
