@@ -192,6 +192,33 @@ def test_the_windows_of_a_strategy_follow_those_that_are_labelled():
     assert given.strategy.radius == 2
 
 
+@pytest.mark.parametrize(
+    ("strategy", "options", "radius", "given", "exclusion"),
+    [
+        ("halo", {}, 1, None, 5),
+        ("halo", {}, 6, None, 6),
+        ("halo", {}, 1, 2, 2),
+        ("ripu", {}, 3, None, 6),
+        ("ripu", {"mode": "pixel", "radius": 32}, 0, None, 32),
+        ("random", {}, 1, 4, 4),
+    ],
+)
+def test_the_exclusion_is_that_of_the_strategy_unless_given(
+    strategy, options, radius, given, exclusion
+):
+    loop = ActiveLoop(
+        strategy, 0.05, strategy_options=options, radius=radius, exclusion_radius=given
+    )
+    assert loop.exclusion_radius == exclusion
+
+
+def test_what_a_round_was_asked_for_with_is_written_down_in_numbers(tmp_path):
+    loop = ActiveLoop("halo", 0.05, rounds=1, clipped="any", progress=False)
+    trainer(tmp_path, loop, steps=1).fit(module(head="hyperbolic"), data(Toy(2)))
+    kept = loop.store.settings(1)
+    assert (kept["radius"], kept["exclusion_radius"], kept["clipped"]) == (1, 5, "any")
+
+
 def test_an_exhausted_pool_is_reported_with_the_shortfall(tmp_path):
     loop = ActiveLoop("random", 0.9, rounds=2, progress=False)
     with pytest.warns(PoolExhausted, match="pixels of the budget were not spent"):
