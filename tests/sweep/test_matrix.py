@@ -136,8 +136,8 @@ RUNS = "strategies: [random]\nbudgets: [0.01]\n"
         ("protocols: [source_only, source_only]", "protocols: source_only is named twice"),
         ("strategies: [random]\nbudgets: [0.01, 1%]", "budgets: 0.01 and 1% are the same"),
         (
-            "blocks: [{protocols: [source_only]}, {strategies: [random], budgets: [1, 100%]}]",
-            "block 2: budgets: 1 and 100% are the same",
+            "blocks: [{protocols: [source_only]}, {strategies: [random], budgets: [0.01, 1%]}]",
+            "block 2: budgets: 0.01 and 1% are the same",
         ),
         (
             "strategies: [ripu, {strategy: ripu, head: hyperbolic}]\nbudgets: [1%]",

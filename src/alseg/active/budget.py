@@ -174,18 +174,15 @@ def _text(value: object) -> str:
 
 
 def _refuse_bare(text: str, amount: Decimal) -> None:
-    if amount > MOST_REGIONS:
-        meant = "It is more than every pixel of the pool."
-    elif amount > 100:
-        meant = f'Did you mean "{text} regions" or "{text} clicks"?'
-    elif amount == 1:
-        meant = 'Write "100%" for every pixel of the pool, or "1%".'
-    else:
-        meant = f'Did you mean "{text}%" or "{text} regions"?'
-    raise BudgetError(
-        f"The budget {text} is a bare number of 1 or more, which could be a share or per cent. "
-        f"{meant} {ALLOWED}"
-    )
+    if amount == 1:
+        raise BudgetError(
+            f"The budget {text} could be all pixels of the pool or one per cent of them. "
+            f'Write "100%" or "1%". {ALLOWED}'
+        )
+    units = ("%", " regions") if amount <= 100 else (" regions", " clicks")
+    meant = " or ".join(f'"{text}{unit}"' for unit in units)
+    hint = f"Did you mean {meant}? " if amount <= MOST_REGIONS else ""
+    raise BudgetError(f"The budget {text} is more than every pixel of the pool. {hint}{ALLOWED}")
 
 
 def _check_count(amount: float | Decimal) -> None:
