@@ -1,3 +1,6 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from alseg.cli.image_files import find_images
 from alseg.cli.main import main
 from alseg.data import load_label_space, open_dataset
 from alseg.data.base import RelabelledDataset
+from alseg.data.file_dataset import FileDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes.dataset import Scenes
 from alseg.data.transforms import eval_transform
@@ -161,6 +165,20 @@ def test_evaluate_measures_what_the_labels_say(constant_checkpoint, tmp_path, ca
     assert table["pixel"] == ["accuracy", "71.4", "%"]
 
 
+def test_a_killed_loading_process_is_said_in_one_line(
+    constant_checkpoint, tmp_path, capfd, monkeypatch
+):
+    write_image(tmp_path / "images/test/a.png", (8, 8))
+    (tmp_path / "labels/test").mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "labels/test/a.png")
+    monkeypatch.setattr(FileDataset, "image", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    arguments = [str(constant_checkpoint), "--target", f"camvid:{tmp_path}", "--workers", "1"]
+    assert main(["evaluate", *arguments, "--device", "cpu"]) == 2
+    err = capfd.readouterr().err
+    assert "A process that loads images was killed" in err
+    assert "Traceback" not in err
+
+
 def test_evaluate_asks_for_labels(constant_checkpoint, tmp_path, capsys):
     write_image(tmp_path / "images/test/a.png")
     arguments = [str(constant_checkpoint), "--target", f"camvid:{tmp_path}", "--split", "test"]
@@ -198,12 +216,6 @@ def test_equal_names_of_two_formats_are_told_apart(tmp_path):
 def test_an_image_named_twice_is_segmented_once(tmp_path):
     image = write_image(tmp_path / "a/x.png")
     assert list(find_images([str(tmp_path / "a"), str(image)], tmp_path / "out")) == ["x"]
-
-
-def test_earlier_results_inside_the_folder_are_left_alone(tmp_path):
-    write_image(tmp_path / "a/x.png")
-    write_image(tmp_path / "a/out/overlays/x.png")
-    assert list(find_images([str(tmp_path / "a")], tmp_path / "a/out")) == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,9 @@ def test_images_of_sixteen_bits_are_scaled_by_the_range_of_all(trained, tmp_path
     for number, top in enumerate((900, 4000)):
         values = np.zeros((48, 64), dtype=np.uint16)
         values[20:, 30:] = top
-        Image.fromarray(values).save(tmp_path / f"{number}.png")
-    command = ["query", trained / "run/checkpoints/source.ckpt", tmp_path, *STRATEGY]
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "images" / f"{number}.png")
+    command = ["query", trained / "run/checkpoints/source.ckpt", tmp_path / "images", *STRATEGY]
     command += ["--budget", "2 regions", "-o", tmp_path / "out", "--progress", "false"]
     assert main([str(word) for word in command]) == 0
     assert "Values: scaled from 0 to 4000, the range of these images" in capsys.readouterr().out

@@ -36,6 +36,7 @@ from alseg.active.scores import score_pool, share_buffers
 from alseg.active.store import MAX_ROUNDS, LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
+from alseg.data.names import check_apart
 from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
 from alseg.folder_lock import lock_folder
 from alseg.module import SegmentationModule
@@ -175,6 +176,8 @@ class ActiveLoop(L.Callback):
         self._start = self._start or weights_of(module)
         with ranks.together():
             if trainer.is_global_zero:
+                if not LabelStore.exists(place):
+                    check_apart(place, data.pool)
                 if not self._checked:
                     self.check_store(module, data)
                     check_same_start(place, self._start, resumed)
@@ -226,9 +229,11 @@ class ActiveLoop(L.Callback):
         Raises:
             BudgetError: The budget is not enough for a region.
             ConfigError: The network lacks what the strategy needs, or the rounds do not fit.
-            DatasetError: The oracle is to answer, and the pool has no labels.
+            DatasetError: The oracle is to answer, and the pool has no labels; or names of images
+                cannot be stored.
         """
         check_signals(self.strategy, module)
+        pool_images(pool)
         check_affordable(self.budget, self.radius, pool)
         check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)

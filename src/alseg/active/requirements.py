@@ -12,6 +12,7 @@ from alseg.active.budget import Budget
 from alseg.active.records import PoolImage
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
+from alseg.data.names import check_storable
 from alseg.errors import BudgetError, ConfigError, LabelStoreError
 from alseg.module import SegmentationModule
 from alseg_strategies import Strategy
@@ -20,7 +21,12 @@ LEVELS = ("pixel", "region")
 
 
 def pool_images(pool: SegmentationDataset) -> list[PoolImage]:
-    """Return what a label store keeps of the images of a data set."""
+    """Return what a label store keeps of the images of a data set.
+
+    Raises:
+        DatasetError: Their names cannot be stored, or not beside each other.
+    """
+    check_storable(pool.ids)
     return [PoolImage(image_id, *pool.size(index)) for index, image_id in enumerate(pool.ids)]
 
 

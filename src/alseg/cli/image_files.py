@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from alseg.data.files import IMAGE_SUFFIXES, composed, same_name, without_companions
+from alseg.data.names import check_outside, check_storable
 from alseg.data.walk import files_below, require_file
 from alseg.errors import DatasetError
 
 
-def find_images(paths: Sequence[str], leave_out: Path) -> dict[str, Path]:
+def find_images(paths: Sequence[str], out: Path) -> dict[str, Path]:
     """Return the named files and the images in the named folders, each under a name of its own.
 
     A name is the file's path inside the folder that was named, or its own name, without suffix.
@@ -21,15 +22,19 @@ def find_images(paths: Sequence[str], leave_out: Path) -> dict[str, Path]:
 
     Args:
         paths: Files, and folders that are searched to the bottom.
-        leave_out: A folder whose files are not wanted, such as that of earlier results.
+        out: The folder that is written to.
 
     Raises:
-        DatasetError: A path does not exist, or there is no image in a folder.
+        ConfigError: ``out`` is inside a folder of images.
+        DatasetError: A path does not exist, there is no image in a folder, or results named after
+            the images cannot be stored.
     """
     inside: dict[Path, Path] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            found = _in_folder(path, leave_out)
+            found = _in_folder(path)
+            if found:
+                check_outside(out, path)
         elif not path.exists() and not path.is_symlink():
             raise DatasetError(f"There is no file or folder {path}.")
         else:
@@ -54,17 +59,15 @@ def find_images(paths: Sequence[str], leave_out: Path) -> dict[str, Path]:
         if unique in images:
             raise same_name(images[unique], file)
         images[unique] = file
+    check_storable(images)
     return images
 
 
-def _in_folder(folder: Path, leave_out: Path) -> list[Path]:
-    found = files_below(folder, lambda name: Path(name).suffix.lower() in IMAGE_SUFFIXES)
-    out = leave_out.resolve()
+def _in_folder(folder: Path) -> list[Path]:
     by_name: dict[str, list[Path]] = {}
-    for file in found:
-        if out not in file.resolve().parents:
-            name = composed(file.relative_to(folder).with_suffix("").as_posix())
-            by_name.setdefault(name, []).append(file)
+    for file in files_below(folder, lambda name: Path(name).suffix.lower() in IMAGE_SUFFIXES):
+        name = composed(file.relative_to(folder).with_suffix("").as_posix())
+        by_name.setdefault(name, []).append(file)
     kept = without_companions({name: files[0] for name, files in by_name.items()})
     return sorted(file for name in kept for file in by_name[name])
 

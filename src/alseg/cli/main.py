@@ -98,11 +98,12 @@ def _run(command: str, arguments: Sequence[str], debug: bool) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        for_the_user = _is_for_the_user(error)
+        killed = _killed(error)
+        for_the_user = killed is not None or _is_for_the_user(error)
         if debug or not for_the_user:
             logging.getLogger("alseg").exception("alseg %s failed", command)
         else:
-            print(shown(f"alseg {command}: {_words(error)}"), file=sys.stderr)
+            print(shown(f"alseg {command}: {killed or _words(error)}"), file=sys.stderr)
         return 2 if for_the_user else 1
 
 
@@ -110,6 +111,16 @@ def _is_for_the_user(error: Exception) -> bool:
     if isinstance(error, AlsegError):
         return True
     return type(error).__module__.split(".")[0] == "alseg_strategies"
+
+
+def _killed(error: Exception) -> str | None:
+    """Return what to do if a process that loads images was killed; None elsewhere."""
+    if not isinstance(error, RuntimeError):
+        return None
+    # Where it may have happened, this is imported already.
+    from alseg.data.workers import killed_in_words
+
+    return killed_in_words(error)
 
 
 def _words(error: Exception) -> str:

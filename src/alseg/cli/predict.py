@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add("--probabilities", action="store_true", help=PROBABILITIES)
     arguments = parser.parse(argv).arguments
     out = Path(arguments["out"])
-    images = find_images(arguments["images"], leave_out=out)
+    images = find_images(arguments["images"], out)
     _check_unused(out)
 
     # The training stack takes seconds to import; a misspelt path is answered before that.

@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
             f"`{resume_command(out)}`, or name another folder with -o."
         )
     config = config_from({**settings, "annotator": "manual"})
-    images = find_images(arguments["images"], leave_out=out)
+    images = find_images(arguments["images"], out)
 
     # The training stack takes seconds to import; a misspelt path is answered before that.
     from alseg.annotate.next_step import how_to_answer

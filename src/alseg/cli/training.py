@@ -35,6 +35,7 @@ from alseg.cli.summary import start_warning, summary_text
 from alseg.commands import resume_command
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
+from alseg.data.names import check_apart
 from alseg.errors import AnswersNeeded, WeightsError
 from alseg.module import SegmentationModule
 from alseg.ranks import seen
@@ -84,6 +85,9 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
             loop.check_store(module, data, step)
+    if config.resume is None:
+        for images in (domains.source, domains.target, domains.reported, domains.chosen):
+            check_apart(folder.path, images)
     protocol = PROTOCOLS[config.protocol]
     # The start on the source comes before a training that may do without it.
     starting = {"source"} if domains.source is not None else set()

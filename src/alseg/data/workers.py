@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
+_ENDED = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: ([\w ]+)|exited)")
+
 
 def one_thread(worker: int) -> None:
     """Keep OpenCV from starting threads of its own beside those of the other workers."""
     import cv2
 
     cv2.setNumThreads(0)
+
+
+def killed_in_words(error: BaseException) -> str | None:
+    """Return what to do where an error says that a loading process was killed; None elsewhere."""
+    found = _ENDED.search(str(error)) if isinstance(error, RuntimeError) else None
+    if found is None:
+        return None
+    if found[1] == "Bus error":
+        return (
+            "A process that loads images ran out of shared memory. Use fewer --workers, a smaller "
+            "--batch-size or a larger /dev/shm; `alseg fit --resume RUN` continues a run."
+        )
+    signal = f" (signal: {found[1].strip()})" if found[1] else ""
+    return (
+        f"A process that loads images was killed{signal}, most often because memory ran out. Use "
+        "fewer --workers or a smaller --batch-size; `alseg fit --resume RUN` continues a run."
+    )
