@@ -28,10 +28,10 @@ def seconds_per_click(labels: Mapping[str, Any], otherwise: float = CLICK_SECOND
 
 
 def in_words(seconds: float) -> str:
-    """Return a time for people: ``under 1 min``, ``29 min``, ``3 h 05 min``, ``41 h``."""
+    """Return a time for people: ``40 s``, ``29 min``, ``3 h 05 min``, ``41 h``."""
+    if round(seconds) < 60:
+        return f"{round(seconds)} s"
     minutes = round(seconds / 60)
-    if minutes < 1:
-        return "under 1 min"
     if minutes < 60:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -221,3 +222,20 @@ def test_wandb_keeps_figures_and_masked_pictures_offline(tiny, tmp_path, monkeyp
     assert set(classes) <= {*range(11), 255}
     assert main(["fit", "--resume", str(out)]) == 0
     assert json.loads((out / "summary.json").read_text())["wandb_id"] == identity
+
+
+def test_off_a_terminal_progress_is_an_estimate_of_the_whole_run_without_refreshes(
+    tiny, tmp_path, capsys
+):
+    settings = ["--strategy", "ripu", "--progress", "true", "--warm-start-steps", "7"]
+    assert fit(tiny, tmp_path / "run", *settings) == 0
+    said = capsys.readouterr().err
+    assert re.search(
+        r"^about \d+ s on this machine: 7 steps of [\d.]+ s \+ 4 steps of [\d.]+ s, "
+        r"2 rounds of 5 images$",
+        said,
+        re.MULTILINE,
+    )
+    assert "\r" not in said
+    for words in ("Epoch", "v_num", "it/s", "%|"):
+        assert words not in said

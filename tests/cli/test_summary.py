@@ -72,8 +72,8 @@ def test_nobody_is_advised_to_do_what_the_run_does_already():
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (29, "under 1 min"),
-        (31, "1 min"),
+        (29.4, "29 s"),
+        (59.6, "1 min"),
         (3569, "59 min"),
         (3571, "1 h 00 min"),
         (3 * 3600 + 300, "3 h 05 min"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ class ActiveLoop(L.Callback):
             the pool indices and score maps of ``keep_scores`` images.
         keep_scores: For how many images, spread over the pool, the score map is kept for
             ``on_round``.
-        progress: Show a progress bar over the pool.
+        progress: Show a progress bar over the pool; or a function that the loader of the pool goes
+            through on the first rank, to show progress in another way.
 
     Raises:
         BudgetError: The budget cannot be read.
@@ -109,7 +110,7 @@ class ActiveLoop(L.Callback):
         checkpoint: str | Path | None = None,
         on_round: Callable[[int, RoundResult, Mapping[int, Tensor]], None] | None = None,
         keep_scores: int = 0,
-        progress: bool = True,
+        progress: bool | Callable[[Iterable[Any]], Iterable[Any]] = True,
     ) -> None:
         if isinstance(strategy, str):
             chosen = options_for(strategy, strategy_options or {}, radius)
@@ -411,7 +412,10 @@ class ActiveLoop(L.Callback):
         shown = self.progress and trainer.is_global_zero
         title = f"round {number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
-        loader, ids, entropy = data.pool_loader(), data.pool.ids, (self.seed, number)
+        loader: Iterable[Any] = data.pool_loader()
+        if shown and callable(self.progress):
+            loader, title = self.progress(loader), None
+        ids, entropy = data.pool.ids, (self.seed, number)
         return score_pool(
             module,
             loader,

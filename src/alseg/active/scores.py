@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from lightning.pytorch.plugins import Precision
 from torch import Tensor, distributed
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from alseg.errors import ScoreError
@@ -50,7 +49,7 @@ def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]
 @torch.no_grad()
 def score_pool(
     module: SegmentationModule,
-    loader: DataLoader[dict[str, Any]],
+    loader: Iterable[dict[str, Any]],
     ids: Sequence[str],
     strategy: Strategy,
     name: str,

@@ -16,6 +16,7 @@ from alseg.active import ActiveLoop, People, RoundResult
 from alseg.cli.checkpoint import DurableCheckpoints, SaveWhenTerminated
 from alseg.cli.domains import Domains
 from alseg.cli.launch import new_trainer
+from alseg.cli.progress import RunProgress
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data.module import SegmentationDataModule
@@ -96,7 +97,11 @@ def new_data(config: RunConfig, domains: Domains) -> SegmentationDataModule:
 
 
 def new_loop(
-    config: RunConfig, folder: RunFolder, on_round: Sequence[OnRound], partial: bool
+    config: RunConfig,
+    folder: RunFolder,
+    on_round: Sequence[OnRound],
+    partial: bool,
+    progress: RunProgress,
 ) -> ActiveLoop | None:
     """Return what asks for labels; None where the protocol asks for none.
 
@@ -104,7 +109,8 @@ def new_loop(
         config: The settings of the run.
         folder: Its folder.
         on_round: What is told of every round, one after the other.
-        partial: Whether to go on although people have not answered all queries of a round.
+        partial: Whether to continue although people have not answered all queries of a round.
+        progress: What follows the run.
     """
     if not PROTOCOLS[config.protocol].active:
         return None
@@ -131,7 +137,7 @@ def new_loop(
         checkpoint=folder.checkpoints / "last.ckpt",
         on_round=tell,
         keep_scores=config.pictures,
-        progress=config.progress,
+        progress=config.progress and progress.scoring,
     )
 
 

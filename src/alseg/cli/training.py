@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Callback
 
 from alseg.active import ActiveLoop, People
 from alseg.annotate.next_step import how_to_answer
@@ -27,10 +28,12 @@ from alseg.cli.parts import (
     run_trainer,
     saving,
 )
+from alseg.cli.progress import RunProgress
 from alseg.cli.provenance import record_start
 from alseg.cli.round_analysis import RoundAnalysis
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
+from alseg.cli.run_line import START, TRAINING
 from alseg.cli.summary import start_warning, summary_text
 from alseg.commands import resume_command
 from alseg.config import RunConfig
@@ -80,7 +83,8 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     pictures = RoundPictures(domains.target, folder, config.pictures)
     analysis = RoundAnalysis(domains.target, folder, module)
     data = new_data(config, domains)
-    loop = new_loop(config, folder, [pictures, analysis], partial)
+    progress = RunProgress(config, domains, folder, step)
+    loop = new_loop(config, folder, [progress.after_round, pictures, analysis], partial, progress)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
@@ -93,15 +97,16 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     starting = {"source"} if domains.source is not None else set()
     trained = {*protocol.domains, *starting}
     data.check_images(sorted(trained), trained if protocol.all_target_labels else {"source"})
-    callbacks = [stop, *new_callbacks(config, domains, folder, loop)]
+    callbacks = [stop, *progress.callbacks(TRAINING), *new_callbacks(config, domains, folder, loop)]
     trainer = run_trainer(config, folder, "training", config.steps, callbacks)
-    with folder.claimed(config), logged_elsewhere(config, folder, trainer, domains):
+    logged = logged_elsewhere(config, folder, trainer, domains)
+    with folder.claimed(config), logged, progress.open():
         log.info("run folder: %s", folder.path)
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
         if not finished:
             record_start(folder, config, domains, trainer)
-            _start(config, domains, module, folder, stop)
+            _start(config, domains, module, folder, [stop, *progress.callbacks(START)])
         pictures.loggers = trainer.loggers
         if "before" not in folder.summary:
             with folder.phase("evaluation"):
@@ -166,7 +171,7 @@ def _start(
     domains: Domains,
     module: SegmentationModule,
     folder: RunFolder,
-    stop: StopTogether,
+    watching: list[Callback],
 ) -> None:
     """Give the module the weights that the training under the protocol starts from."""
     if not config.starts_on_source:
@@ -177,7 +182,7 @@ def _start(
             learner = new_module(replace(config, decay_steps=None), domains, "source_only")
             saved = saving(folder, "source-last", config.warm_start_steps)
             steps = config.warm_start_steps
-            trainer = run_trainer(config, folder, "source-start", steps, [stop, *saved])
+            trainer = run_trainer(config, folder, "source-start", steps, [*watching, *saved])
             data = new_data(replace(config, validate_every=None), domains)
             last = folder.checkpoints / "source-last.ckpt"
             _fit(trainer, learner, data, last, folder)
