@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 
 from alseg.errors import ConfigError
 
+SIZE = re.compile(r"0*([1-9][0-9]{0,5})x0*([1-9][0-9]{0,5})")
+LONGEST_SIZE = 40
 Size = tuple[int, int]
 """Height and width in pixels; written ``HEIGHTxWIDTH``, such as ``180x240``."""
 
@@ -249,10 +252,11 @@ def parse_size(name: str, text: str) -> Size:
     Raises:
         ConfigError: The text of the setting ``name`` is not a size.
     """
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise ConfigError(f"{name} is {text!r}; write HEIGHTxWIDTH in pixels, such as 180x240.")
-    return int(height), int(width)
+    match = SIZE.fullmatch(text)
+    if match is None:
+        shown = text if len(text) <= LONGEST_SIZE else f"{text[:LONGEST_SIZE]}..."
+        raise ConfigError(f"{name} is {shown!r}; write HEIGHTxWIDTH in pixels, such as 180x240.")
+    return int(match[1]), int(match[2])
 
 
 def show_size(size: Size) -> str:

@@ -58,6 +58,23 @@ def test_picks_in_the_order_of_the_plain_loop(plain, selection, smallest_chunk):
     assert_same(regions, plain.greedy(**selection))
 
 
+@given(selections(), st.integers(0, 1000), st.integers(1, 4))
+def test_ties_are_decided_by_the_order_that_is_given(plain, selection, seed, smallest_chunk):
+    shape = selection["score"].shape
+    # Scores with the same ranking and no two alike, since the order is added to them.
+    order = np.random.default_rng(seed).permutation(shape[0] * shape[1]).reshape(shape)
+    ranks = np.unique(selection["score"], return_inverse=True)[1].reshape(shape)
+    unequal = ranks * float(order.size) - order
+    unequal[selection["score"] == -np.inf] = -np.inf
+    expected = plain.greedy(**{**selection, "score": unequal})
+    ties = torch.from_numpy(order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions_module, "_SMALLEST_CHUNK", smallest_chunk)
+        patch.setattr(regions_module, "_SAMPLE", 8)
+        assert_same(select_regions(**tensors(selection), ties=ties), expected)
+    assert_same(select("_pick_at_once", **tensors(selection), ties=ties), expected)
+
+
 def in_two_passes(plain, selection):
     """First the plain loop over whole windows, then over what is left."""
     radius, shape = selection["radius"], selection["score"].shape

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
-from alseg.active.candidates import Shortlist, pick_candidates
+from alseg.active.candidates import Shortlist, drawn_order, pick_candidates
 from alseg.errors import ConfigError, LabelStoreError
 
 CLASSES = ["road", "sky", "car"]
@@ -223,6 +223,7 @@ def one_choice_over_all(run, target):
     maps = [run.scores(1, index).numpy().astype(np.float64) for index in range(len(run.sizes))]
     covered = [np.zeros(size, dtype=bool) for size in run.sizes]
     picks, spent = [], 0
+    orders = [drawn_order(*size, seed=index).numpy() for index, size in enumerate(run.sizes)]
     border = [np.ones(size, dtype=bool) for size in run.sizes]
     for at_border in border:
         at_border[k : at_border.shape[0] - k, k : at_border.shape[1] - k] = False
@@ -232,7 +233,10 @@ def one_choice_over_all(run, target):
             whole = [np.where(out, -np.inf, part) for part, out in zip(maps, border, strict=True)]
             ranked = whole if max(scores.max() for scores in whole) > -np.inf else maps
         best = max(range(len(maps)), key=lambda index: (ranked[index].max(), -index))
-        column, row = divmod(int(ranked[best].T.argmax()), maps[best].shape[0])
+        equals = np.argwhere(ranked[best].T == ranked[best].max())[:, ::-1]
+        row, column = equals[0]
+        if run.clipped == "last":
+            row, column = min(equals, key=lambda centre: orders[best][tuple(centre)])
         window = slice(max(row - k, 0), row + k + 1), slice(max(column - k, 0), column + k + 1)
         cost = int((~covered[best][window]).sum())
         if abs(spent + cost - target) >= abs(spent - target):

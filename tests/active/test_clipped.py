@@ -120,3 +120,17 @@ def test_single_pixels_are_never_clipped(scope):
         for clipped in ("last", "any")
     ]
     assert np.array_equal(*chosen)
+
+
+def test_equal_scores_are_taken_from_every_side_of_the_image():
+    # Of two classes half of the windows of noise have the highest impurity.
+    ripu = built("ripu", 1, uncertainty=False)
+    picks = [
+        centres_of(ripu, 2, radius=1, scope="image", rounds=2, budget="5%", clipped=clipped)
+        for clipped in ("last", "any")
+    ]
+    middle = np.array(SIZE) / 2
+    spread, published = ((centres < middle).mean(axis=0) for centres in picks)
+    # Three standard deviations of the share of some 35 picks.
+    assert np.abs(spread - 0.5).max() < 0.26
+    assert published[1] > 0.9

@@ -82,6 +82,7 @@ def pick_candidates(
     barred: NDArray[np.bool_],
     thresholds: Thresholds = ALL_WANTED,
     clipped: Clipped = "last",
+    seed: int = 0,
 ) -> Candidates:
     """Pick regions of one image until they cost ``need`` or more, or none is left.
 
@@ -95,13 +96,15 @@ def pick_candidates(
         barred: H×W, pixels that cannot be a centre.
         thresholds: Regions of lower scores are not wanted.
         clipped: ``last``: windows that the border clips come after the whole ones; ``any``: all by
-            their scores.
+            their scores. Of equal scores the first column goes first under ``any``, as published;
+            under ``last`` the order is drawn, so that no side of the image is preferred.
+        seed: Of what is drawn.
     """
     labelled = torch.from_numpy(asked).to(score.device)
-    last = torch.zeros(score.shape, dtype=torch.bool)
+    last, ties = torch.zeros(score.shape, dtype=torch.bool), None
     if clipped == "last":
         height, width = score.shape
-        last = clipped_centres(height, width, radius)
+        last, ties = clipped_centres(height, width, radius), drawn_order(height, width, seed)
     unwanted = torch.where(
         last.to(score.device), score < thresholds.clipped, score < thresholds.whole
     )
@@ -120,6 +123,7 @@ def pick_candidates(
             unavailable=unavailable,
             labelled=labelled,
             clipped=clipped,
+            ties=ties,
         )
         cost = regions.costs if unit == "pixels" else torch.ones_like(regions.costs)
         centres.append(regions.centres.cpu())
@@ -138,6 +142,12 @@ def pick_candidates(
         last[rows, columns].numpy(),
     )
     return found.first(_enough(found.costs, need))
+
+
+def drawn_order(height: int, width: int, seed: int) -> Tensor:
+    """Return the places 0, 1, 2, ... of the pixels of an image in an order drawn at random: H×W."""
+    order = np.random.default_rng(seed).permutation(height * width)
+    return torch.from_numpy(order).view(height, width)
 
 
 class Shortlist:

@@ -139,6 +139,7 @@ def choose_regions(
             barred=_excluded(store, index, round_number - 1, exclusion, also_excluded),
             thresholds=shortlist.thresholds,
             clipped=clipped,
+            seed=index,
         )
         if on_candidates is not None:
             on_candidates(index, candidates)

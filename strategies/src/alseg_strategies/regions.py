@@ -47,13 +47,15 @@ def select_regions(
     unavailable: Tensor | None = None,
     labelled: Tensor | None = None,
     clipped: Literal["any", "last"] = "any",
+    ties: Tensor | None = None,
 ) -> Regions:
     """Pick the best pixel again and again, each with the region around it.
 
     Each pick labels the (2 radius + 1)² window around a pixel and rules out every pixel of the
     (2 exclusion_radius + 1)² window as the centre of another pick; both windows are clipped at
     the border. Of equal scores the first column goes first, then the first row, as in the
-    programs of RIPU (arXiv 2111.12940, algorithm 1) and HALO. Runs on the device of the score.
+    programs of RIPU (arXiv 2111.12940, algorithm 1) and HALO, unless `ties` decides. Runs on the
+    device of the score.
 
     Args:
         score: [H, W] on any device, higher = first; minus infinity = never.
@@ -65,6 +67,7 @@ def select_regions(
         clipped: "any" takes regions that the border clips by their scores, as published; "last"
             takes them once no whole one is left. A few classes can divide a clipped window more
             evenly than a whole one, so that entropies of histograms favour the border.
+        ties: [H, W] integers, no two alike; of equal scores the lowest goes first.
 
     Returns:
         The picks, on the device of the score. `excluded` includes `unavailable`.
@@ -86,25 +89,24 @@ def select_regions(
     nans = int(values.isnan().sum())
     if nans:
         raise ValueError(f"{nans} of {values.numel()} scores are NaN, which cannot be ranked")
+    if ties is not None and ties.shape != score.shape:
+        raise ValueError(
+            f"ties has the shape {tuple(ties.shape)}; the score has {tuple(score.shape)}"
+        )
+    order = None if ties is None else ties.to(score.device)
     masks = (_flags(unavailable, score, "unavailable"), _flags(labelled, score, "labelled"))
     pick = _pick_one_by_one if score.device.type == "cpu" else _pick_at_once
     if clipped == "any" or radius == 0:
-        return pick(values, count, radius, exclusion_radius, *masks)
+        return pick(values, count, radius, exclusion_radius, *masks, order)
     height, width = score.shape
     at_border = clipped_centres(height, width, radius).to(score.device)
     whole = values.masked_fill(at_border, -torch.inf)
-    first = pick(whole, count, radius, exclusion_radius, *masks)
+    first = pick(whole, count, radius, exclusion_radius, *masks, order)
     if len(first.centres) == count:
         return first
     labelled_by_now = masks[1] | first.labelled
-    rest = pick(
-        values,
-        count - len(first.centres),
-        radius,
-        exclusion_radius,
-        first.excluded,
-        labelled_by_now,
-    )
+    missing = count - len(first.centres)
+    rest = pick(values, missing, radius, exclusion_radius, first.excluded, labelled_by_now, order)
     return Regions(
         centres=torch.cat((first.centres, rest.centres)),
         labelled=first.labelled | rest.labelled,
@@ -130,6 +132,7 @@ def _pick_one_by_one(
     exclusion_radius: int,
     unavailable: Tensor,
     labelled: Tensor,
+    ties: Tensor | None,
 ) -> Regions:
     """Go down the ranking and take each pixel that no earlier pick rules out; on the CPU."""
     excluded, covered = _Mask(unavailable), _Mask(labelled)
@@ -140,7 +143,7 @@ def _pick_one_by_one(
         # A pick rules out a window of pixels at most, so no more candidates than that are needed.
         most = (count - len(centres)) * (2 * exclusion_radius + 1) ** 2
         free = values.masked_fill(excluded.flags, -torch.inf)
-        candidates = _best_candidates(free, chunk, min(most, values.numel()))
+        candidates = _best_candidates(free, chunk, min(most, values.numel()), ties)
         if not candidates:
             break
         for pixel in candidates:
@@ -161,7 +164,7 @@ def _pick_one_by_one(
     )
 
 
-def _best_candidates(values: Tensor, about: int, most: int) -> list[int]:
+def _best_candidates(values: Tensor, about: int, most: int, ties: Tensor | None) -> list[int]:
     """The best pixels that are not minus infinity, as indices row · width + column, best first.
 
     Sorting a whole map for a thousand picks is a waste. A sample of the map says above which
@@ -177,6 +180,9 @@ def _best_candidates(values: Tensor, about: int, most: int) -> list[int]:
     # The transposed map lists its pixels column by column: the order of equals, which a stable
     # sort keeps.
     columns, rows = chosen.t().nonzero().unbind(1)
+    if ties is not None:
+        order = ties[rows, columns].argsort()
+        rows, columns = rows[order], columns[order]
     pixels, scores = rows * values.shape[1] + columns, values[rows, columns]
     better = scores > threshold
     order = scores[better].sort(descending=True, stable=True).indices
@@ -218,6 +224,7 @@ def _pick_at_once(
     exclusion_radius: int,
     unavailable: Tensor,
     labelled: Tensor,
+    ties: Tensor | None,
 ) -> Regions:
     """Take every pixel that is the best left in its window, again and again; on any device.
 
@@ -229,7 +236,12 @@ def _pick_at_once(
     # The transposed map lists its pixels column by column: the order of equals, which a stable
     # sort keeps. All maps below are transposed, for which square windows are the same.
     ranking = values.masked_fill(unavailable, -torch.inf).t().flatten()
-    ranking, pixels = ranking.sort(descending=True, stable=True)
+    if ties is None:
+        ranking, pixels = ranking.sort(descending=True, stable=True)
+    else:
+        by_ties = ties.t().flatten().argsort()
+        ranking, best = ranking[by_ties].sort(descending=True, stable=True)
+        pixels = by_ties[best]
     rank = torch.arange(len(pixels), dtype=torch.int32, device=values.device)
     # As above, the first picks are among so many of the best.
     enough = min(len(pixels), count * (2 * exclusion_radius + 1) ** 2)
