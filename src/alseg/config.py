@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -58,6 +59,9 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
     """
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name} is {value}; it must be a finite number.")
         for name, lowest in AT_LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= lowest:

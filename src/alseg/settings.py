@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 
 from alseg.errors import ConfigError
 
-SIZE = re.compile(r"0*([1-9][0-9]{0,5})x0*([1-9][0-9]{0,5})")
+SIZE_TEXT = re.compile(r"0*([1-9][0-9]{0,5})x0*([1-9][0-9]{0,5})")
 LONGEST_SIZE = 40
 Size = tuple[int, int]
 """Height and width in pixels; written ``HEIGHTxWIDTH``, such as ``180x240``."""
@@ -252,7 +252,7 @@ def parse_size(name: str, text: str) -> Size:
     Raises:
         ConfigError: The text of the setting ``name`` is not a size.
     """
-    match = SIZE.fullmatch(text)
+    match = SIZE_TEXT.fullmatch(text)
     if match is None:
         shown = text if len(text) <= LONGEST_SIZE else f"{text[:LONGEST_SIZE]}..."
         raise ConfigError(f"{name} is {shown!r}; write HEIGHTxWIDTH in pixels, such as 180x240.")
