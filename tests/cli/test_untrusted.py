@@ -10,7 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from alseg.active import LabelStore, PoolImage
 from alseg.cli.main import main
+from alseg.cli.run_folder import RunFolder
+from alseg.config import RunConfig
+from alseg.errors import FolderLeadsOut
 
 
 class Evil:
@@ -68,3 +72,23 @@ def test_nor_does_a_library_that_would_let_it(monkeypatch, checkpoint, marker):
     monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "0")
     torch.load(checkpoint, weights_only=False)
     assert marker.exists()
+
+
+@pytest.mark.parametrize("place", ["checkpoints", "labels/round-001", "config.yaml", "pictures/x"])
+def test_no_run_is_resumed_or_exported_by_links_that_lead_out_of_it(tmp_path, place, capsys):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    with RunFolder(run).claimed(RunConfig()):
+        LabelStore.create(run / "labels", [PoolImage("a", 4, 4)], ["road", "sky"])
+    path = run / place
+    path.parent.mkdir(exist_ok=True)
+    if path.exists():
+        path.rename(outside)
+    else:
+        outside.mkdir()
+    path.symlink_to(outside)
+    with pytest.raises(FolderLeadsOut, match=f"{path} is a link to {outside}"):
+        RunFolder.of(RunConfig(resume=str(run)), ())
+    for arguments in (["verify"], ["export", "-o", str(tmp_path / "out")]):
+        assert main(["labels", arguments[0], str(run), *arguments[1:]]) == 2
+        assert f"{path} is a link to {outside}" in capsys.readouterr().err
+    assert not outside.is_dir() or list(outside.iterdir()) == []
