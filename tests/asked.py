@@ -64,6 +64,7 @@ def make_round(
     classes=CLASSES,
     sizes=None,
     centres=None,
+    settings=None,
     **more,
 ):
     """Write a round below a run's folder and return it.
@@ -88,7 +89,7 @@ def make_round(
         split=split,
         images=[AskedImage(name, *sizes[name], "") for name in names],
         queries=queries,
-        settings={"strategy": "halo"},
+        settings=settings or {"strategy": "halo"},
         pixels=lambda name: random_image(*sizes[name], seed=names.index(name)),
     )
 

@@ -110,9 +110,10 @@ def test_a_mixed_window_is_answered_part_by_part(tmp_path, start, new_tab):
     for number in (1, 2, 3, 4):
         assert tab.query == f"{two}.{number}"
         assert tab.text("#window").startswith(f"part {number} of 4")
-        assert tab.text("#count") == "1 of 4"
+        # Four windows, and four parts of one; each answer counts.
+        assert tab.text("#count") == f"{1 + number} of 8"
         tab.press("Space" if number == 2 else str(number))
-    assert tab.text("#count") == "2 of 4"
+    assert tab.text("#count") == "6 of 8"
     tab.press("Backspace")
     assert tab.query == f"{two}.4"
     parts = [(f"{two}.1", 0), (f"{two}.2", "mixed"), (f"{two}.3", 2), (f"{two}.4", 3)]

@@ -58,6 +58,7 @@ class Desk:
         self._parts_done: Counter[str] = Counter()
         self._seconds: deque[float] = deque(maxlen=RECENT)
         self._first = 0
+        self._mixed_parts = 0
         for entry in self._journal.entries():
             if entry.answer is not None:
                 check_answer(asked, entry.query, entry.answer)
@@ -77,6 +78,16 @@ class Desk:
     def pace(self) -> float | None:
         """Seconds that an answer took of late; None before the first."""
         return sum(self._seconds) / len(self._seconds) if self._seconds else None
+
+    @property
+    def answered(self) -> int:
+        """Questions answered: windows, and parts of mixed ones."""
+        return len(self.said)
+
+    @property
+    def questions(self) -> int:
+        """Questions that the share has come to: its windows, and the parts of mixed ones."""
+        return max(self.total + self._mixed_parts, len(self.said))
 
     def shares(self, name: str) -> bool:
         """Whether a query, or the one that this is a part of, is in the person's share."""
@@ -132,7 +143,11 @@ class Desk:
     def _take(self, entry: Entry) -> None:
         self._revisions[entry.query] += 1
         whole, _, part = entry.query.partition(".")
-        had = self.said.pop(entry.query, None) is not None
+        before = self.said.pop(entry.query, None)
+        had = before is not None
+        if not part and MIXED in (before, entry.answer):
+            parts = len(self._asked.parts(self._asked.by_id[whole]))
+            self._mixed_parts += parts * ((entry.answer == MIXED) - (before == MIXED))
         if entry.answer is not None:
             # Put at the end again: what was said last is taken back first.
             self.said[entry.query] = entry.answer

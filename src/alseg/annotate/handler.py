@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 from collections.abc import Callable
@@ -109,6 +110,9 @@ class Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             # What a refused request still holds would be read as the next one.
             self.close_connection = True
+            if self.command == "GET" and self._wants_page():
+                reason = html.escape(str(refused)).encode()
+                return refused.status, _HTML, _file("refused.html").replace(b"{reason}", reason)
             return _json({"error": str(refused)}, refused.status)
         except BadRequest as error:
             return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
@@ -140,6 +144,10 @@ class Handler(BaseHTTPRequestHandler):
             left = min(left, MOST_DISCARDED) - self._taken
             while left > 0 and (read := len(self.rfile.read1(min(left, 1 << 16)))):
                 left -= read
+
+    def _wants_page(self) -> bool:
+        path = self.path.partition("?")[0]
+        return path in _PAGES and "text/html" in (self.headers.get("Accept") or "")
 
     def _check_head(self) -> None:
         for name in ONCE:

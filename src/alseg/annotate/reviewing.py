@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from alseg.active.answers import MIXED, REVIEW, Answer
@@ -40,7 +40,7 @@ def review_page(table: Table, show: str, answer: str, start: int) -> dict[str, A
     differing = disagreements(table.asked, people)
     open_ones = [name for name in differing if name not in said[REVIEW]]
     if show == "disagreements":
-        names = open_ones + [name for name in differing if name in said[REVIEW]]
+        names = _first_with(differing, open_ones)
     elif show == "open":
         names = settle(table.asked, said).open_parts
     else:
@@ -48,8 +48,7 @@ def review_page(table: Table, show: str, answer: str, start: int) -> dict[str, A
         if show == "answer":
             names = [name for name in names if str(counted(said, name)[0]) == answer]
         else:
-            # Stable: within both, the order of the round stays.
-            names.sort(key=lambda name: name not in differing)
+            names = _first_with(names, differing)
     agreement = measure_agreement(table.shares, people)
     return {
         "total": len(names),
@@ -65,6 +64,13 @@ def review_page(table: Table, show: str, answer: str, start: int) -> dict[str, A
             "answered": agreement.answered,
         },
     }
+
+
+def _first_with(names: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """Sort those windows first of which one name is wanted; parts stay below their window."""
+    windows = {name.partition(".")[0] for name in wanted}
+    # Stable: within both, the order of the round stays.
+    return sorted(names, key=lambda name: name.partition(".")[0] not in windows)
 
 
 def review_item(table: Table, name: str, said: Said | None = None) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import Any
 from alseg.active.answers import MIXED, REVIEW, SKIP, VOID, Answer, check_answer, people
 from alseg.active.answers_folder import AnswersFolder, Stopped
 from alseg.active.asked import AskedRound, Query
+from alseg.active.asked_files import asked_rounds, open_round
+from alseg.active.budget import Budget
 from alseg.active.settling import Settled, settle
 from alseg.annotate.desk import Desk
 from alseg.annotate.keys import OTHER_KEYS, class_keys
 from alseg.annotate.pictures import crop_box
 from alseg.annotate.shares import Shares
-from alseg.errors import LabelStoreError
+from alseg.errors import BudgetError, LabelStoreError
 
 AHEAD = 8
 """Questions that a page gets in advance, so that it can fetch their pictures."""
@@ -62,6 +64,8 @@ class Table:
             name: Desk(asked, name, shares.queries.get(name), self._folder) for name in names
         }
         self._is_closed = is_closed
+        self._clicks = _clicks_of_budget(asked)
+        self._spent_before = 0 if self._clicks is None else _clicks_before(asked)
         self._image_numbers = {name: number for number, name in enumerate(asked.images)}
 
     def round(self) -> dict[str, Any]:
@@ -91,6 +95,8 @@ class Table:
             LabelStoreError: Nobody has this name.
         """
         desk = self.sharing(person)
+        # Without the lock of this desk, as it takes those of all.
+        clicks = None if self._clicks is None else self._spent_before + self._clicks_so_far()
         with desk.lock:
             ahead = [self.describe(query, desk) for query in desk.ahead(AHEAD)]
             last = desk.last
@@ -99,6 +105,10 @@ class Table:
                 "ahead": ahead,
                 "done": desk.done,
                 "total": desk.total,
+                "left": desk.questions - desk.answered,
+                "progress": {"unit": "answers", "answered": desk.answered, "asked": desk.questions}
+                if clicks is None
+                else {"unit": "clicks", "answered": clicks, "asked": self._clicks},
                 "pace": desk.pace,
                 "last": None
                 if last is None
@@ -213,9 +223,38 @@ class Table:
                 found[name] = dict(desk.said)
         return found
 
+    def _clicks_so_far(self) -> int:
+        """Return the answers of this round that are charged; one of several people counts once."""
+        return len(
+            {
+                name
+                for answers in self.said().values()
+                for name, answer in answers.items()
+                if answer != SKIP
+            }
+        )
+
     def settle(self) -> Settled:
         """Return what all answers come to."""
         return settle(self.asked, self.said())
+
+
+def _clicks_of_budget(asked: AskedRound) -> int | None:
+    """Return the clicks that the run may ask for in all; None if its budget is in other units."""
+    budget = asked.settings.get("budget")
+    if not isinstance(budget, str | int | float):
+        return None
+    try:
+        return Budget.parse(budget).clicks
+    except BudgetError:
+        return None
+
+
+def _clicks_before(asked: AskedRound) -> int:
+    """Return the clicks that earlier rounds of the run took."""
+    run = asked.folder.parent.parent
+    earlier = [number for number in asked_rounds(run) if number < asked.number]
+    return sum(sum(settle(open_round(run, number)).clicks.values()) for number in earlier)
 
 
 def in_words(asked: AskedRound, answer: Answer) -> str:

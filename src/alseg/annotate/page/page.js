@@ -1,8 +1,8 @@
 // The labelling page: one query after the other, one key an answer.
 
 import {
-  answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons,
-  picture, prefetch, share, tell, windowInWords, withToken, zoomed,
+  answerInWords, call, drawWhole, drawZoom, element, freshView, isTaken, keyOf, listenToPointer,
+  makeButtons, picture, prefetch, share, tell, unknownKey, windowInWords, withToken, zoomBy,
 } from "./shared.js";
 
 const RETRY = 1000;
@@ -13,7 +13,7 @@ let keys; // The buttons, and what each key does.
 let query = null; // The one on the screen; null while none can be answered.
 let unseen = null; // The query whose pictures the server does not have.
 let shown = null; // The query whose pictures are drawn, and the pictures.
-let steps = 0; // How far the zoom was moved in.
+let view = freshView(); // How far the zoom was moved in, and where to.
 let light = 1; // How much brighter than they are the pictures are drawn.
 let since = 0; // When the query was first seen.
 let sending = false;
@@ -94,7 +94,7 @@ async function refresh(name) {
 function reveal(id) {
   for (const name of ["sign-in", "stage", "done"]) element(name).hidden = name !== id;
   const asking = id === "stage";
-  element("classes").hidden = !asking;
+  element("classes").hidden = element("question").hidden = !asking;
   for (const name of ["others", "bar", "count", "pace"]) element(name).hidden = id === "sign-in";
   for (const what of ["mixed", "void", "skip", "guess", "brighter"]) keys.buttons.get(what).hidden = !asking;
 }
@@ -132,14 +132,15 @@ async function take(content) {
 function blank(message) {
   shown = null;
   for (const name of ["whole", "zoom"]) element(name).width = 1;
-  element("place").textContent = element("window").textContent = "";
+  for (const name of ["place", "window", "question"]) element(name).textContent = "";
   tell(message);
 }
 
 function present(next, whole, crop) {
   if (!element("notice").hidden && element("notice").dataset.stays !== "1") tell("");
   element("notice").dataset.stays = "";
-  if (shown?.query.id !== next.id) steps = 0;
+  if (shown?.query.id !== next.id) view = freshView();
+  if (shown?.query.image !== next.image) light = 1;
   shown = { query: next, whole, crop };
   query = next;
   since = performance.now();
@@ -151,11 +152,20 @@ function present(next, whole, crop) {
   element("window").classList.toggle("strong", next.part > 0);
   element("whole").setAttribute("aria-label", `Image ${next.name}, query marked at ${where}`);
   element("zoom").setAttribute("aria-label", `Zoom, ${size}`);
-  element("asks").textContent = `${size}, ${next.name}, ${where}`;
+  element("question").textContent = questionInWords(next);
+  element("asks").textContent = `${questionInWords(next)} ${size}, ${next.name}, ${where}`;
+  showLight();
   keys.buttons.get("mixed").title = !next.part && next.parts
     ? `Several classes: its ${next.parts} parts are asked next` : "Several classes: becomes void";
   draw();
   document.body.dataset.query = next.id;
+}
+
+function questionInWords(next) {
+  const [top, left, bottom, right] = next.box;
+  if (next.part) return `Which class fills part ${next.part} of ${next.parts}, the solid frame?`;
+  if ((bottom - top) * (right - left) === 1) return "Which class is the pixel in the frame?";
+  return "Which class fills the frame? If it holds several, answer Mixed.";
 }
 
 function unchoose() {
@@ -168,14 +178,16 @@ function draw() {
   if (!shown || element("stage").hidden) return;
   share(element("stage"), shown.query);
   drawWhole(element("whole"), shown.whole, shown.query, light);
-  drawZoom(element("zoom"), shown.crop, shown.query, zoomed(shown.query, steps), light);
+  drawZoom(element("zoom"), shown.whole, shown.crop, shown.query, view, light);
 }
 
 function showProgress() {
-  element("bar").max = Math.max(1, state.total);
-  element("bar").value = state.done;
-  element("count").textContent = `${state.done} of ${state.total}`;
-  const left = state.total - state.done;
+  const { answered, asked } = state.progress;
+  element("bar").max = Math.max(1, asked);
+  element("bar").value = answered;
+  element("count").textContent = state.progress.unit === "clicks"
+    ? `${answered} of ${asked} clicks` : `${answered} of ${asked}`;
+  const left = state.left;
   element("pace").textContent = state.pace === null ? "" : pace(state.pace, left);
   element("said").textContent = state.last
     ? `Last answer: ${state.last.id} is ${answerInWords(round, state.last.answer)}` : "";
@@ -222,16 +234,21 @@ function act(what) {
 }
 
 function zoom(step) {
-  const before = zoomed(shown.query, steps);
-  steps += step;
-  if (zoomed(shown.query, steps) === before) steps -= step;
+  zoomBy(shown.query, view, step);
   draw();
 }
 
 function brighten() {
   light = light === 4 ? 1 : light * 2;
-  keys.buttons.get("brighter").classList.toggle("chosen", light > 1);
+  showLight();
   draw();
+}
+
+function showLight() {
+  const button = keys.buttons.get("brighter");
+  button.classList.toggle("chosen", light > 1);
+  button.setAttribute("aria-pressed", String(light > 1));
+  button.querySelector(".name").textContent = light > 1 ? `Brighter: ${light}×` : "Brighter";
 }
 
 async function guess() {
@@ -292,7 +309,11 @@ document.addEventListener("keydown", (event) => {
   // Whoever holds a key down answers once.
   if (!keys || event.repeat || isTaken(event)) return;
   const what = keys.byKey.get(keyOf(event));
-  if (what === undefined) return;
+  if (what === undefined) {
+    const hint = element("sign-in").hidden ? unknownKey(event) : "";
+    if (hint) element("said").textContent = hint;
+    return;
+  }
   event.preventDefault();
   if (element("sign-in").hidden) act(what);
 });
@@ -307,5 +328,6 @@ document.addEventListener("visibilitychange", () => {
 element("who").addEventListener("click", signIn);
 element("closer").addEventListener("click", () => act("closer"));
 element("farther").addEventListener("click", () => act("farther"));
+listenToPointer(() => shown && { query: shown.query, view }, draw);
 new ResizeObserver(draw).observe(element("stage"));
 begin();

@@ -1,8 +1,8 @@
 // The review: answers one below the other, those on which people differ first, to be corrected.
 
 import {
-  answerInWords, call, drawWhole, drawZoom, element, isTaken, keyOf, makeButtons, picture,
-  prefetch, share, swatch, tell, windowInWords, withToken, zoomed,
+  answerInWords, call, drawWhole, drawZoom, element, freshView, isTaken, keyOf, listenToPointer,
+  makeButtons, picture, prefetch, share, swatch, tell, unknownKey, windowInWords, withToken, zoomBy,
 } from "./shared.js";
 
 const WORDS = {
@@ -16,7 +16,7 @@ let round;
 let keys;
 let list = { items: [], start: 0, total: 0, page: 1 };
 let at = 0; // The item that is shown.
-let steps = 0;
+let view = freshView();
 let pictures = null;
 let sending = false;
 
@@ -92,6 +92,7 @@ function fillList() {
 
 function makeItem(item, position) {
   const entry = document.createElement("li");
+  entry.classList.toggle("part", item.part > 0);
   const button = document.createElement("button");
   button.type = "button";
   const name = document.createElement("strong");
@@ -139,7 +140,7 @@ async function select(position) {
     button.classList.toggle("chosen", answer === item.answer);
   }
   keys.buttons.get("undo").disabled = item.review === null;
-  steps = 0;
+  view = freshView();
   prefetch(list.items.slice(position, position + 3));
   try {
     const both = await Promise.all([picture("image", item.image), picture("crop", item.crop)]);
@@ -155,10 +156,9 @@ async function select(position) {
 function draw() {
   const item = list.items[at];
   if (!item || !pictures) return;
-  const side = zoomed(item, steps);
   share(element("stage"), item);
   drawWhole(element("whole"), pictures[0], item);
-  drawZoom(element("zoom"), pictures[1], item, side);
+  drawZoom(element("zoom"), ...pictures, item, view);
 }
 
 function act(what) {
@@ -166,7 +166,7 @@ function act(what) {
   element("stage").focus({ preventScroll: true });
   if (!item) return undefined;
   if (what === "closer" || what === "farther") {
-    steps += what === "closer" ? 1 : -1;
+    zoomBy(item, view, what === "closer" ? 1 : -1);
     return draw();
   }
   if (what === "undo") return item.review === null ? undefined : correct(item, null);
@@ -210,7 +210,11 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const what = keys.byKey.get(key);
-  if (what === undefined) return;
+  if (what === undefined) {
+    const hint = unknownKey(event);
+    if (hint) element("said").textContent = hint;
+    return;
+  }
   event.preventDefault();
   act(what);
 });
@@ -221,5 +225,6 @@ element("show").addEventListener("change", () => {
 });
 element("earlier").addEventListener("click", () => load(list.start - list.page));
 element("later").addEventListener("click", () => load(list.start + list.page));
+listenToPointer(() => pictures && { query: list.items[at], view }, draw);
 new ResizeObserver(draw).observe(element("stage"));
 begin();

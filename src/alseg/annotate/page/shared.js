@@ -115,12 +115,18 @@ function mark(context, left, top, right, bottom, ticks) {
   strokeTwice(context, path);
 }
 
-/** Draw the whole image with the query marked; a small one gets a larger frame around it. */
-export function drawWhole(canvas, bitmap, query, light = 1) {
-  const [context, width, height] = prepareCanvas(canvas);
+function wholePlace(canvas, query) {
+  const { clientWidth: width, clientHeight: height } = canvas;
   const [rows, columns] = query.size;
   const scale = Math.min(width / columns, height / rows);
-  const [x, y] = [(width - columns * scale) / 2, (height - rows * scale) / 2];
+  return { scale, x: (width - columns * scale) / 2, y: (height - rows * scale) / 2 };
+}
+
+/** Draw the whole image with the query marked; a small one gets a larger frame around it. */
+export function drawWhole(canvas, bitmap, query, light = 1) {
+  const [context] = prepareCanvas(canvas);
+  const [rows, columns] = query.size;
+  const { scale, x, y } = wholePlace(canvas, query);
   context.imageSmoothingQuality = "medium";
   drawLit(context, bitmap, [x, y, columns * scale, rows * scale], light);
   const [top, left, bottom, right] = query.box;
@@ -136,29 +142,39 @@ export function drawWhole(canvas, bitmap, query, light = 1) {
   );
 }
 
-/** Draw what lies around the query, pixel by pixel; `side` image pixels fit into the canvas. */
-export function drawZoom(canvas, bitmap, query, side, light = 1) {
-  const [context, width, height] = prepareCanvas(canvas);
-  const [cropTop, cropLeft, cropBottom, cropRight] = query.cropBox;
+/** Where the image lies on the zoom's canvas, with the centre of the query, moved, in the middle. */
+export function zoomPlace(canvas, query, view) {
+  const { clientWidth: width, clientHeight: height } = canvas;
   const [top, left, bottom, right] = query.box;
-  const scale = Math.min(width, height) / side;
-  const place = (start, end, from, to, room) => {
-    const length = (to - from) * scale;
-    const centred = room / 2 - ((start + end) / 2 - from) * scale;
-    return length <= room ? (room - length) / 2 : Math.min(0, Math.max(room - length, centred));
-  };
-  const x = place(left, right, cropLeft, cropRight, width);
-  const y = place(top, bottom, cropTop, cropBottom, height);
+  const scale = Math.min(width, height) / zoomed(query, view.steps);
+  const x = width / 2 - ((left + right) / 2 + view.across) * scale;
+  const y = height / 2 - ((top + bottom) / 2 + view.down) * scale;
+  return { scale, x, y };
+}
+
+/** Draw what lies around the query, pixel by pixel; blank beyond the image. */
+export function drawZoom(canvas, whole, crop, query, view, light = 1) {
+  const [context] = prepareCanvas(canvas);
+  const [cropTop, cropLeft] = query.cropBox;
+  const [top, left, bottom, right] = query.box;
+  const [rows, columns] = query.size;
+  const { scale, x, y } = zoomPlace(canvas, query, view);
   // Shapes are easier to know when smooth; single pixels easier to tell when sharp.
   context.imageSmoothingEnabled = scale < 8;
   context.imageSmoothingQuality = "medium";
-  drawLit(context, bitmap, [x, y, bitmap.width * scale, bitmap.height * scale], light);
+  // The whole image, made smaller, fills what the crop does not hold.
+  drawLit(context, whole, [x, y, columns * scale, rows * scale], light);
+  const corner = [x + cropLeft * scale, y + cropTop * scale];
+  drawLit(context, crop, [...corner, crop.width * scale, crop.height * scale], light);
+  context.strokeStyle = "#777c81";
+  context.lineWidth = 1;
+  context.strokeRect(x - 0.5, y - 0.5, columns * scale + 1, rows * scale + 1);
   if (query.part) {
     const [wholeTop, wholeLeft, wholeBottom, wholeRight] = query.whole;
     const around = new Path2D();
     around.rect(
-      x + (wholeLeft - cropLeft) * scale - 7,
-      y + (wholeTop - cropTop) * scale - 7,
+      x + wholeLeft * scale - 7,
+      y + wholeTop * scale - 7,
       (wholeRight - wholeLeft) * scale + 14,
       (wholeBottom - wholeTop) * scale + 14,
     );
@@ -169,10 +185,10 @@ export function drawZoom(canvas, bitmap, query, side, light = 1) {
   const gap = 2.5;
   mark(
     context,
-    x + (left - cropLeft) * scale - gap,
-    y + (top - cropTop) * scale - gap,
-    x + (right - cropLeft) * scale + gap,
-    y + (bottom - cropTop) * scale + gap,
+    x + left * scale - gap,
+    y + top * scale - gap,
+    x + right * scale + gap,
+    y + bottom * scale + gap,
     14,
   );
 }
@@ -193,11 +209,88 @@ export function firstSide(query) {
   return query.part ? Math.max(8 * long, 24) : Math.max(7 * long, 80);
 }
 
-/** Return the side after some steps in or out, within what the crop holds. */
+/** Return the side after some steps in or out: from eight pixels to the whole image. */
 export function zoomed(query, steps) {
-  const [top, left, bottom, right] = query.cropBox;
-  const largest = Math.max(bottom - top, right - left);
+  const largest = Math.max(...query.size, firstSide(query));
   return Math.min(largest, Math.max(8, firstSide(query) * 2 ** (-steps / 2)));
+}
+
+export const freshView = () => ({ steps: 0, across: 0, down: 0 });
+
+/** Zoom in or out by steps, not beyond the ends. */
+export function zoomBy(query, view, steps) {
+  if (zoomed(query, view.steps + steps) !== zoomed(query, view.steps)) view.steps += steps;
+}
+
+/** Put a point of the image into the middle of the zoom. */
+function centreOn(query, view, column, row) {
+  const [top, left, bottom, right] = query.box;
+  const [rows, columns] = query.size;
+  view.across = Math.max(0, Math.min(columns, column)) - (left + right) / 2;
+  view.down = Math.max(0, Math.min(rows, row)) - (top + bottom) / 2;
+}
+
+/**
+ * Let the wheel zoom, a drag and a click pan, and a double click return to the query.
+ * `current` returns the query and view on the screen, or null; `draw` draws them.
+ */
+export function listenToPointer(current, draw) {
+  const [whole, zoom] = [element("whole"), element("zoom")];
+  let drag = null;
+  const middle = (query, view) => {
+    const [top, left, bottom, right] = query.box;
+    return [(left + right) / 2 + view.across, (top + bottom) / 2 + view.down];
+  };
+  zoom.addEventListener("wheel", (event) => {
+    const now = current();
+    if (!now || event.ctrlKey || !event.deltaY) return;
+    event.preventDefault();
+    zoomBy(now.query, now.view, event.deltaY < 0 ? 1 : -1);
+    draw();
+  }, { passive: false });
+  zoom.addEventListener("pointerdown", (event) => {
+    const now = current();
+    if (!now || event.button !== 0) return;
+    zoom.setPointerCapture(event.pointerId);
+    const from = middle(now.query, now.view);
+    drag = { query: now.query, x: event.offsetX, y: event.offsetY, from, moved: false };
+  });
+  zoom.addEventListener("pointermove", (event) => {
+    const now = current();
+    if (!drag || now?.query !== drag.query) return;
+    const [across, down] = [event.offsetX - drag.x, event.offsetY - drag.y];
+    // A hand that clicks trembles.
+    if (!drag.moved && Math.hypot(across, down) < 4) return;
+    drag.moved = true;
+    const { scale } = zoomPlace(zoom, now.query, now.view);
+    centreOn(now.query, now.view, drag.from[0] - across / scale, drag.from[1] - down / scale);
+    draw();
+  });
+  zoom.addEventListener("pointerup", (event) => {
+    const now = current();
+    const clicked = drag && !drag.moved && now?.query === drag.query;
+    drag = null;
+    if (!clicked) return;
+    const { scale, x, y } = zoomPlace(zoom, now.query, now.view);
+    centreOn(now.query, now.view, (event.offsetX - x) / scale, (event.offsetY - y) / scale);
+    draw();
+  });
+  zoom.addEventListener("pointercancel", () => { drag = null; });
+  whole.addEventListener("click", (event) => {
+    const now = current();
+    if (!now) return;
+    const { scale, x, y } = wholePlace(whole, now.query);
+    centreOn(now.query, now.view, (event.offsetX - x) / scale, (event.offsetY - y) / scale);
+    draw();
+  });
+  for (const canvas of [whole, zoom]) {
+    canvas.addEventListener("dblclick", () => {
+      const now = current();
+      if (!now) return;
+      now.view.across = now.view.down = 0;
+      draw();
+    });
+  }
 }
 
 export function windowInWords(query) {
@@ -226,6 +319,14 @@ export function isTaken(event) {
   const focused = document.activeElement?.tagName ?? "";
   if (focused === "SELECT") return true;
   return /^(BUTTON|A)$/.test(focused) && (event.key === " " || event.key === "Enter");
+}
+
+const SILENT = /^(Tab|Shift|Control|Alt|AltGraph|Meta|OS|(Caps|Num|Scroll)Lock|Dead|Escape|F\d+|Audio.*|Unidentified|Process)$/;
+
+/** Return a hint for a key that does nothing; nothing for those that are the browser's. */
+export function unknownKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || SILENT.test(event.key)) return "";
+  return `The key ${KEY_NAMES[event.key] ?? event.key} does nothing here; the keys are on the buttons.`;
 }
 
 export function answerInWords(round, answer) {
