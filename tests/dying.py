@@ -24,6 +24,8 @@ PLACES = {
     "replacing": "pathlib:Path.replace",
     "renaming": "pathlib:Path.rename",
     "summary": "alseg.cli.run_folder:RunFolder.record",
+    "analysis": "alseg.cli.round_analysis:RoundAnalysis._sums",
+    "predicting": "alseg.module:SegmentationModule.labels",
     "testing": "alseg.module:SegmentationModule.test_step",
 }
 
@@ -76,7 +78,7 @@ def die(point, *arguments):
         if here and point.moment != "after":
             os.kill(os.getpid(), point.signal)
         result = function(*arguments, **options)
-        if here:
+        if here and point.moment == "after":
             os.kill(os.getpid(), point.signal)
         return result
 

@@ -92,7 +92,7 @@ def test_a_run_that_is_asked_to_end_has_saved_its_last_step(tmp_path):
     point = Point("training", 2 + 5, "before", signal=signal.SIGTERM)
     ended = Ranks(die, point, *given, "--out", out, ranks=1, folder=tmp_path)
     assert ended.wait() == [130], ended.said()
-    assert f"Go on with: alseg fit --resume {out}" in ended.said()
+    assert f"Resume with: alseg fit --resume {out}" in ended.said()
     last = out / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 5
     before = json.loads((out / "summary.json").read_text())["seconds"]
@@ -115,5 +115,5 @@ def test_a_run_that_is_asked_to_end_while_it_is_evaluated_says_how_to_go_on(tmp_
     given = ["fit", "-c", settings, "--strategy", "random", "--out", out]
     ended = Ranks(die, point, *given, ranks=1, folder=tmp_path)
     assert ended.wait() == [130], ended.said()
-    assert f"Go on with: alseg fit --resume {out}" in ended.said()
+    assert f"Resume with: alseg fit --resume {out}" in ended.said()
     assert "before" not in json.loads((out / "summary.json").read_text())

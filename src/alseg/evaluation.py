@@ -6,6 +6,7 @@ import torch
 from torchmetrics.classification import MulticlassConfusionMatrix
 from tqdm import tqdm
 
+from alseg import interruption
 from alseg.data.base import SegmentationDataset
 from alseg.data.evaluation import evaluation_loader
 from alseg.data.label_space import IGNORE
@@ -39,6 +40,7 @@ def evaluate(
     ).to(module.device)
     loader = evaluation_loader(dataset, module.hparams["eval_size"], workers=workers)
     for batch in tqdm(loader, desc="evaluating", unit="image", disable=not progress):
+        interruption.check()
         for image, label in zip(batch["image"], batch["label"], strict=True):
             prediction = module.labels(image[None].to(module.device), tuple(label.shape))
             confusion.update(prediction, label[None].to(module.device))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,18 +15,24 @@ from datetime import timedelta
 import lightning as L
 from torch import distributed
 
+from alseg import interruption
 from alseg.errors import AnswersNeeded, RankError
 from alseg.ranks import connection_broke, gather, words_of
 
 log = logging.getLogger("alseg")
 
 
+STOP = "asked to stop"
+"""What the other ranks hear in place of a failure where one was asked to stop."""
+
+
+class StoppedTogether(KeyboardInterrupt):
+    """All ranks have agreed to stop here."""
+
+
 def end_process(words: str) -> None:
     """Say why, and end this process though its main thread may wait where no exception reaches."""
-    log.error(words)
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(1)
+    interruption.end_now(words, 1)
 
 
 class StopTogether(L.Callback):
@@ -46,7 +52,7 @@ class StopTogether(L.Callback):
         interval: Seconds between two looks.
     """
 
-    def __init__(self, grace: float = 5.0, interval: float = 1.0) -> None:
+    def __init__(self, grace: float = 5.0, interval: float = 0.25) -> None:
         self.grace = grace
         self.interval = interval
         self._watch: _Watch | None = None
@@ -93,14 +99,17 @@ class StopTogether(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Tell the other ranks why this one ends."""
-        if self._watch is not None and not isinstance(exception, AnswersNeeded):
+        if self._watch is not None and isinstance(exception, StoppedTogether):
+            self._end()
+        elif self._watch is not None and not isinstance(exception, AnswersNeeded):
             self._tell(exception)
         if self._reason and not self._within:
             log.error(self._reason)
 
     def _tell(self, error: BaseException) -> None:
         assert self._watch is not None
-        self._reason = self._watch.tell(words_of(error))
+        stopped = isinstance(error, KeyboardInterrupt)
+        self._reason = self._watch.tell(STOP if stopped else words_of(error))
         self._watch = None
 
     def _end(self) -> None:
@@ -156,7 +165,7 @@ class _Watch:
             self._wait(lambda: self._store.add(self._heard, 0) >= self._ranks)
             if self._rank:
                 self._wait(lambda: not self._store.check([self._failure]))
-        return self._known or ""
+        return "" if self._known in (None, STOP) else self._known
 
     def _wait(self, done: Callable[[], bool]) -> None:
         end = time.monotonic() + self._grace + 2 * self._interval
@@ -172,8 +181,19 @@ class _Watch:
                     self._learn()
             except RuntimeError as error:
                 self._known = f"The first process is gone ({type(error).__name__})."
-        if not self._stopped.wait(self._grace):
+        if self._known == STOP:
+            self._stop()
+        elif not self._stopped.wait(self._grace):
             end_process(f"{self._known} This process ends too.")
+
+    def _stop(self) -> None:
+        """Ask the main thread to stop, or end the process where it waits for the rank that did."""
+        if interruption.is_installed() and not self._stopped.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            if not self._stopped.wait(min(self._grace, 2 * self._interval)):
+                interruption.end_now(interruption.sentence(), interruption.STATUS)
+        elif not self._stopped.wait(self._grace):
+            end_process("Another process of the run was asked to stop. This process ends too.")
 
     def _learn(self) -> None:
         """Read the first failure; once a rank, so that the heard can be counted."""
@@ -181,4 +201,5 @@ class _Watch:
             if self._known is None:
                 rank, words = json.loads(self._store.get(self._failure))
                 self._store.add(self._heard, 1)
-                self._known = "" if rank == self._rank else f"Rank {rank} failed: {words}"
+                failed = words if words == STOP else f"Rank {rank} failed: {words}"
+                self._known = "" if rank == self._rank else failed

@@ -12,9 +12,10 @@ from typing import Any
 
 import lightning as L
 from filelock import BaseFileLock
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from alseg import ranks
+from alseg import interruption, ranks
 from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.budget import Budget
@@ -310,10 +311,10 @@ class ActiveLoop(L.Callback):
             check_none_missing(self._place, number - 1, self._steps, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
-            with self._timed("asking for labels"):
+            with self._timed("asking for labels"), interruption.at_once():
                 result, kept = self._hold(number, trainer, module, data)
             if trainer.is_global_zero and self.on_round is not None:
-                with self._timed("analysis"):
+                with self._timed("analysis"), interruption.at_once():
                     self.on_round(number, result, kept)
         data.use_labels(self._store, due)
         self._in_use = due
@@ -416,7 +417,7 @@ class ActiveLoop(L.Callback):
         if shown and callable(self.progress):
             loader, title = self.progress(loader), None
         ids, entropy = data.pool.ids, (self.seed, number)
-        return score_pool(
+        scored = score_pool(
             module,
             loader,
             ids,
@@ -426,6 +427,10 @@ class ActiveLoop(L.Callback):
             title,
             trainer.precision_plugin,
         )
+        for image in scored:
+            if trainer.received_sigterm:
+                raise SIGTERMException
+            yield image
 
     def _settings_of(self, number: int) -> dict[str, Any]:
         return self._settings(self._steps[number - 1]) if number <= self.rounds else {}

@@ -12,6 +12,7 @@ from lightning.pytorch.plugins import Precision
 from torch import Tensor, distributed
 from tqdm import tqdm
 
+from alseg import interruption
 from alseg.errors import ScoreError
 from alseg.module import SegmentationModule
 from alseg_strategies import Strategy
@@ -76,6 +77,7 @@ def score_pool(
     module.eval()
     bar = tqdm(loader, desc=title, unit="image", leave=False, disable=title is None)
     for batch in bar:
+        interruption.check()
         for index, image, size in zip(batch["index"], batch["image"], batch["size"], strict=True):
             image_id = ids[index]
             shown = image[None] if precision is None else precision.convert_input(image[None])

@@ -9,14 +9,15 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from alseg import interruption
 from alseg.cli.run_folder import RunFolder
 from alseg.data.module import SegmentationDataModule
 from alseg.data.value_range import ValueRange
 from alseg.durable import replace_durably
 from alseg.errors import ConfigError, WeightsError
 from alseg.module import SegmentationModule
+from alseg.stop_together import StoppedTogether
 
 BEST = "best.ckpt"
 
@@ -59,23 +60,73 @@ class DurableCheckpoints(TorchCheckpointIO):
             self._folder.book()
 
 
-class SaveWhenTerminated(L.Callback):
-    """Saves the training where its process is asked to end (SIGTERM), so that no step is lost.
+class StopBetweenSteps(L.Callback):
+    """Saves the last step and ends the training where the process is asked to stop.
 
-    Of several processes each is asked at a step of its own; they go on from the last checkpoint.
+    Of several processes all stop at the same step, whichever was asked. A validation ends at once;
+    what was trained before it is saved.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Save to a file."""
+    def __init__(self, path: Path, validate_every: int | None = None) -> None:
+        """Save to a file.
+
+        Args:
+            path: The file.
+            validate_every: Steps between two validations, if there are any.
+        """
         self._path = path
+        self._validate_every = validate_every
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let a signal wait for the end of the step from here on."""
+        # The trainer's own handler talks to the other ranks in the middle of what they do.
+        interruption.install()
+        interruption.defer(True)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save and end if any process was asked to."""
+        stop = interruption.asked()
+        if trainer.world_size > 1:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        every = self._validate_every
+        if stop or (every is not None and trainer.global_step % every == 0):
+            trainer.save_checkpoint(self._path)
+        if stop:
+            raise StoppedTogether
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let a signal end the validation at once."""
+        interruption.defer(False)
+        interruption.check()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let a signal wait again."""
+        interruption.defer(True)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signals back from the trainer."""
+        interruption.install()
+
+    def on_test_batch_start(self, *arguments: Any, **named: Any) -> None:
+        """End between two images if the process was asked to."""
+        interruption.check()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let signals end what follows at once."""
+        interruption.defer(False)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Save, unless the training is in the middle of a validation."""
-        alone = trainer.world_size == 1
-        if isinstance(exception, SIGTERMException) and trainer.training and alone:
-            trainer.save_checkpoint(self._path)
+        """Let signals end what follows at once."""
+        interruption.defer(False)
 
 
 def load_module(path: str, device: str) -> SegmentationModule:

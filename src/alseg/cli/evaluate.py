@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from alseg import interruption
 from alseg.cli.parser import CommandParser
 from alseg.config import config_from
 from alseg.errors import ConfigError, DatasetError
@@ -38,6 +39,7 @@ def run(argv: Sequence[str]) -> int:
         "--device", default="auto", help="torch device, such as cpu or cuda:1 (default: auto)"
     )
     settings, arguments = parser.parse(argv)
+    interruption.say("Stopped. Nothing is kept of it; run the same command again to measure.")
     if "target" not in settings:
         raise ConfigError("name the images to measure on, such as --target camvid:/data/camvid.")
     config = config_from(settings)

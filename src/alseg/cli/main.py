@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 
+from alseg import interruption
 from alseg.errors import AlsegError
+from alseg.interruption import interruptible
 from alseg.terminal import plain_output, shown
 
 COMMANDS = {
@@ -33,6 +35,9 @@ COMMANDS = {
 
 OF_OTHERS = ("fit", "dashboard")
 """Commands in which other libraries write to the terminal, colours and all."""
+
+INTERRUPTIBLE = ("fit", "query", "evaluate", "predict")
+"""The commands that end alike by Ctrl-C and SIGTERM; the others have handlers of their own."""
 
 USAGE = "usage: alseg COMMAND ..."
 
@@ -83,18 +88,20 @@ def _answer(arguments: list[str]) -> int:
         return 2
     for name, value in BEFORE_TORCH.items():
         os.environ.setdefault(name, value)
-    with nullcontext() if command in OF_OTHERS else plain_output(), _log_on_stderr():
+    words = f"alseg {command}: interrupted"
+    stops = interruptible(words) if command in INTERRUPTIBLE else nullcontext()
+    with nullcontext() if command in OF_OTHERS else plain_output(), _log_on_stderr(), stops:
         return _run(command, rest, debug)
 
 
 def _run(command: str, arguments: Sequence[str], debug: bool) -> int:
     try:
         return int(import_module(COMMANDS[command][0]).run(arguments))
+    except KeyboardInterrupt:
+        print(shown(interruption.sentence() or f"alseg {command}: interrupted"), file=sys.stderr)
+        return interruption.STATUS
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
-        print(f"alseg {command}: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         raise
     except Exception as error:

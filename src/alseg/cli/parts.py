@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from alseg.active import ActiveLoop, People, RoundResult
-from alseg.cli.checkpoint import DurableCheckpoints, SaveWhenTerminated
+from alseg.cli.checkpoint import DurableCheckpoints, StopBetweenSteps
 from alseg.cli.domains import Domains
 from alseg.cli.launch import new_trainer
 from alseg.cli.progress import RunProgress
@@ -156,10 +156,13 @@ def new_callbacks(
                 enable_version_counter=False,
             )
         )
-    return [*callbacks, *saving(folder, "last", config.steps)]
+    validating = config.validate_every if domains.chosen or domains.reported else None
+    return [*callbacks, *saving(folder, "last", config.steps, validating)]
 
 
-def saving(folder: RunFolder, name: str, steps: int) -> list[Callback]:
+def saving(
+    folder: RunFolder, name: str, steps: int, validate_every: int | None = None
+) -> list[Callback]:
     """Return what saves the training under one name: now and then, and when it is to end."""
     now_and_then = ModelCheckpoint(
         folder.checkpoints,
@@ -167,7 +170,7 @@ def saving(folder: RunFolder, name: str, steps: int) -> list[Callback]:
         every_n_train_steps=max(1, min(500, steps // 4)),
         enable_version_counter=False,
     )
-    return [now_and_then, SaveWhenTerminated(folder.checkpoints / f"{name}.ckpt")]
+    return [now_and_then, StopBetweenSteps(folder.checkpoints / f"{name}.ckpt", validate_every)]
 
 
 def run_trainer(

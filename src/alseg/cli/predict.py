@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alseg import interruption
 from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
 from alseg.durable import replace_durably
@@ -64,6 +65,7 @@ def run(argv: Sequence[str]) -> int:
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     values = trained or range_of(tuple(images.values()))
+    interruption.say(f"Stopped. The images so far are in {out}; run again with another -o.")
     space = module.label_space
     clear = _ids_of(arguments["clear"], space.classes)
     found: set[int] = set()

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alseg import interruption
 from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
 from alseg.commands import resume_command
@@ -60,6 +61,7 @@ def run(argv: Sequence[str]) -> int:
     )
     settings, arguments = parser.parse(argv)
     out = Path(arguments["out"])
+    interruption.say("Stopped. Nothing was asked; run the same command again to continue.")
     if (out / "config.yaml").is_file():
         raise ConfigError(
             f"{out} is the folder of a training run, which asks its own queries. Go on with it by "

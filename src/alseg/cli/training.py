@@ -14,6 +14,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from alseg import interruption
 from alseg.active import ActiveLoop, People
 from alseg.annotate.next_step import how_to_answer
 from alseg.cli.checkpoint import check_resumable, read_checkpoint
@@ -72,11 +73,13 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     L.seed_everything(config.seed, verbose=False)
     folder = RunFolder.of(config, domains.names)
     # A run that is resumed has its network in a checkpoint, unless it was killed before the first.
-    begun = any((folder.checkpoints / name).is_file() for name in ("last.ckpt", "source.ckpt"))
+    saved = ("last.ckpt", "source.ckpt", "source-last.ckpt")
+    begun = any((folder.checkpoints / name).is_file() for name in saved)
     finished = {"before", "after"} <= folder.summary.keys()
     # What is refused is refused before anything in the folder changes.
     step = 0 if finished else _check_checkpoints(config, folder)
-    known = replace(config, encoder_weights="none") if begun else config
+    loaded = begun or config.init_from is not None
+    known = replace(config, encoder_weights="none") if loaded else config
     module = new_module(known, domains, config.protocol)
     if config.init_from is not None and not begun:
         load_weights(module, config.init_from)
@@ -102,6 +105,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     logged = logged_elsewhere(config, folder, trainer, domains)
     with folder.claimed(config), logged, progress.open():
         log.info("run folder: %s", folder.path)
+        interruption.say(f"Stopped. Resume with: {resume_command(folder.path)}")
         if "after" in folder.summary:
             log.info("This run had ended already; nothing is trained again.")
         if not finished:
@@ -179,12 +183,14 @@ def _start(
     start = folder.checkpoints / "source.ckpt"
     if not start.exists():
         with folder.phase("source start"):
-            learner = new_module(replace(config, decay_steps=None), domains, "source_only")
+            last = folder.checkpoints / "source-last.ckpt"
+            weights = "none" if last.exists() else config.encoder_weights
+            settings = replace(config, decay_steps=None, encoder_weights=weights)
+            learner = new_module(settings, domains, "source_only")
             saved = saving(folder, "source-last", config.warm_start_steps)
             steps = config.warm_start_steps
             trainer = run_trainer(config, folder, "source-start", steps, [*watching, *saved])
             data = new_data(replace(config, validate_every=None), domains)
-            last = folder.checkpoints / "source-last.ckpt"
             _fit(trainer, learner, data, last, folder)
             trainer.save_checkpoint(start)
             if trainer.is_global_zero:
@@ -234,19 +240,18 @@ def _fit(
     folder: RunFolder,
 ) -> None:
     """Train from the last checkpoint, if there is one."""
-    with _resumable(trainer, folder), folder.writing():
+    with _interrupted(trainer), folder.writing():
         trainer.fit(module, data, ckpt_path=last if last.exists() else None)
 
 
 @contextmanager
-def _resumable(trainer: L.Trainer, folder: RunFolder) -> Iterator[None]:
-    """Say how to go on when the trainer is interrupted, which it makes a SystemExit of."""
+def _interrupted(trainer: L.Trainer) -> Iterator[None]:
+    """Raise the interruption of a trainer, which it makes a SystemExit of."""
     try:
         yield
     except SystemExit as stop:
         if not trainer.interrupted:
             raise
-        log.warning("Stopped. Go on with: %s", resume_command(folder.path))
         raise KeyboardInterrupt from stop
 
 
@@ -276,7 +281,7 @@ def _test(
     """
     if data.test is None:
         return {}
-    with _resumable(trainer, folder):
+    with _interrupted(trainer):
         figures = trainer.test(module, data, verbose=False)[0]
     if module.scores is not None and not math.isnan(module.scores.miou_of_most_frequent):
         frequent = module.scores.most_frequent

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
 
 _ENDED = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: ([\w ]+)|exited)")
 
 
 def one_thread(worker: int) -> None:
-    """Keep OpenCV from starting threads of its own beside those of the other workers."""
+    """Keep OpenCV from starting threads of its own, and leave it to the first process to stop."""
     import cv2
+
+    # Sent to all processes of a job, these would take away the batch that the last step waits for.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
     cv2.setNumThreads(0)
 
@@ -24,8 +29,8 @@ def killed_in_words(error: BaseException) -> str | None:
             "A process that loads images ran out of shared memory. Use fewer --workers, a smaller "
             "--batch-size or a larger /dev/shm; `alseg fit --resume RUN` continues a run."
         )
-    signal = f" (signal: {found[1].strip()})" if found[1] else ""
+    by = f" (signal: {found[1].strip()})" if found[1] else ""
     return (
-        f"A process that loads images was killed{signal}, most often because memory ran out. Use "
+        f"A process that loads images was killed{by}, most often because memory ran out. Use "
         "fewer --workers or a smaller --batch-size; `alseg fit --resume RUN` continues a run."
     )
