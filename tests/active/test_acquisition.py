@@ -233,7 +233,7 @@ def one_choice_over_all(run, target):
             whole = [np.where(out, -np.inf, part) for part, out in zip(maps, border, strict=True)]
             ranked = whole if max(scores.max() for scores in whole) > -np.inf else maps
         best = max(range(len(maps)), key=lambda index: (ranked[index].max(), -index))
-        equals = np.argwhere(ranked[best].T == ranked[best].max())[:, ::-1]
+        equals = np.argwhere(ranked[best].max() == ranked[best].T)[:, ::-1]
         row, column = equals[0]
         if run.clipped == "last":
             row, column = min(equals, key=lambda centre: orders[best][tuple(centre)])
