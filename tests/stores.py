@@ -8,6 +8,7 @@ import torch
 
 from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
 from alseg.active.files import digest, encode_json
+from tests.archives import ARCHIVE, split, write_bytes
 
 CLASSES = ["road", "sky", "car"]
 SIZES = {"city/a": (30, 40), "city/b": (17, 23), "c": (25, 26), "never asked": (9, 9)}
@@ -58,6 +59,7 @@ def _random_store(folder, rounds, after_round):
             radius=RADIUS,
             exclusion_radius=RADIUS,
             scope="pool",
+            clipped="any",
             annotator=annotator,
         )
         store.commit(number, {"seed": 7}, result.images)
@@ -75,15 +77,21 @@ def edit_manifest(folder, number, edit):
     path.write_bytes(encode_json(manifest))
 
 
+def path_of(folder, number, kind, image_id):
+    ending = "csv" if kind == "queries" else "png"
+    return folder / f"round-{number:03d}" / ARCHIVE / kind / f"{image_id}.{ending}"
+
+
 def replace_file(folder, number, kind, image_id, data):
     """Replace a file of a round and its digest in the manifest."""
-    ending = "csv" if kind == "queries" else "png"
-    path = folder / f"round-{number:03d}" / kind / f"{image_id}.{ending}"
-    path.write_bytes(data)
+    path = path_of(folder, number, kind, image_id)
+    write_bytes(path, data)
+    archive = digest(split(path)[0].read_bytes())
 
     def edit(manifest):
         record = next(record for record in manifest["images"] if record["id"] == image_id)
         record["digests"][kind] = digest(data)
+        manifest["archive"] = archive
 
     edit_manifest(folder, number, edit)
     return path

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.archives import files_in, read_bytes, write_bytes
 
 from alseg.active import files
 from alseg.active.queries import Queries, owners, windows
@@ -88,8 +90,8 @@ def test_a_label_is_that_of_the_newest_round_that_holds_the_image(two_rounds):
 
 
 def test_totals_come_from_the_manifests(two_rounds):
-    for image in two_rounds.folder.rglob("*.png"):
-        image.unlink()
+    for archive in two_rounds.folder.rglob("*.zip"):
+        archive.unlink()
     store = LabelStore.open(two_rounds.folder)
     assert store.asked_pixels == 6 + 3 + 6 + 6
     assert store.void_pixels == 3
@@ -108,13 +110,41 @@ def test_a_round_without_a_region_is_a_round(store):
     assert (store.label("a/1") == 255).all()
 
 
-def test_files_are_readable_by_a_person(two_rounds):
+def test_files_are_readable_by_a_person(two_rounds, tmp_path):
     folder = two_rounds.folder / "round-001"
-    assert Image.open(folder / "labels/a/1.png").mode == "L"
-    table = (folder / "queries/a/1.csv").read_text().splitlines()
+    shutil.unpack_archive(folder / "images.zip", tmp_path / "unpacked")
+    assert Image.open(tmp_path / "unpacked/labels/a/1.png").mode == "L"
+    table = (tmp_path / "unpacked/queries/a/1.csv").read_text().splitlines()
     assert table == ["row,column,radius,score,asked,void", "0,2,1,1.1,6,0"]
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["totals"] == {"regions": 2, "asked": 9, "void": 3, "clicks": 2}
+
+
+@pytest.mark.parametrize("images", [1, 40])
+def test_the_number_of_files_does_not_depend_on_that_of_the_images(tmp_path, images):
+    pool = [PoolImage(f"{index:03d}", 4, 6) for index in range(images)]
+    store = LabelStore.create(tmp_path / "labels", pool, CLASSES)
+    for number in (1, 2):
+        commit_round(store, number, {image.id: 1 for image in pool})
+    names = sorted(path.name for path in store.folder.rglob("*") if path.is_file())
+    assert names == ["images.zip"] * 2 + ["manifest.json"] * 2 + ["pool.json"]
+
+
+def test_the_same_round_is_the_same_bytes_at_any_time(tmp_path, monkeypatch):
+    for name, now in (("one", 1.7e9), ("two", 1.9e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        store = LabelStore.create(tmp_path / name, POOL, CLASSES)
+        commit_round(store, 1, {"b": 1, "a/1": 0} if name == "one" else {"a/1": 0, "b": 1})
+    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
+
+
+def test_a_store_is_read_in_processes_that_are_forked(two_rounds):
+    two_rounds.label("a/1")
+    context = multiprocessing.get_context("fork")
+    with context.Pool(2) as pool:
+        labels = pool.map(two_rounds.label, ["a/1", "a/2"] * 20)
+    assert all((label[0] == 1).all() for label in labels[::2])
+    assert all((label[1] == 1).all() for label in labels[1::2])
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 2, st.floats(allow_nan=False), *[st.just(1)] * 2)))
@@ -186,9 +216,8 @@ def test_what_a_killed_run_still_writes_does_not_get_into_the_next_attempt(two_r
     with pytest.raises(LabelStoreError, match=r"no folder .*staging-003-one"):
         write(killed, 3, "b", 1)
     two_rounds.commit(3, {}, [])
-    assert sorted(path.name for path in (two_rounds.folder / "round-003").iterdir()) == [
-        "manifest.json"
-    ]
+    assert read_bytes(two_rounds.folder / "round-003/manifest.json")
+    assert files_in(two_rounds.folder / "round-003/images.zip") == {}
 
 
 def test_unfinished_rounds_are_tidied_away_and_nothing_else(two_rounds, monkeypatch):
@@ -271,7 +300,7 @@ def test_a_rename_that_fails_leaves_nothing_visible(store, monkeypatch):
         with pytest.raises(LabelStoreError, match="Read-only file system"):
             store.commit(1, {}, records)
     assert store.rounds == 0
-    store.commit(1, {}, records)
+    commit_round(store, 1, {"a/1": 1})
     assert store.rounds == 1
 
 
@@ -281,10 +310,14 @@ def test_a_full_disk_is_one_clear_error(store, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
+    record = write(store, 1, "a/1", 1)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(LabelStoreError, match=r"labels/a/1\.png: No space left on device"):
-        write(store, 1, "a/1", 1)
+    with pytest.raises(LabelStoreError, match=r"images\.zip: No space left on device"):
+        store.commit(1, {}, [record])
     assert store.rounds == 0
+    monkeypatch.setattr(Path, "write_bytes", lambda path, data: full(0))
+    with pytest.raises(LabelStoreError, match=r"labels/b\.png: No space left on device"):
+        write(store, 1, "b", 1)
 
 
 def test_rounds_are_committed_in_order_and_once(two_rounds):
@@ -332,13 +365,12 @@ def test_answers_that_do_not_fit_are_refused(store, label, message):
 @pytest.mark.parametrize("kind", ["labels/a/1.png", "rounds/a/1.png", "queries/a/1.csv"])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "missing"])
 def test_a_damaged_file_is_named_with_the_remedy(two_rounds, kind, damage):
-    path = two_rounds.folder / "round-002" / kind
-    data = path.read_bytes()
+    path = two_rounds.folder / "round-002/images.zip" / kind
+    data = read_bytes(path)
     middle = len(data) // 2
-    path.unlink()
-    if damage != "missing":
-        flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
-        path.write_bytes({"truncated": data[:middle], "flipped": flipped, "empty": b""}[damage])
+    flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+    changed = {"truncated": data[:middle], "flipped": flipped, "empty": b"", "missing": None}
+    write_bytes(path, changed[damage])
     read = {
         "labels/a/1.png": lambda: two_rounds.label("a/1"),
         "rounds/a/1.png": lambda: two_rounds.round_map("a/1"),
@@ -357,11 +389,11 @@ def test_a_damaged_file_is_named_with_the_remedy(two_rounds, kind, damage):
 def test_files_are_checked_without_decoding_them(two_rounds, kind, number, damage, monkeypatch):
     monkeypatch.setattr("alseg.active.files.Image.open", None)
     two_rounds.check_files()
-    path = two_rounds.folder / f"round-00{number}" / kind
-    data = path.read_bytes()
-    path.unlink()
-    if damage != "missing":
-        path.write_bytes(data[:-1] if damage == "truncated" else bytes([data[0] ^ 1]) + data[1:])
+    path = two_rounds.folder / f"round-00{number}/images.zip" / kind
+    data = read_bytes(path)
+    flipped = bytes([data[0] ^ 1]) + data[1:]
+    changed = {"truncated": data[:-1], "flipped": flipped, "missing": None}
+    write_bytes(path, changed[damage])
     with pytest.raises(LabelStoreError, match="cannot be used") as error:
         LabelStore.open(two_rounds.folder).check_files()
     assert str(error.value).startswith(f"{path} cannot be used")
@@ -402,8 +434,8 @@ def test_a_truncated_or_newer_json_file_is_named(two_rounds, name):
     with pytest.raises(LabelStoreError, match=f"{name} cannot be used"):
         LabelStore.open(two_rounds.folder).label("b")
     content = files.decode_json(whole)
-    path.write_bytes(files.encode_json({**content, "format": 2}))
-    with pytest.raises(LabelStoreError, match="has format 2; this version of alseg reads format 1"):
+    path.write_bytes(files.encode_json({**content, "format": 3}))
+    with pytest.raises(LabelStoreError, match="has format 3; this version of alseg reads format 2"):
         LabelStore.open(two_rounds.folder).label("b")
 
 

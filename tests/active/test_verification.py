@@ -1,14 +1,17 @@
 import io
 import json
+import os
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.archives import read_bytes, split, write_bytes
 from tests.folders import digests
-from tests.stores import RADIUS, SIZES, edit_manifest, random_store, replace_file
+from tests.stores import RADIUS, SIZES, edit_manifest, path_of, random_store, replace_file
 
 from alseg.active import LabelStore, verify
 from alseg.errors import LabelStoreError
@@ -25,13 +28,8 @@ def folder(original, tmp_path):
     return shutil.copytree(original[0].folder, tmp_path / "labels")
 
 
-def path_of(folder, number, kind, image_id):
-    ending = "csv" if kind == "queries" else "png"
-    return folder / f"round-{number:03d}" / kind / f"{image_id}.{ending}"
-
-
 def read_map(path):
-    return np.array(Image.open(path))
+    return np.array(Image.open(io.BytesIO(read_bytes(path))))
 
 
 def png(values):
@@ -83,14 +81,13 @@ def test_a_round_in_progress_is_no_problem(folder):
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "missing"])
 def test_a_damaged_file_is_the_one_problem(folder, kind, number, damage):
     path = path_of(folder, number, kind, "city/a")
-    data = path.read_bytes()
+    data = read_bytes(path)
     middle = len(data) // 2
     flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-    path.unlink()
-    if damage != "missing":
-        path.write_bytes({"truncated": data[:middle], "flipped": flipped, "empty": b""}[damage])
+    changed = {"truncated": data[:middle], "flipped": flipped, "empty": b"", "missing": None}
+    write_bytes(path, changed[damage])
     found = verify(folder)
-    reason = "No such file or directory" if damage == "missing" else "its content is not what"
+    reason = "the archive lacks it" if damage == "missing" else "its content is not what"
     assert len(found.problems) == 1
     assert found.problems[0].startswith(f"{path}: {reason}")
     assert found.damaged_from == number
@@ -113,21 +110,52 @@ def test_any_flipped_bit_of_any_file_of_a_round_is_found(folder, data):
 
 
 def test_a_file_too_many_is_found(folder):
-    extra = folder / "round-002" / "labels" / "city" / "z.png"
+    extra = folder / "round-002" / "z.png"
     extra.write_bytes(b"")
     found = verify(folder)
-    assert found.problems == [f"{extra}: is not in the manifest; take it out of the store"]
+    assert found.problems == [f"{extra}: is no file of a round; take it out of the store"]
     assert found.damaged_from is None
+
+
+def test_a_file_too_many_in_an_archive_is_found(folder):
+    extra = path_of(folder, 2, "labels", "city/z")
+    write_bytes(extra, b"")
+    found = verify(folder)
+    assert found.problems == [f"{extra}: is not in the manifest"]
+    assert found.damaged_from == 2
+
+
+def test_an_archive_that_is_cut_off_is_one_problem(folder):
+    archive, _ = split(path_of(folder, 2, "labels", "c"))
+    archive.write_bytes(archive.read_bytes()[:-30])
+    found = verify(folder)
+    assert len(found.problems) == 1
+    assert found.problems[0].startswith(f"{archive}: the archive is damaged")
+    assert found.damaged_from == 2
+
+
+def test_an_archive_that_is_a_pipe_is_not_read(folder):
+    archive, _ = split(path_of(folder, 2, "labels", "c"))
+    archive.unlink()
+    os.mkfifo(archive)
+    assert verify(folder).problems == [f"{archive}: it is not an ordinary file"]
+
+
+def test_what_only_differs_outside_of_the_files_is_found(folder):
+    archive, _ = split(path_of(folder, 2, "labels", "c"))
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.comment = b"touched"
+    assert verify(folder).problems == [f"{archive}: its content is not what was written"]
 
 
 def test_a_missing_round_is_found_and_the_later_ones_are_checked_by_themselves(folder):
     shutil.rmtree(folder / "round-002")
     path = path_of(folder, 3, "rounds", "c")
-    path.unlink()
+    write_bytes(path, None)
     found = verify(folder)
     assert found.problems == [
         f"{folder / 'round-002'}: is missing although later rounds are there",
-        f"{path}: No such file or directory",
+        f"{path}: the archive lacks it",
     ]
     assert (found.rounds, found.damaged_from) == (2, 2)
 
@@ -147,10 +175,10 @@ def test_a_damaged_manifest_is_named(folder, damage):
 
 
 def test_a_manifest_of_a_newer_version_is_not_called_damaged(folder):
-    edit_manifest(folder, 2, lambda manifest: manifest.update(format=2))
+    edit_manifest(folder, 2, lambda manifest: manifest.update(format=3))
     found = verify(folder)
     assert len(found.problems) == 1
-    assert f"{folder}/round-002/manifest.json has format 2" in found.problems[0]
+    assert f"{folder}/round-002/manifest.json has format 3" in found.problems[0]
     assert "Use the version of alseg that wrote it" in found.problems[0]
     assert found.damaged_from is None
 
@@ -323,13 +351,13 @@ def more_void(cells):
 )
 def test_queries_that_were_sealed_again_are_betrayed_by_the_maps(folder, edit, words):
     path = path_of(folder, 2, "queries", "city/a")
-    lines = path.read_text().splitlines()
+    lines = read_bytes(path).decode().splitlines()
     edit(lines)
     replace_file(folder, 2, "queries", "city/a", ("\n".join(lines) + "\n").encode())
     found = verify(folder)
     image = ("queries/city/a.csv", "rounds/city/a.png")
     assert any(
-        problem.startswith(tuple(f"{folder / 'round-002' / name}: " for name in image))
+        problem.startswith(tuple(f"{folder / 'round-002/images.zip' / name}: " for name in image))
         and words in problem
         for problem in found.problems
     )
@@ -337,9 +365,9 @@ def test_queries_that_were_sealed_again_are_betrayed_by_the_maps(folder, edit, w
 
 
 def test_a_region_of_an_earlier_round_is_not_asked_for_again(folder):
-    earlier = path_of(folder, 1, "queries", "city/a").read_text().splitlines()[1]
+    earlier = read_bytes(path_of(folder, 1, "queries", "city/a")).decode().splitlines()[1]
     path = path_of(folder, 2, "queries", "city/a")
-    repeated = path.read_text() + earlier.rpartition(",")[0].rpartition(",")[0] + ",0,0\n"
+    repeated = read_bytes(path).decode() + earlier.rpartition(",")[0].rpartition(",")[0] + ",0,0\n"
     replace_file(folder, 2, "queries", "city/a", repeated.encode())
     assert any(
         problem == f"{path}: 1 regions are asked for that were asked for before"

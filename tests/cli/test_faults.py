@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import yaml
+from tests.archives import read_bytes, write_bytes
 from tests.data.trees import stripes, write_grey_label, write_image
 from tests.disks import FaultyDisk
 from tests.folders import digests
@@ -95,10 +96,10 @@ def everything(folder):
 
 
 def damage(path, how):
-    data = path.read_bytes()
+    data = read_bytes(path)
     middle = len(data) // 2
     flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-    path.write_bytes(data[:middle] if how == "truncated" else flipped)
+    write_bytes(path, data[:middle] if how == "truncated" else flipped)
 
 
 def test_a_run_that_was_stopped_has_two_rounds_and_its_resume_ends_like_the_whole_run(here):
@@ -111,7 +112,7 @@ def test_a_run_that_was_stopped_has_two_rounds_and_its_resume_ends_like_the_whol
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_damaged_label_is_refused(here, refused, how, number):
     folder = here / f"run/labels/round-00{number}"
-    path = folder / "labels/drive/0.png"
+    path = folder / "images.zip/labels/drive/0.png"
     damage(path, how)
     said = refused("--resume", "run")
     assert f"{path} cannot be used" in said
@@ -120,7 +121,7 @@ def test_a_damaged_label_is_refused(here, refused, how, number):
 
 def test_without_a_copy_a_damaged_round_is_asked_for_again(here, refused):
     expected = digests(here / "whole/labels")
-    damage(here / "whole/labels/round-002/labels/drive/1.png", "flipped")
+    damage(here / "whole/labels/round-002/images.zip/labels/drive/1.png", "flipped")
     refused("--resume", "whole")
     shutil.rmtree(here / "whole/labels/round-002")
     assert "round-003" in refused("--resume", "whole")
@@ -222,15 +223,15 @@ def test_a_damaged_manifest_is_refused(here, refused, how):
 
 
 def test_a_round_of_a_newer_version_is_refused(here, refused):
-    edit_manifest(here / "run/labels", 2, lambda manifest: manifest.update(format=2))
+    edit_manifest(here / "run/labels", 2, lambda manifest: manifest.update(format=3))
     said = refused("--resume", "run")
-    assert f"{here / 'run/labels/round-002/manifest.json'} has format 2" in said
+    assert f"{here / 'run/labels/round-002/manifest.json'} has format 3" in said
     assert "Use the version of alseg that wrote it" in said
 
 
 def test_a_round_of_a_newer_version_that_reckons_digests_in_another_way_is_refused(here, refused):
     path = here / "run/labels/round-002/manifest.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
     said = refused("--resume", "run")
     assert f"{path} cannot be used: it is of a newer version of alseg, or damaged" in said
     assert "remove" not in said
@@ -466,6 +467,7 @@ GOES_ON = {"checkpoints/last.ckpt", "summary.json", "provenance.json"}
     "pattern",
     [
         "labels/.staging-003-*/labels/*.png",
+        "labels/.staging-003-*/images.zip",
         "labels/.staging-003-*/manifest.json",
         "checkpoints/last.ckpt*",
         "summary.json*",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 from tests.active.test_store import commit_round
+from tests.archives import read_bytes, write_bytes
 from tests.folders import digests
 from tests.stores import CLASSES, SIZES, edit_manifest, random_store
 
@@ -53,8 +54,8 @@ def test_a_sound_run_is_told_with_what_was_checked(run, below, original, capsys)
 
 
 def test_a_problem_is_told_with_its_file_and_what_to_do(run, capsys):
-    path = run / "labels/round-002/labels/city/a.png"
-    path.write_bytes(path.read_bytes()[:-1])
+    path = run / "labels/round-002/images.zip/labels/city/a.png"
+    write_bytes(path, read_bytes(path)[:-1])
     assert main(["labels", "verify", str(run)]) == 1
     first, summary, advice = capsys.readouterr().out.splitlines()
     assert first == f"{path}: its content is not what was written"
@@ -67,7 +68,7 @@ def test_a_long_list_of_problems_is_cut(run, capsys):
         (run / f"labels/round-001/{number:02d}.txt").write_text("")
     assert main(["labels", "verify", str(run)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if "is not in the manifest" in line] == lines[:20]
+    assert [line for line in lines if "is no file of a round" in line] == lines[:20]
     assert lines[20] == "... and 3 more"
     assert lines[21].startswith("23 problems: ")
     assert len(lines) == 22
@@ -209,8 +210,8 @@ def test_the_folder_of_the_run_is_in_use_and_one_beside_the_store_may_be_written
 
 
 def test_of_a_damaged_store_nothing_is_written(run, tmp_path, capsys):
-    path = run / "labels/round-003/labels/city/b.png"
-    path.write_bytes(path.read_bytes()[:-1])
+    path = run / "labels/round-003/images.zip/labels/city/b.png"
+    write_bytes(path, read_bytes(path)[:-1])
     before = digests(tmp_path)
     assert main(["labels", "export", str(run), "-o", str(tmp_path / "out")]) == 2
     assert f"{path} cannot be used" in capsys.readouterr().err
@@ -237,7 +238,7 @@ def test_a_store_without_a_round_has_nothing_to_export(tmp_path, capsys):
 
 
 def test_a_newer_store_is_not_called_damaged(run, capsys):
-    edit_manifest(run / "labels", 3, lambda manifest: manifest.update(format=2))
+    edit_manifest(run / "labels", 3, lambda manifest: manifest.update(format=3))
     assert main(["labels", "verify", str(run)]) == 1
     out = capsys.readouterr().out
     assert "Use the version of alseg that wrote it" in out

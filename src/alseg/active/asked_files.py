@@ -121,7 +121,7 @@ def open_round(run: Path, number: int) -> AskedRound:
     """
     folder = run / FOLDER / round_name(number)
     path = folder / "round.json"
-    content = load_json(path, _RESTORE)
+    content = load_json(path, _RESTORE, FORMAT)
     try:
         asked = _from_json(folder, number, content)
         expected = content["queries"]

@@ -11,20 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.files import decode_json, decode_png, read_regular, read_unchanged
+from alseg.active.archive import Archive
+from alseg.active.files import decode_json, decode_png, digest, digest_of_file, read_regular
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord
 from alseg.errors import LabelStoreError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+ARCHIVE = "images.zip"
+CHANGED = "its content is not what was written"
 ROUND = re.compile(r"round-(\d{3,})")
 SUFFIXES = {"labels": ".png", "rounds": ".png", "queries": ".csv"}
 
 
-def file_of(kind: str, image_id: str) -> Path:
-    """Return where in a round's folder a kind of file of an image lies."""
-    return Path(kind, image_id + SUFFIXES[kind])
+def file_of(kind: str, image_id: str) -> str:
+    """Return the name of a kind of file of an image in a round's archive."""
+    return f"{kind}/{image_id}{SUFFIXES[kind]}"
 
 
 def round_name(number: int) -> str:
@@ -51,8 +54,13 @@ def restore_or_ask_again(first: Path) -> str:
     )
 
 
-def load_json(path: Path, remedy: str) -> dict[str, Any]:
-    """Return the content of a JSON file of a label store.
+def load_json(path: Path, remedy: str, version: int) -> dict[str, Any]:
+    """Return the content of a sealed JSON file.
+
+    Args:
+        path: The file.
+        remedy: What to do where it is damaged, for the message.
+        version: The format that it has to be of.
 
     Raises:
         LabelStoreError: It is damaged, or of a version that is not read here.
@@ -65,25 +73,25 @@ def load_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         content = decode_json(data)
     except ValueError as error:
-        if _may_be_newer(data):
+        if _may_be_newer(data, version):
             remedy = "Use the version of alseg that wrote it, or restore it from a copy."
             error = ValueError(f"it is of a newer version of alseg, or damaged ({error})")
         raise LabelStoreError(f"{path} cannot be used: {error}. {remedy}") from error
-    if content.get("format") != FORMAT:
+    if content.get("format") != version:
         raise LabelStoreError(
             f"{path} has format {content.get('format')!r}; this version of alseg reads format "
-            f"{FORMAT}. Use the version of alseg that wrote it."
+            f"{version}. Use the version of alseg that wrote it."
         )
     return content
 
 
-def _may_be_newer(data: bytes) -> bool:
-    """Whether a file says so whose digest is not what this version reckons."""
+def _may_be_newer(data: bytes, version: int) -> bool:
+    """Whether a file says so whose digest is not what this version computes."""
     try:
-        version = json.loads(data)["format"]
+        found = json.loads(data)["format"]
     except (KeyError, RecursionError, TypeError, ValueError):
         return False
-    return isinstance(version, int) and version > FORMAT
+    return isinstance(found, int) and found > version
 
 
 class NoManifest(LabelStoreError):
@@ -97,10 +105,12 @@ class CommittedRound:
 
     Attributes:
         folder: The folder of the round.
+        archive: The files of its images.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.archive = Archive(folder / ARCHIVE)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -155,20 +165,33 @@ class CommittedRound:
         expected = self.records[image_id].digests.get(kind)
         if not isinstance(expected, str):
             raise ValueError(f"{MANIFEST} has no digest of it")
-        return read_unchanged(self.folder / file_of(kind, image_id), expected)
+        data = self.archive.read(file_of(kind, image_id))
+        if digest(data) != expected:
+            raise ValueError(CHANGED)
+        return data
+
+    def path_of(self, kind: str, image_id: str) -> Path:
+        """Return how a file of an image is named to a person: the archive, then the file in it."""
+        return self.archive.path / file_of(kind, image_id)
 
     def check_files(self) -> None:
-        """Check that every file of the manifest is there and as it was written.
+        """Check that the files of the images are as they were written.
 
         Raises:
             LabelStoreError: One is not; the message names the first.
         """
+        try:
+            if digest_of_file(self.archive.path) == self.manifest["archive"]:
+                return
+        except ValueError as error:
+            raise self._unusable(self.archive.path, error) from error
         for image_id in self.records:
             for kind in SUFFIXES:
                 try:
                     self.read(kind, image_id)
                 except ValueError as error:
                     raise self._damaged(kind, image_id, error) from error
+        raise self._unusable(self.archive.path, ValueError(CHANGED))
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -177,12 +200,14 @@ class CommittedRound:
         Raises:
             LabelStoreError: It is missing, damaged or of another version.
         """
-        return load_json(self.folder / MANIFEST, self._remedy)
+        return load_json(self.folder / MANIFEST, self._remedy, FORMAT)
 
     @property
     def _remedy(self) -> str:
         return restore_or_ask_again(self.folder)
 
     def _damaged(self, kind: str, image_id: str, reason: ValueError) -> LabelStoreError:
-        path = self.folder / file_of(kind, image_id)
+        return self._unusable(self.path_of(kind, image_id), reason)
+
+    def _unusable(self, path: Path, reason: ValueError) -> LabelStoreError:
         return LabelStoreError(f"{path} cannot be used: {reason}. {self._remedy}")

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,22 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal, however large it is.
+
+    Raises:
+        ValueError: It cannot be read, or is not an ordinary file.
+    """
+    computed = hashlib.sha256()
+    try:
+        with open_regular(path) as file:
+            while part := file.read(1 << 20):
+                computed.update(part)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    return computed.hexdigest()
+
+
 def read_regular(path: Path) -> bytes:
     """Return the content of an ordinary file; what never ends or waits for somebody is not read.
 
@@ -35,14 +51,26 @@ def read_regular(path: Path) -> bytes:
         OSError: It cannot be read.
         ValueError: It is a device, a pipe or a folder, or has more than two gigabytes.
     """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST:
+            raise ValueError(f"it has {size:,} bytes, more than alseg ever writes")
+        return file.read(LARGEST + 1)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open an ordinary file for reading.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is a device, a pipe or a folder.
+    """
     # The built-in function alone takes an opener.
     with open(path, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is not an ordinary file")
-        if status.st_size > LARGEST:
-            raise ValueError(f"it has {status.st_size:,} bytes, more than alseg ever writes")
-        return file.read(LARGEST + 1)
+        yield file
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -84,7 +112,7 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         LabelStoreError: The file cannot be written.
     """
-    with _writing(path):
+    with writing(path):
         write_synced(path, data)
 
 
@@ -94,12 +122,17 @@ def replace_in_store(path: Path, data: bytes) -> None:
     Raises:
         LabelStoreError: The file cannot be written; the old one is there still.
     """
-    with _writing(path):
+    with writing(path):
         replace_durably(path, data)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Say which file of a store cannot be written, and why.
+
+    Raises:
+        LabelStoreError: The body could not write.
+    """
     try:
         yield
     except OSError as error:

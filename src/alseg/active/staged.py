@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.committed import FORMAT, MANIFEST, SUFFIXES, file_of
-from alseg.active.files import digest, encode_json, encode_png, write_durably
+from alseg.active.archive import write_archive
+from alseg.active.committed import ARCHIVE, FORMAT, MANIFEST, SUFFIXES, file_of
+from alseg.active.files import (
+    digest,
+    digest_of_file,
+    encode_json,
+    encode_png,
+    write_durably,
+    writing,
+)
 from alseg.active.queries import Queries
 from alseg.active.records import ImageRecord
 from alseg.data.label_space import IGNORE
@@ -75,7 +84,11 @@ class StagedRound:
             "queries": queries.to_csv(),
         }
         for kind, data in files.items():
-            write_durably(self.folder / file_of(kind, image_id), data)
+            path = self.folder / file_of(kind, image_id)
+            # Not waited for: the archive that the file gets into is.
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
         return ImageRecord(
             id=image_id,
             regions=len(queries),
@@ -88,25 +101,27 @@ class StagedRound:
     def commit(
         self, target: Path, settings: dict[str, Any], records: Sequence[ImageRecord]
     ) -> None:
-        """Write the manifest and rename the folder to ``target``.
+        """Pack the files, write the manifest and rename the folder to ``target``.
 
         Raises:
             LabelStoreError: The files are not those of the records, or renaming fails.
         """
         self._check_folder()
-        expected = {file_of(kind, record.id) for record in records for kind in SUFFIXES}
+        expected = [file_of(kind, record.id) for record in records for kind in SUFFIXES]
         # Each file is asked for by its name: on shared storage a listing may lack what another host
         # has just written.
-        missing = sorted(path for path in expected if not (self.folder / path).is_file())
-        contents = list(self.folder.rglob("*"))
-        found = {path.relative_to(self.folder) for path in contents if path.is_file()}
-        odd = missing or sorted(found - expected - {Path(MANIFEST)})
+        missing = sorted(name for name in expected if not (self.folder / name).is_file())
+        contents = (path for path in self.folder.rglob("*") if path.is_file())
+        found = {path.relative_to(self.folder).as_posix() for path in contents}
+        odd = missing or sorted(found.difference(expected))
         if odd:
             state = "missing" if missing else "not accounted for"
             raise LabelStoreError(
                 f"Round {self.number} was not written as planned: {self.folder / odd[0]} is "
                 f"{state}; {len(odd)} files are wrong in all. {OTHER_RUN}"
             )
+        with writing(self.folder / ARCHIVE):
+            write_archive(self.folder / ARCHIVE, self.folder, expected)
         manifest = {
             "format": FORMAT,
             "round": self.number,
@@ -115,12 +130,15 @@ class StagedRound:
                 name: sum(getattr(record, name) for record in records)
                 for name in ("regions", "asked", "void", "clicks")
             },
+            "archive": digest_of_file(self.folder / ARCHIVE),
             "images": [asdict(record) for record in records],
         }
         write_durably(self.folder / MANIFEST, encode_json(manifest))
         try:
-            for folder in (self.folder, *(path for path in contents if path.is_dir())):
-                sync_folder(folder)
+            for kind in SUFFIXES:
+                if (self.folder / kind).exists():
+                    shutil.rmtree(self.folder / kind)
+            sync_folder(self.folder)
             self.folder.rename(target)
             sync_folder(target.parent)
         except OSError as error:

@@ -3,9 +3,10 @@
 A run's folder holds ``pool.json`` and one folder per committed round::
 
     round-001/manifest.json      settings, counts and digests
-    round-001/labels/ID.png      classes; 255 = not asked for, or void
-    round-001/rounds/ID.png      the round in which each pixel was asked for; 0 = not asked for
-    round-001/queries/ID.csv     the regions asked for in this round, best first
+    round-001/images.zip         the files of the round's images
+        labels/ID.png            classes; 255 = not asked for, or void
+        rounds/ID.png            the round in which each pixel was asked for; 0 = not asked for
+        queries/ID.csv           the regions asked for in this round, best first
 
 The PNGs of a round hold all answers up to that round, for the images that got regions in it; so
 the newest round that holds an image is its current state, and no file is ever written twice. A
@@ -116,7 +117,8 @@ class LabelStore:
             raise LabelStoreError(
                 f"There is no label store in {folder}: {path} is missing. Check the run's folder."
             )
-        content = load_json(path, "Restore it from a copy, or start a new run in another folder.")
+        remedy = "Restore it from a copy, or start a new run in another folder."
+        content = load_json(path, remedy, FORMAT)
         try:
             images = [PoolImage(**image) for image in content["images"]]
             return cls(path.parent, images, content["classes"])
@@ -324,7 +326,7 @@ class LabelStore:
 
         Raises:
             LabelStoreError: A file is missing or not accounted for, or the round cannot be
-                committed; the store is as before.
+                committed; committed rounds are as before, and the round has to be staged again.
         """
         self._check_turn(round_number)
         ordered = sorted(records, key=lambda record: self._index[record.id])

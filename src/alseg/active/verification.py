@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.committed import (
+    CHANGED,
     MANIFEST,
     SUFFIXES,
     CommittedRound,
@@ -23,7 +24,7 @@ from alseg.active.committed import (
     round_name,
     round_numbers,
 )
-from alseg.active.files import decode_png
+from alseg.active.files import decode_png, digest_of_file
 from alseg.active.queries import Queries, owners
 from alseg.active.records import ImageRecord, PoolImage
 from alseg.active.staged import wrong_class
@@ -45,7 +46,7 @@ class Verification:
         regions: Regions in their queries.
         pixels: Pixels asked for in their round maps.
         problems: One sentence each, which begins with the file that is wrong.
-        damaged_from: The first round with a file that is missing or wrong; None if there is none.
+        damaged: The rounds with a file that is missing or wrong.
         unfinished: Folders of rounds that are not committed, which are not checked.
     """
 
@@ -55,13 +56,18 @@ class Verification:
     regions: int = 0
     pixels: int = 0
     problems: list[str] = field(default_factory=list)
-    damaged_from: int | None = None
+    damaged: set[int] = field(default_factory=set)
     unfinished: list[Path] = field(default_factory=list)
+
+    @property
+    def damaged_from(self) -> int | None:
+        """The first round with a file that is missing or wrong; None if there is none."""
+        return min(self.damaged, default=None)
 
     def add(self, number: int, path: Path, what: str) -> None:
         """Take up what is wrong with a file of a round."""
         self.problems.append(f"{path}: {what}")
-        self.damaged_from = min(number, self.damaged_from or number)
+        self.damaged.add(number)
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class _State:
     Attributes:
         label: Classes, H×W.
         rounds: The round in which each pixel was asked for, H×W.
-        path: The round's folder.
+        path: The round's archive.
     """
 
     label: NDArray[np.uint8]
@@ -108,7 +114,22 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
         _check_image(image, rounds, len(store.classes), found)
         if progress is not None:
             progress(done, len(store.images))
+    for number, committed in enumerate(rounds, start=1):
+        if committed is not None and number not in found.damaged:
+            _check_archive(committed, number, found)
     return found
+
+
+def _check_archive(committed: CommittedRound, number: int, found: Verification) -> None:
+    """Check what no file in the archive shows: its directory, and what is between the files."""
+    path = committed.archive.path
+    try:
+        same = digest_of_file(path) == committed.manifest["archive"]
+    except ValueError as error:
+        found.add(number, path, str(error))
+    else:
+        if not same:
+            found.add(number, path, CHANGED)
 
 
 def _open_round(
@@ -133,11 +154,17 @@ def _open_round(
     except (AttributeError, KeyError, TypeError) as error:
         found.add(number, path, f"is not the manifest of a round ({error!r})")
         return None
-    expected = {file_of(kind, record.id) for record in records for kind in SUFFIXES}
     for file in sorted(committed.folder.rglob("*")):
-        name = file.relative_to(committed.folder)
-        if not file.is_dir() and name not in expected and file != path:
-            found.problems.append(f"{file}: is not in the manifest; take it out of the store")
+        if not file.is_dir() and file not in (path, committed.archive.path):
+            found.problems.append(f"{file}: is no file of a round; take it out of the store")
+    try:
+        members = committed.archive.members
+    except ValueError as error:
+        found.add(number, committed.archive.path, str(error))
+        return None
+    expected = {file_of(kind, record.id) for record in records for kind in SUFFIXES}
+    for name in sorted(members.keys() - expected):
+        found.add(number, committed.archive.path / name, "is not in the manifest")
     return committed
 
 
@@ -159,6 +186,8 @@ def _check_manifest(
                 f"the total of {name} is {manifest['totals'][name]}; its images add up to "
                 f"{totals[name]}",
             )
+    if not isinstance(manifest["archive"], str):
+        raise TypeError("archive")
     known = {image.id for image in store.images}
     for record in records:
         if record.id not in known:
@@ -197,8 +226,11 @@ def _check_image(
                 *(_of_rounds(state, number, before, image.id) if before else ()),
             ]
             for kind, what in complaints:
-                name = file_of(kind, image.id) if kind in SUFFIXES else MANIFEST
-                found.add(number, committed.folder / name, what)
+                of_image = kind in SUFFIXES
+                path = (
+                    committed.path_of(kind, image.id) if of_image else committed.folder / MANIFEST
+                )
+                found.add(number, path, what)
             centres |= _centres(queries)
             before = state
     found.images += checked
@@ -218,10 +250,10 @@ def _read(
             else:
                 maps[kind] = decode_png(data, shape)
         except (OverflowError, ValueError) as error:
-            found.add(number, committed.folder / file_of(kind, image.id), str(error))
+            found.add(number, committed.path_of(kind, image.id), str(error))
     if queries is None or len(maps) < 2:
         return None
-    return _State(maps["labels"], maps["rounds"], committed.folder), queries
+    return _State(maps["labels"], maps["rounds"], committed.archive.path), queries
 
 
 def _of_maps(state: _State, number: int, classes: int) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alseg.active.answers import IMPORT, NAME, REVIEW, people
 from alseg.active.asked import AskedRound
-from alseg.active.committed import FORMAT, load_json
+from alseg.active.committed import load_json
 from alseg.active.files import encode_json, replace_in_store
 from alseg.errors import ConfigError, LabelStoreError
 
@@ -16,6 +16,7 @@ FILE = "shares.json"
 RESERVED = (REVIEW, IMPORT)
 """Names that nobody who answers can have: their files are kept for something else."""
 
+FORMAT = 1
 _REMEDY = "Remove it and name the annotators again; the answers stay."
 
 
@@ -138,7 +139,7 @@ def read_shares(asked: AskedRound) -> Shares | None:
     path = asked.folder / "answers" / FILE
     if not path.is_file():
         return None
-    content = load_json(path, _REMEDY)
+    content = load_json(path, _REMEDY, FORMAT)
     try:
         queries = {name: tuple(mine) for name, mine in content["queries"].items()}
         overlap = tuple(content["overlap"])
