@@ -213,6 +213,9 @@ GROUPS: Mapping[str, type] = {
 OF_THE_MACHINE = ("accelerator", "devices", "num_nodes", "workers", "progress")
 """The settings that may differ when a run is resumed."""
 
+MOVABLE = ("source", "target")
+"""The settings that may name another place when a run is resumed, of the same data."""
+
 
 class Setting(NamedTuple):
     """What the command line and the documentation need to know of one setting."""

@@ -285,6 +285,32 @@ def test_data_that_are_gone_are_not_said_to_begin_elsewhere(here, refused):
     assert "started in" not in said
 
 
+def test_a_run_is_resumed_with_data_that_were_moved(here, refused):
+    (here / "city").rename(here / "moved")
+    said = refused("--resume", "run")
+    assert "If the data were moved, say where they are: --target ADAPTER:WHERE" in said
+    assert main(["fit", "--resume", "run", "--target", "camvid:moved"]) == 0
+    assert digests(here / "run/labels") == digests(here / "whole/labels")
+    kept = yaml.safe_load((here / "run/config.yaml").read_text())
+    before = yaml.safe_load((here / "whole/config.yaml").read_text())
+    places = {"target": f"camvid:{here}/moved", "out": "run"}
+    assert kept == {**before, **places}
+    assert main(["fit", "--resume", "run"]) == 0
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_data_that_are_not_those_of_the_run_are_refused(here, refused, split):
+    shutil.copytree(here / "city", here / "other")
+    image = next((here / f"other/images/{split}/drive").iterdir())
+    image.write_bytes(image.read_bytes() + b"\n")
+    said = refused("--resume", "run", "--target", "camvid:other")
+    assert f"split {split}, are not those that the run was started with" in said
+
+
+def test_a_data_set_of_another_kind_is_no_moved_one(here, refused):
+    assert "--target" in refused("--resume", "run", "--target", "scenes:fog")
+
+
 def test_an_image_that_is_gone_with_its_label_is_refused(here, refused):
     (here / "city/images/train/drive/2.png").unlink()
     (here / "city/labels/train/drive/2.png").unlink()

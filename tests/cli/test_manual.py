@@ -50,11 +50,7 @@ def answer(run, choose, person="anna"):
 
 
 def label_files(run):
-    return {
-        name: data
-        for name, data in digests(run / "labels").items()
-        if name.endswith((".png", ".csv"))
-    }
+    return {name: data for name, data in digests(run / "labels").items() if name.endswith(".zip")}
 
 
 def test_people_who_know_the_truth_give_the_labels_that_the_oracle_gives(
@@ -206,25 +202,46 @@ def test_a_budget_of_clicks_is_spent_over_images_and_rounds(settings, tmp_path):
     assert summary["labels"]["clicks"] == summary["labels"]["regions"] == 7
 
 
-def test_the_target_needs_no_label_at_all(settings, tmp_path, capsys):
-    source = tmp_path / "images"
+def images_alone(folder):
+    """Write five images without labels, and return the options that name them as the target."""
     pool = open_dataset("scenes:dusk", "train", size=[48, 64], count=5)
-    (source / "train").mkdir(parents=True)
+    (folder / "images/train").mkdir(parents=True)
     for index in range(5):
-        Image.fromarray(pool.image(index)).save(source / "train" / f"{index}.png")
+        Image.fromarray(pool.image(index)).save(folder / f"images/train/{index}.png")
     classes = ", ".join(pool.label_space.classes)
-    (tmp_path / "mine.yaml").write_text(f"images: images\nclasses: [{classes}]\n")
+    (folder / "mine.yaml").write_text(f"images: images\nclasses: [{classes}]\n")
+    return ["--target", f"folder:{folder / 'mine.yaml'}", "--target-options", "{}"]
+
+
+def test_the_target_needs_no_label_at_all(settings, tmp_path, capsys):
+    target = images_alone(tmp_path)
     run = tmp_path / "run"
-    target = ["--target", f"folder:{tmp_path / 'mine.yaml'}", "--target-options", "{}"]
     more = ["--annotator", "manual", *WINDOWS]
     assert fit("-c", settings, "--out", run, *target, *more) == 0, capsys.readouterr().err
     entry = next(iter(open_round(run, 1).images.values()))
-    assert entry.file == str(source / "train" / "0.png")
+    assert entry.file == str(tmp_path / "images/train/0.png")
     for _ in range(2):
         answer(run, lambda query: query.guess)
         assert fit("--resume", run) == 0
     assert "no mIoU: the target has no labelled images" in capsys.readouterr().out
     assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_people_are_shown_the_images_of_a_pool_that_was_moved(settings, tmp_path, capsys):
+    target = images_alone(tmp_path / "here")
+    run, more = tmp_path / "run", ["--annotator", "manual", *WINDOWS]
+    assert fit("-c", settings, "--out", run, *target, *more) == 0, capsys.readouterr().err
+    asked = open_round(run, 1)
+    expected = {image_id: asked.pixels_of(image_id) for image_id in asked.images}
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = f"folder:{tmp_path / 'there/mine.yaml'}"
+    assert fit("--resume", run, "--target", moved) == 2
+    assert "are not answered" in capsys.readouterr().err
+    again = open_round(run, 1)
+    assert again.identity == asked.identity
+    for image_id, pixels in expected.items():
+        assert again.path_of(image_id).is_relative_to(tmp_path / "there")
+        assert np.array_equal(again.pixels_of(image_id), pixels)
 
 
 def test_a_round_that_was_written_by_half_is_asked_again(waiting):
@@ -238,4 +255,4 @@ def test_a_round_that_was_written_by_half_is_asked_again(waiting):
 
 def test_partial_goes_with_a_run_that_waits(settings, tmp_path, capsys):
     assert fit("-c", settings, "--out", tmp_path / "run", "--partial") == 2
-    assert re.search("--partial .* goes with --resume", capsys.readouterr().err)
+    assert re.search("--partial .* use it with --resume", capsys.readouterr().err)

@@ -26,7 +26,7 @@ from PIL import Image
 from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.active.asked_checks import check_classes, check_queries, check_split, image_of
 from alseg.active.committed import load_json, round_name, round_numbers
-from alseg.active.files import digest, encode_json, read_unchanged, write_durably
+from alseg.active.files import digest, encode_json, read_unchanged, replace_in_store, write_durably
 from alseg.durable import sync_folder
 from alseg.errors import LabelStoreError
 from alseg.spreadsheet import from_cell, to_cell
@@ -135,6 +135,31 @@ def open_round(run: Path, number: int) -> AskedRound:
         raise LabelStoreError(f"{path} cannot be used: {error}. {_RESTORE}") from error
     except LabelStoreError as error:
         raise LabelStoreError(f"{path} cannot be used: {error}") from error
+
+
+def move_images(run: Path, number: int, files: Mapping[str, str]) -> None:
+    """Write down where the images of a round are now.
+
+    Args:
+        run: The folder of the run.
+        number: The round.
+        files: The absolute path of each image, by name. Others stay as they are, and so do images
+            that are stored with the round.
+
+    Raises:
+        LabelStoreError: The round is damaged, or cannot be written.
+    """
+    open_round(run, number)
+    path = run / FOLDER / round_name(number) / "round.json"
+    content = load_json(path, _RESTORE, FORMAT)
+    images = [
+        {**image, "file": files.get(image["id"], image["file"])}
+        if Path(image["file"]).is_absolute()
+        else image
+        for image in content["images"]
+    ]
+    if images != content["images"]:
+        replace_in_store(path, encode_json({**content, "images": images}))
 
 
 def _from_json(folder: Path, number: int, content: Mapping[str, Any]) -> AskedRound:

@@ -20,8 +20,9 @@ SEPARATELY = ("encoder_weights", "label_space")
 """Hyperparameters that are compared elsewhere: in the weights themselves and in the pool's list."""
 
 OWN_STORE = (
-    "Name another folder for this run (ActiveLoop(store=...)), or resume that run: from its "
-    "checkpoint with trainer.fit(..., ckpt_path=...), with the settings it was started with."
+    "To start a new run, name another folder (in a script ActiveLoop(store=...)); to resume that "
+    "one, give it the settings it was started with (and in a script its checkpoint: "
+    "trainer.fit(..., ckpt_path=...))."
 )
 
 

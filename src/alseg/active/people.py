@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from alseg.active.answers import LONGEST_LOOK, Journal, people
 from alseg.active.asked import SPLITS, AskedImage, AskedRound, Query, query_id
-from alseg.active.asked_files import asked_rounds, open_round, write_round
+from alseg.active.asked_files import asked_rounds, move_images, open_round, write_round
 from alseg.active.candidates import Candidates
 from alseg.active.settling import Settled, paint, settle
 from alseg.data.base import SegmentationDataset
@@ -109,6 +109,22 @@ class People:
         )
 
         return f"Queries of round {number}: {len(queries):,}, in {len(images):,} images."
+
+    def follow(self, pool: SegmentationDataset) -> None:
+        """Look for the images of all rounds where the pool has them now.
+
+        An image is still known by its digest: another one in its place is refused when it is used.
+
+        Args:
+            pool: The pool, at another place than when the rounds were asked.
+
+        Raises:
+            LabelStoreError: A round is damaged, or cannot be written.
+        """
+        places = ((image_id, pool.file(index)) for index, image_id in enumerate(pool.ids))
+        files = {image_id: str(place.absolute()) for image_id, place in places if place}
+        for number in asked_rounds(self.run):
+            move_images(self.run, number, files)
 
     def read(self, number: int) -> Settled:
         """Return what the answers to a round come to.

@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.committed import (
-    FORMAT,
     CommittedRound,
     load_json,
     restore_or_ask_again,
@@ -42,6 +41,7 @@ from alseg.errors import LabelStoreError
 from alseg.shared_storage import appears
 
 POOL = "pool.json"
+POOL_FORMAT = 1
 STAGING = ".staging-"
 MAX_ROUNDS = 255
 
@@ -97,7 +97,7 @@ class LabelStore:
                 "Resume that run, or start this one in another folder."
             )
         content = {
-            "format": FORMAT,
+            "format": POOL_FORMAT,
             "classes": list(store.classes),
             "images": [asdict(image) for image in store.images],
         }
@@ -118,7 +118,7 @@ class LabelStore:
                 f"There is no label store in {folder}: {path} is missing. Check the run's folder."
             )
         remedy = "Restore it from a copy, or start a new run in another folder."
-        content = load_json(path, remedy, FORMAT)
+        content = load_json(path, remedy, POOL_FORMAT)
         try:
             images = [PoolImage(**image) for image in content["images"]]
             return cls(path.parent, images, content["classes"])

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from alseg.cli.run_folder import RunFolder
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset, open_dataset
-from alseg.data.registry import is_relative
+from alseg.data.registry import is_relative, is_there
 from alseg.errors import DatasetError
+from alseg.settings import MOVABLE
 from alseg.terms import PROTOCOLS
 
 log = logging.getLogger("alseg")
@@ -49,14 +50,22 @@ def open_domains(config: RunConfig) -> Domains:
     try:
         return _open(config)
     except DatasetError as error:
-        there = None if config.resume is None else RunFolder.open(config.resume).started_elsewhere
-        relative = [spec for spec in (config.source, config.target) if is_relative(spec)]
-        if there is None or not relative:
+        if config.resume is None:
             raise
-        raise DatasetError(
-            f"{error} The run was started in {there}, where {' and '.join(relative)} begin"
-            f"{'' if len(relative) > 1 else 's'}: resume it from there."
-        ) from error
+        there = RunFolder.open(config.resume).started_elsewhere
+        relative = [spec for spec in (config.source, config.target) if is_relative(spec)]
+        remedies = []
+        if there is not None and relative:
+            remedies.append(
+                f"The run was started in {there}, where {' and '.join(relative)} begin"
+                f"{'' if len(relative) > 1 else 's'}: resume it from there."
+            )
+        gone = [
+            f"--{name} ADAPTER:WHERE" for name in MOVABLE if not is_there(getattr(config, name))
+        ]
+        if gone:
+            remedies.append(f"If the data were moved, say where they are: {' '.join(gone)}.")
+        raise DatasetError(" ".join([str(error), *remedies])) from error
 
 
 def _open(config: RunConfig) -> Domains:

@@ -10,8 +10,9 @@ from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config import RunConfig, dump_config
+from alseg.data.registry import absolute
 from alseg.errors import ConfigError
-from alseg.settings import OF_THE_MACHINE, all_settings
+from alseg.settings import MOVABLE, OF_THE_MACHINE, all_settings
 from alseg.strategy_options import options_for
 from alseg.terminal import shown
 from alseg_strategies import create
@@ -107,15 +108,20 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
     changed = [
         name
         for name, value in settings.items()
-        if name not in ("resume", *OF_THE_MACHINE) and value != before[name]
+        if name not in ("resume", *MOVABLE, *OF_THE_MACHINE) and value != before[name]
     ]
     if changed:
         raise ConfigError(
             "A run is resumed with the settings it was started with, but "
-            f"{', '.join(changed)} would change. Only {', '.join(OF_THE_MACHINE)} may; for "
-            "anything else start a new run."
+            f"{', '.join(changed)} would change. Only {', '.join(OF_THE_MACHINE)} may, and "
+            f"{' and '.join(MOVABLE)} where the data were moved; for anything else start a new run."
         )
-    return {**before, **settings}
+    moved = {
+        name: absolute(settings[name])
+        for name in MOVABLE
+        if settings.get(name, before[name]) != before[name]
+    }
+    return {**before, **settings, **moved}
 
 
 def _kept(parser: CommandParser, path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import logging
 import platform
 import subprocess
 import sys
+from collections.abc import Collection
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ from alseg.cli.run_folder import RunFolder, is_first_process
 from alseg.config import RunConfig
 from alseg.data import SegmentationDataset
 from alseg.durable import replace_durably
+from alseg.errors import ConfigError, DatasetError
 from alseg.processor import processor_name
 
 log = logging.getLogger("alseg")
@@ -64,22 +66,55 @@ def record_start(
         "checkout": _checkout(Path(__file__).resolve().parents[3]),
         "platform": platform.platform(),
         "devices": _devices(trainer),
-        "data": {
-            name: _described(images)
-            for name, images in (
-                ("source", domains.source),
-                ("pool", domains.target),
-                ("chosen on", domains.chosen),
-                ("reported on", domains.reported),
-            )
-            if images is not None
-        },
+        "data": {part: _described(images) for part, images in _parts(domains).items()},
         "weights": _file(config.encoder_weights),
         "init_from": _file(config.init_from),
     }
     starts = [*_earlier(path), start]
     with folder.writing(path):
         replace_durably(path, (json.dumps({"starts": starts}, indent=2) + "\n").encode())
+
+
+def check_same_data(folder: RunFolder, domains: Domains, moved: Collection[str]) -> None:
+    """Check that data that were moved are those that a run was started with.
+
+    Args:
+        folder: The folder of the run.
+        domains: Its data, as they are now.
+        moved: Which settings name another place than before: ``source``, ``target``.
+
+    Raises:
+        DatasetError: Names, sizes or the bytes of a file differ.
+    """
+    path = folder.path / PROVENANCE
+    if not moved or not path.is_file():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["starts"][0]["data"]
+        known = {part: described["ids_and_sizes_sha256"] for part, described in before.items()}
+    except (OSError, RecursionError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ConfigError(
+            f"{path} cannot be used ({error}), and it says which images the run was started with. "
+            "Put the data back where they were, or restore the file from a copy."
+        ) from error
+    for part, images in _parts(domains).items():
+        setting = "source" if part == "source" else "target"
+        if setting in moved and part in known and data_digest(images) != known[part]:
+            raise DatasetError(
+                f"The images of {images.name}, split {images.split}, are not those that the run "
+                f"was started with: names or sizes differ. Give --{setting} the place that the "
+                "same images were moved to."
+            )
+
+
+def _parts(domains: Domains) -> dict[str, SegmentationDataset]:
+    parts = {
+        "source": domains.source,
+        "pool": domains.target,
+        "chosen on": domains.chosen,
+        "reported on": domains.reported,
+    }
+    return {part: images for part, images in parts.items() if images is not None}
 
 
 def data_digest(images: SegmentationDataset) -> str:

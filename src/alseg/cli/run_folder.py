@@ -16,11 +16,13 @@ from typing import Any
 
 from alseg.cli.peak_memory import peak_memory, start_counting
 from alseg.commands import resume_command
-from alseg.config import RunConfig, dump_config
+from alseg.config import RunConfig, config_from, dump_config
 from alseg.durable import draft_of, replace_durably
 from alseg.errors import AnswersNeeded, ConfigError
 from alseg.folder_lock import LOCK, lock_folder
 from alseg.links import refuse_links_out
+from alseg.settings import MOVABLE
+from alseg.yaml_file import read_mapping
 
 RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 """Set for the processes that Lightning starts, so that all ranks share one run folder."""
@@ -114,7 +116,11 @@ class RunFolder:
         lock = lock_folder(self.path)
         try:
             if config.resume is None:
-                self._keep(config)
+                self._keep(config, _here())
+            elif moved := self.moved(config):
+                places = {name: getattr(config, name) for name in moved}
+                kept = config_from({**read_mapping(self.path / CONFIG), **places})
+                self._keep(kept, self.started_elsewhere or _here())
             os.environ[RUN_VARIABLE] = str(self.path.resolve())
             os.environ[PARENT_VARIABLE] = str(os.getpid())
             yield
@@ -123,10 +129,15 @@ class RunFolder:
             os.environ.pop(PARENT_VARIABLE, None)
             lock.release()
 
-    def _keep(self, config: RunConfig) -> None:
+    def moved(self, config: RunConfig) -> list[str]:
+        """Return which data sets of a run that is resumed are at another place than before."""
+        kept = read_mapping(self.path / CONFIG)
+        return [name for name in MOVABLE if getattr(config, name) != kept[name]]
+
+    def _keep(self, config: RunConfig, directory: str) -> None:
         kept = self.path / CONFIG
         try:
-            replace_durably(kept, f"{STARTED}{_here()}\n\n{dump_config(config)}".encode())
+            replace_durably(kept, f"{STARTED}{directory}\n\n{dump_config(config)}".encode())
         except OSError as error:
             raise self._unusable(kept, error) from error
 

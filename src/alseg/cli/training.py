@@ -30,7 +30,7 @@ from alseg.cli.parts import (
     saving,
 )
 from alseg.cli.progress import RunProgress
-from alseg.cli.provenance import record_start
+from alseg.cli.provenance import check_same_data, record_start
 from alseg.cli.round_analysis import RoundAnalysis
 from alseg.cli.round_pictures import RoundPictures
 from alseg.cli.run_folder import RunFolder, is_first_process
@@ -88,9 +88,13 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     data = new_data(config, domains)
     progress = RunProgress(config, domains, folder, step)
     loop = new_loop(config, folder, [progress.after_round, pictures, analysis], partial, progress)
+    moved = [] if config.resume is None else folder.moved(config)
+    check_same_data(folder, domains, moved)
     if loop is not None:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
+            if isinstance(loop.annotator, People) and "target" in moved:
+                loop.annotator.follow(domains.target)
             loop.check_store(module, data, step)
     if config.resume is None:
         for images in (domains.source, domains.target, domains.reported, domains.chosen):

@@ -39,6 +39,18 @@ def is_relative(spec: str) -> bool:
     return adapter not in _RENDERED and not Path(where).expanduser().is_absolute()
 
 
+def is_there(spec: str) -> bool:
+    """Return whether the folder or file of a spec exists; what is rendered always does."""
+    adapter, _, where = spec.partition(":")
+    return adapter in _RENDERED or Path(where).expanduser().exists()
+
+
+def absolute(spec: str) -> str:
+    """Return a spec that names the same data from any current directory."""
+    adapter, _, where = spec.partition(":")
+    return f"{adapter}:{Path(where).expanduser().absolute()}" if is_relative(spec) else spec
+
+
 def open_dataset(
     spec: str,
     split: str,
