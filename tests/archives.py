@@ -38,3 +38,9 @@ def write_bytes(path, data):
     with zipfile.ZipFile(archive, "w") as opened:
         for member, content in files.items():
             opened.writestr(member, content)
+
+
+def query_lines(store, number, image_id):
+    """Return the lines of what was asked for in an image in a round, without the header."""
+    files = files_in(store.folder / f"round-{number:03d}" / ARCHIVE)
+    return files.get(f"queries/{image_id}.csv", b"").decode().splitlines()[1:]

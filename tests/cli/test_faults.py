@@ -367,7 +367,7 @@ def test_a_config_that_was_emptied_is_refused(here, refused):
     (here / "run/config.yaml").write_text("")
     said = refused("--resume", "run")
     total = len(dump_settings(RunConfig()))
-    assert "run/config.yaml lacks source, source_options, target, target_options, " in said
+    assert "run/config.yaml lacks strategy, strategy_options, budget, annotator, " in said
     assert f" and {total - 5} more, though every setting was written there" in said
     assert "Restore it from a copy" in said
 

@@ -1,6 +1,7 @@
 """Which picks the table of a round lists."""
 
 import pytest
+from tests.archives import query_lines
 from tests.stores import SIZES, random_store
 
 from alseg.cli.wandb_round import picks_of
@@ -13,8 +14,7 @@ def store(tmp_path_factory):
 
 def best_first(store, image_id, number):
     """Return the centres asked for in an image, as its file lists them."""
-    path = store.folder / f"round-{number:03d}" / "queries" / f"{image_id}.csv"
-    lines = path.read_text().splitlines()[1:] if path.exists() else []
+    lines = query_lines(store, number, image_id)
     return [tuple(map(int, line.split(",")[:2])) for line in lines]
 
 

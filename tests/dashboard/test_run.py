@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+from tests.archives import query_lines
 from tests.dashboard.backend import serving
 from tests.dashboard.conftest import logged_out, sync
 from tests.stores import CLASSES, SIZES, random_store
@@ -143,8 +144,7 @@ def test_a_round_arrives_with_its_picks_as_a_table(sent):
         assert row["round"] == number
         expected = []
         for name in SIZES:
-            path = store.folder / f"round-{number:03d}" / "queries" / f"{name}.csv"
-            lines = path.read_text().splitlines()[1:] if path.exists() else []
+            lines = query_lines(store, number, name)
             expected += [[name, *map(float, line.split(","))] for line in lines]
         assert sorted(table["data"]) == sorted(expected)
     assert number == 2
