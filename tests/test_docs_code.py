@@ -50,6 +50,16 @@ def test_every_python_block_of_a_page_is_marked(page: str) -> None:
     assert text.count("```python") == len(re.findall(r"<!-- test: \S+ -->\n```python", text))
 
 
+def test_the_tests_that_hold_what_the_page_on_security_promises_are_there() -> None:
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/security.md").read_text(encoding="utf-8"))
+    files = (ROOT / "tests").rglob("test_*.py")
+    there = {
+        name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
+    assert len(named) > 20
+    assert set(named) <= there
+
+
 @pytest.mark.parametrize(("page", "name"), SCRIPTS)
 def test_code_runs(page: str, name: str) -> None:
     run(marked(page)[name])

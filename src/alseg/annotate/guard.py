@@ -121,7 +121,7 @@ def kept_token(folder: Path) -> str:
             token = secrets.token_urlsafe(24)
             # Readable by nobody else from the first moment on.
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(token)
+                file.write(f"{token} {_place_of(os.fstat(file.fileno()))}")
     except OSError as error:
         raise LabelStoreError(
             f"{path} cannot be used: {error}. Remove it, or allow writing there."
@@ -130,11 +130,20 @@ def kept_token(folder: Path) -> str:
 
 
 def _private_token(path: Path) -> str | None:
-    """Return the token in a file; None where somebody else may have read or written it."""
+    """Return the token in a file; None where somebody else may have read or written it.
+
+    The file says which it is on the disk: one that came in a copy of the folder says another, and
+    whoever sent the copy knows its token.
+    """
     if path.is_symlink() or not path.is_file():
         return None
     status = path.stat()
     if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
         return None
-    content = path.read_bytes()[:100]
-    return content.decode() if _TOKEN.fullmatch(content) else None
+    token, _, place = path.read_bytes()[:100].partition(b" ")
+    is_own = _TOKEN.fullmatch(token) and place == _place_of(status).encode()
+    return token.decode() if is_own else None
+
+
+def _place_of(status: os.stat_result) -> str:
+    return f"{status.st_dev}-{status.st_ino}"
