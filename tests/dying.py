@@ -18,6 +18,7 @@ PLACES = {
     "scoring": "alseg.module:SegmentationModule.signals",
     "selection": "alseg.active.choosing:pick_candidates",
     "storing": "alseg.active.staged:write_durably",
+    "archiving": "alseg.active.staged:write_archive",
     "commit": "alseg.active.staged:sync_folder",
     "training": "alseg.module:SegmentationModule.training_step",
     "checkpoint": "alseg.cli.checkpoint:DurableCheckpoints.save_checkpoint",
@@ -25,7 +26,7 @@ PLACES = {
     "renaming": "pathlib:Path.rename",
     "summary": "alseg.cli.run_folder:RunFolder.record",
     "analysis": "alseg.cli.round_analysis:RoundAnalysis._sums",
-    "predicting": "alseg.module:SegmentationModule.labels",
+    "predicting": "alseg.module:SegmentationModule.probabilities",
     "testing": "alseg.module:SegmentationModule.test_step",
 }
 

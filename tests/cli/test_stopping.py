@@ -72,7 +72,9 @@ def test_training_saves_the_step_that_it_was_in(settings, whole, tmp_path, numbe
         ("scoring", 2, 0, signal.SIGINT),
         ("scoring", 12, 1, signal.SIGTERM),
         ("analysis", 7, 2, signal.SIGINT),
-        ("commit", 2, 0, signal.SIGTERM),
+        # The folder is synced before the rename that commits a round, the store after it.
+        ("commit", 1, 0, signal.SIGTERM),
+        ("commit", 2, 1, signal.SIGTERM),
     ],
 )
 def test_scoring_and_analysis_end_at_once_and_lose_no_step(

@@ -27,7 +27,7 @@ def method(active=True, **settings):
         ({"radius": 1}, "ripu at 0.01"),
         (
             {"protocol": "source_free", "radius": 4, "negative_weight": 0.0, "scope": "image"},
-            "ripu (source_free, negative_weight=0.0, radius=4) at 0.01",
+            "ripu (source_free, radius=4, negative_weight=0.0) at 0.01",
         ),
     ],
 )
