@@ -56,8 +56,9 @@ def _check_name(name: str) -> None:
             reason = "holds control characters"
         elif "\\" in name or path.is_absolute() or ".." in path.parts or str(path) != name:
             reason = "is not a plain relative path"
-        elif any(part[-1] in " ." or part[0] == " " for part in path.parts):
-            reason = "begins or ends in a space, or ends in a dot, which some systems drop"
+        elif any(part[-1] in " ." for part in path.parts[:-1]):
+            # The last part gets an ending, which keeps what is before it.
+            reason = "has a folder that ends in a space or a dot, which some systems drop"
         elif longest > _LONGEST - _RESERVED:
             reason = f"has {longest} bytes, of which {_LONGEST - _RESERVED} leave room for endings"
     if reason:
