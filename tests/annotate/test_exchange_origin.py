@@ -276,6 +276,13 @@ def test_a_spreadsheet_may_change_the_name_of_an_image(run, name, saved):
     assert journal(asked, "a") == journal(asked, "b") == [(name_of(1), 1)]
 
 
+def test_rows_that_a_spreadsheet_leaves_empty_answer_nothing(run, asked):
+    table = run.parent / "saved.csv"
+    table.write_text(f"query;answer;\n{name_of(1)};sky;\n;;\n ; ;\n")
+    import_answers(run, table)
+    assert journal(asked, "import") == [(name_of(1), 1)]
+
+
 @pytest.mark.parametrize(("name", "cell"), [("0000", "1"), ("0000", "other"), ("a_1", "a_2")])
 def test_a_name_that_no_spreadsheet_makes_of_it_is_another_image(run, name, cell):
     sizes = {name: (9, 9), "other": (9, 9)}

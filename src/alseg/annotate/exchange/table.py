@@ -136,7 +136,7 @@ def _rows(source: Source) -> Iterator[tuple[int, dict[str, str]]]:
                 f"'query' and one '{ANSWER}' are needed. Keep the first line as it was exported."
             )
         for row in reader:
-            if not row:
+            if not any(map(str.strip, row)):
                 continue
             if len(row) != len(header):
                 raise ExchangeError(
