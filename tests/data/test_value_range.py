@@ -178,6 +178,15 @@ def test_one_range_holds_for_all_images_of_all_splits(tmp_path):
     assert fresh.image(0)[0, 1, 0] == 6
 
 
+def test_the_range_is_known_before_an_image_is_decoded_whichever_comes_first(tmp_path):
+    spec = write_set(tmp_path)
+    write_image(tmp_path / "images/train/-.png", (1, 2))
+    fresh = open_dataset(spec, "train")
+    assert fresh.ids[0] == "-"
+    assert fresh.values is not None
+    assert fresh.values.ends == (0, 4095)
+
+
 def test_a_scale_is_taken_as_written_and_holds_every_value(tmp_path):
     spec = write_set(tmp_path, "[0, 65535]")
     assert open_dataset(spec, "train").image(1)[0, 1, 0] == round(4095 / 257)

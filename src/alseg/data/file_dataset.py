@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from alseg.data.base import SegmentationDataset
 from alseg.data.files import Pair
-from alseg.data.images import Header, image_size, read_header
+from alseg.data.images import Header, read_header
 from alseg.data.label_files import SAVE_AS_GREY, label_header, read_label
 from alseg.data.label_space import IGNORE
 from alseg.data.mapping import LabelMapping
@@ -58,34 +59,42 @@ class FileDataset(SegmentationDataset):
         self._scale = scale
         self._all_images = all_images
         self._values: ValueRange | None = None
-        self._sizes: dict[int, tuple[int, int]] = {}
+        self._headers: dict[int, Header] = {}
         self._checked: set[int] = set()
         self._more_than_black_and_white: bool | None = None
 
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width from the header of the image file, which is read once."""
-        if index not in self._sizes:
-            self._sizes[index] = image_size(self._pairs[index].image)
-        return self._sizes[index]
+        header = self._header(index)
+        return header.height, header.width
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Decode the image as RGB, H×W×3."""
         path = self._pairs[index].image
-        return read_image(path, self._range() if read_header(path).deep else None)
+        return read_image(path, self._range() if self._header(index).deep else None)
 
     def turned(self, index: int) -> bool:
         """Return whether EXIF or TIFF tags turn the image."""
-        return read_header(self._pairs[index].image).turned
+        return self._header(index).turned
+
+    def _header(self, index: int) -> Header:
+        if index not in self._headers:
+            self._headers[index] = read_header(self._pairs[index].image)
+        return self._headers[index]
 
     @property
     def values(self) -> ValueRange | None:
-        """The range that values are scaled from, if the first image has more than 8 bits."""
-        try:
-            if self._values is None and self._pairs and read_header(self._pairs[0].image).deep:
+        """The range that values are scaled from, if an image has more than 8 bits."""
+        if self._values is None and any(map(self._is_deep, range(len(self)))):
+            with suppress(DatasetError):  # Raised again where the image is read.
                 return self._range()
-        except DatasetError:  # Raised again where the image is read.
-            pass
         return self._values
+
+    def _is_deep(self, index: int) -> bool:
+        try:
+            return self._header(index).deep
+        except DatasetError:  # Raised again where the image is read.
+            return False
 
     def _range(self) -> ValueRange:
         if self._values is None:
@@ -131,10 +140,9 @@ class FileDataset(SegmentationDataset):
         pair = self._pairs[index]
         if index in self._checked or pair.label is None:
             return
-        image, label = read_header(pair.image), label_header(pair.label)
+        image, label = self._header(index), label_header(pair.label)
         _check_orientation(pair, image)
         _check_shape(pair, image, (label.height, label.width))
-        self._sizes[index] = image.height, image.width
         self._checked.add(index)
 
     def _read_png(self, label: Path) -> NDArray[np.integer]:
