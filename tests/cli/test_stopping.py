@@ -168,7 +168,7 @@ def press_twice(*arguments):
         if len(calls) == 4:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
-            raise AssertionError("the step went on")
+            raise AssertionError("the step continued")
         return step(self, batch, batch_idx)
 
     SegmentationModule.training_step = training_step
@@ -181,4 +181,4 @@ def test_a_second_ctrl_c_ends_at_once(settings, tmp_path):
     started = Ranks(press_twice, *command, ranks=1, folder=tmp_path)
     assert started.wait(100) == [130]
     assert f"Stopped. Resume with: alseg fit --resume {out}" in started.said()
-    assert "the step went on" not in started.said()
+    assert "the step continued" not in started.said()

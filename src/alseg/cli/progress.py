@@ -105,15 +105,15 @@ class RunProgress:
     def _estimate(self, pace: Callable[[str], float]) -> str:
         parts = [(self._steps[phase], f"{pace(phase):.2g} s") for phase in self._steps]
         parts = [part for part in parts if part[0]]
-        told = []
+        words = []
         if len({each for _, each in parts}) == 1:
-            told.append(f"{' + '.join(str(steps) for steps, _ in parts)} steps of {parts[0][1]}")
+            words.append(f"{' + '.join(str(steps) for steps, _ in parts)} steps of {parts[0][1]}")
         elif parts:
-            told.append(" + ".join(f"{steps} steps of {each}" for steps, each in parts))
+            words.append(" + ".join(f"{steps} steps of {each}" for steps, each in parts))
         rounds = self.rounds - self.held
         if rounds > 0:
-            told.append(f"{rounds} round{'' if rounds == 1 else 's'} of {self._pool} images")
-        return ", ".join(told) or "the evaluation that is left"
+            words.append(f"{rounds} round{'' if rounds == 1 else 's'} of {self._pool} images")
+        return ", ".join(words) or "the evaluation that is left"
 
 
 class _PhaseBar(ProgressBar):

@@ -152,8 +152,8 @@ class RunLine:
 
     def _draw(self, words: str) -> None:
         left = self.seconds_left()
-        told = "" if left is None else f", about {in_words(left)} left"
-        line = f"{words}{told} ({self._name})"
+        remaining = "" if left is None else f", about {in_words(left)} left"
+        line = f"{words}{remaining} ({self._name})"
         if self._in_place:
             # A line that wraps cannot be taken back.
             self._stream.write(f"\r{line[: self._columns() - 1]}\x1b[K")

@@ -142,7 +142,7 @@ export function drawWhole(canvas, bitmap, query, light = 1) {
   );
 }
 
-/** Where the image lies on the zoom's canvas, with the centre of the query, moved, in the middle. */
+/** Where the image is on the zoom's canvas, with the centre of the query, moved, in the middle. */
 export function zoomPlace(canvas, query, view) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const [top, left, bottom, right] = query.box;
