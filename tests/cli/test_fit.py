@@ -17,6 +17,7 @@ from alseg.cli.main import main
 from alseg.cli.round_pictures import RoundPictures
 from alseg.dashboard.names import PHASES
 from alseg.data import open_dataset
+from alseg.errors import WeightsError
 
 
 @pytest.fixture
@@ -162,6 +163,21 @@ def test_another_start_than_the_network_is_refused(tiny, tmp_path, capsys):
     assert fit(tiny, tmp_path / "next", "--strategy", "halo", "--init-from", start) == 2
     assert "head is linear there and hyperbolic here" in capsys.readouterr().err
     assert not (tmp_path / "next").exists()
+
+
+def test_a_start_from_a_checkpoint_needs_no_published_weights(tiny, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "start"
+    assert fit(tiny, out, "--protocol", "source_only") == 0
+    start = str(out / "checkpoints" / "last.ckpt")
+
+    def unreachable(encoder, weights):
+        raise WeightsError(f"{weights} of {encoder} cannot be had")
+
+    monkeypatch.setattr("alseg.models.segmenter.require_download", unreachable)
+    published = ["--strategy", "random", "--encoder-weights", "imagenet"]
+    assert fit(tiny, tmp_path / "without", *published) == 2
+    assert "cannot be had" in capsys.readouterr().err
+    assert fit(tiny, tmp_path / "with", *published, "--init-from", start) == 0
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_in_a_sentence(tiny, tmp_path, capsys):

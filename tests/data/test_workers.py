@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
@@ -50,3 +52,33 @@ def test_shared_memory_that_ran_out_is_told_from_memory():
 )
 def test_other_errors_are_not_taken_for_it(error):
     assert killed_in_words(error) is None
+
+
+SCRIPT = """
+import os
+import subprocess
+from torch.utils.data import DataLoader
+from alseg.data.workers import one_thread
+
+class Where:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return os.getpid()
+
+batches = iter(DataLoader(Where(), num_workers=1, worker_init_fn=one_thread, prefetch_factor=1))
+for _ in range(3):
+    pid = int(next(batches))
+    subprocess.run(["kill", "-TERM", str(pid)], check=True)
+    subprocess.run(["kill", "-INT", str(pid)], check=True)
+print("loaded", pid != os.getpid())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="no such call on this system")
+def test_a_loading_process_ends_with_its_parent_and_by_no_other_signal():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "loaded True\n"), done.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import threading
 
 _ENDED = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: ([\w ]+)|exited)")
 
@@ -12,11 +14,19 @@ def one_thread(worker: int) -> None:
     """Keep OpenCV from starting threads of its own, and leave it to the first process to stop."""
     import cv2
 
-    # Sent to all processes of a job, these would take away the batch that the last step waits for.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
     cv2.setNumThreads(0)
+    # Sent to all processes of a job, signals would take away the batch of the last step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_for_the_parent, daemon=True).start()
+
+
+def _end_for_the_parent() -> None:
+    """End the process once its parent sends SIGTERM, as Python does when the parent exits."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def killed_in_words(error: BaseException) -> str | None:
