@@ -224,3 +224,23 @@ def test_a_process_of_lightning_ends_when_the_one_that_started_it_is_gone(settin
 def alseg_in(environment, *arguments):
     os.environ.update(environment)
     alseg(*arguments)
+
+
+def test_a_run_that_started_on_the_source_is_resumed_by_the_processes_that_it_starts(
+    settings, tmp_path
+):
+    own = ["fit", "-c", settings, *SETTINGS, "--warm-start-steps", "1", "--devices", "2"]
+    for arguments in ([*own, "--out", tmp_path / "run"], ["fit", "--resume", tmp_path / "run"]):
+        command = [sys.executable, "-m", "alseg.cli.main", *map(str, arguments)]
+        with (tmp_path / "said").open("w") as said:
+            # Of its own session, so that none of its processes is left where it hangs.
+            run = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+            try:
+                assert run.wait(150) == 0, (tmp_path / "said").read_text()
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)
+        # What was measured at the end is measured again, from the start on the source.
+        (tmp_path / "run/checkpoints/last.ckpt").unlink()
+        (tmp_path / "run/summary.json").unlink()
+    assert LabelStore.open(tmp_path / "run/labels").rounds > 0

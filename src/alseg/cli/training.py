@@ -199,7 +199,8 @@ def _start(
             trainer.save_checkpoint(start)
             if trainer.is_global_zero:
                 last.unlink(missing_ok=True)
-    seen(start)
+        # Not on a start that was there before: the first rank may not have started the others yet.
+        seen(start)
     load_weights(module, start)
 
 
