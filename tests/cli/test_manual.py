@@ -244,6 +244,23 @@ def test_people_are_shown_the_images_of_a_pool_that_was_moved(settings, tmp_path
         assert np.array_equal(again.pixels_of(image_id), pixels)
 
 
+def test_a_place_that_climbs_is_written_down_as_where_it_leads(settings, tmp_path, capsys):
+    target = images_alone(tmp_path / "here")
+    (tmp_path / "deep/down").mkdir(parents=True)
+    climbing = f"folder:{tmp_path}/link/../../here/mine.yaml"
+    (tmp_path / "link").symlink_to(tmp_path / "deep/down")
+    run, more = tmp_path / "run", ["--annotator", "manual", *WINDOWS]
+    assert fit("-c", settings, "--out", run, "--target", climbing, *target[2:], *more) == 0
+    entry = next(iter(open_round(run, 1).images.values()))
+    assert entry.file == str(tmp_path / "here/images/train/0.png")
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = climbing.replace("/here/", "/there/")
+    assert fit("--resume", run, "--target", moved) == 2
+    assert "are not answered" in capsys.readouterr().err
+    entry = next(iter(open_round(run, 1).images.values()))
+    assert entry.file == str(tmp_path / "there/images/train/0.png")
+
+
 def test_a_round_that_was_written_by_half_is_asked_again(waiting):
     whole = digests(waiting / "queries")
     staged = waiting / "queries" / ".staging-queries"

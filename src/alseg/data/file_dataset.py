@@ -113,8 +113,10 @@ class FileDataset(SegmentationDataset):
         _ = self.values
 
     def file(self, index: int) -> Path:
-        """Return the absolute path of the image file."""
-        return self._pairs[index].image.absolute()
+        """Return the absolute path of the image file, without ``..``."""
+        image = self._pairs[index].image.absolute()
+        # Where a link is on the way, only the system knows what is above it.
+        return image.parent.resolve() / image.name if ".." in image.parts else image
 
     def label(self, index: int) -> NDArray[np.uint8]:
         """Decode the label file and return its train ids, H×W; 255 is void.
