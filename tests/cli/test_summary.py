@@ -58,7 +58,7 @@ def test_only_an_oracles_clicks_are_said_to_ignore_mixed_windows(tmp_path):
 def test_a_start_below_one_class_everywhere_is_warned_of(tmp_path, before, warned):
     text = summary(tmp_path, before=before)
     assert re.search(r"constant +15\.0 %  \(right everywhere, the most frequent class\)", text)
-    words = "The start reaches 10.0 % mIoU, less than 15.0 % of predicting right everywhere."
+    words = "The start reaches 10.0 % mIoU, no more than right everywhere does (15.0 %)."
     assert (words in text) == warned
 
 

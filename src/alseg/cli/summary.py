@@ -87,7 +87,8 @@ def start_warning(known: Mapping[str, Any], config: RunConfig, classes: Sequence
     if before >= constant:
         return ""
     reached, of_one = (_percent(share).strip() for share in (before, constant))
-    found = f"The start reaches {reached} mIoU, less than {of_one} of predicting {name} everywhere."
+    # Rounded alike, "less than" would contradict itself.
+    found = f"The start reaches {reached} mIoU, no more than {name} everywhere does ({of_one})."
     if config.strategy == "random":
         return found
     return (
