@@ -191,7 +191,7 @@ def test_a_run_of_two_machines_does_not_wait_for_the_other_without_a_launcher(by
 def die_while_the_settings_are_written(*arguments):
     """Be the command, the first process of which is killed before it has met the others."""
 
-    def keep(folder, config):
+    def keep(folder, config, directory):
         os.kill(os.getpid(), signal.SIGKILL)
 
     RunFolder._keep = keep

@@ -10,7 +10,6 @@ from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config import RunConfig, dump_config
-from alseg.data.registry import absolute
 from alseg.errors import ConfigError
 from alseg.settings import MOVABLE, OF_THE_MACHINE, all_settings
 from alseg.strategy_options import options_for
@@ -116,6 +115,9 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
             f"{', '.join(changed)} would change. Only {', '.join(OF_THE_MACHINE)} may, and "
             f"{' and '.join(MOVABLE)} where the data were moved; for anything else start a new run."
         )
+    # It brings NumPy, and what is refused above does without.
+    from alseg.data.registry import absolute
+
     moved = {
         name: absolute(settings[name])
         for name in MOVABLE
