@@ -22,21 +22,21 @@ import yaml
 from PIL import Image
 
 from alseg.active import ActiveLoop
-from alseg.cli.training import quiet_lightning
 from alseg.data import load_label_space, open_dataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes import render_scene
-from alseg.module import SegmentationModule
+from alseg.runs.fit import quiet_lightning
+from alseg.training.module import SegmentationModule
 from benchmarks.measure import machine, print_table, write_json
 
 PARTS = {
     "forward pass": "alseg.models.segmenter.Segmenter.forward",
-    "with upsampling": "alseg.module.SegmentationModule.signals",
+    "with upsampling": "alseg.training.module.SegmentationModule.signals",
     "earlier rounds": "alseg.active.choosing._excluded",
     "scoring": "alseg_strategies.{strategy}.score",
     "selection": "alseg.active.choosing.pick_candidates",
     "storing": "alseg.active.labelling._ask",
-    "commit": "alseg.active.store.LabelStore.commit",
+    "commit": "alseg.labels.store.LabelStore.commit",
 }
 ROUNDS = 2
 CLASSES = {"ripu": "ripu.RIPU", "halo": "halo.HALO", "entropy": "entropy.Entropy"}

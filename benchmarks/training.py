@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from alseg.cli.training import quiet_lightning
 from alseg.data import load_label_space
 from alseg.models.hyperbolic import HyperbolicHead
-from alseg.module import SegmentationModule
+from alseg.runs.fit import quiet_lightning
+from alseg.training.module import SegmentationModule
 from benchmarks.measure import machine, print_table, seconds, write_json
 
 CPU = torch.device("cpu")

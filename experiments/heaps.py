@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from alseg.active import LabelStore
 from alseg.compare.runs import read_run
+from alseg.config.settings import parse_size
 from alseg.data.label_space import IGNORE
 from alseg.data.shrink import shrink_labels
-from alseg.settings import parse_size
+from alseg.labels import LabelStore
 
 HEADER = "| run | void | places a region | labelled pixels an image | mIoU |\n" + "| --- " * 5 + "|"
 

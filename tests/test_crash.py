@@ -8,11 +8,11 @@ import signal
 import pytest
 import torch
 
-from alseg.active import LabelStore
-from tests.dying import Point, count, die
-from tests.folders import digests
-from tests.processes import Ranks, alseg, run_ranks
-from tests.toys import TINY
+from alseg.labels import LabelStore
+from tests.helpers.dying import Point, count, die
+from tests.helpers.folders import digests
+from tests.helpers.processes import Ranks, alseg, run_ranks
+from tests.helpers.toys import TINY
 
 SETTINGS = ["--strategy", "ripu", "--steps", "6", "--rounds", "3", "--pictures", "0"]
 

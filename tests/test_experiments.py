@@ -6,9 +6,11 @@ import pytest
 import torch
 from experiments.heaps import heaps
 
-from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
+from alseg.active import OracleAnnotator, acquire_round
 from alseg.cli.main import main
 from alseg.cli.parser import load_config
+from alseg.config.budget import Budget
+from alseg.labels import LabelStore, PoolImage
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TABLES = ("matrix", "recipe", "ablation")

@@ -15,7 +15,7 @@ ALSEG = sorted((ROOT / "src").rglob("*.py"))
 STRATEGIES = sorted((ROOT / "strategies/src").rglob("*.py"))
 BELOW_THE_TRAINER = ("data", "models", "losses", "losses.py")
 ABOVE = (
-    "alseg.module",
+    "alseg.training.module",
     "alseg.active",
     "alseg.cli",
     "alseg.SegmentationModule",
@@ -57,10 +57,10 @@ def name_of(path: Path) -> str:
     ("source", "module", "is_package", "expected"),
     [
         ("import torch.nn as nn", "a.b", False, {"torch.nn"}),
-        ("from alseg import module", "alseg.data.base", False, {"alseg.module"}),
-        ("from .. import module", "alseg.data.base", False, {"alseg.module"}),
+        ("from alseg import module", "alseg.data.base", False, {"alseg.training.module"}),
+        ("from .. import module", "alseg.data.base", False, {"alseg.training.module"}),
         ("from ..active import loop", "alseg.data", True, {"alseg.active.loop"}),
-        ("from .store import Store", "alseg.active", True, {"alseg.active.store.Store"}),
+        ("from .store import Store", "alseg.active", True, {"alseg.labels.store.Store"}),
         ("def f():\n    from .main import main", "alseg.cli.fit", False, {"alseg.cli.main.main"}),
     ],
 )
@@ -98,7 +98,7 @@ def test_only_the_command_line_imports_the_command_line(path):
 
 def test_the_config_and_the_packages_themselves_leave_torch_alone():
     program = (
-        "import sys, alseg, alseg.config, alseg_strategies\n"
+        "import sys, alseg, alseg.config.run, alseg_strategies\n"
         "print(*sorted({'torch', 'lightning', 'albumentations'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -109,7 +109,7 @@ def test_public_names_come_from_their_modules():
     import alseg
     from alseg.active.loop import ActiveLoop
     from alseg.data.module import SegmentationDataModule
-    from alseg.module import SegmentationModule
+    from alseg.training.module import SegmentationModule
 
     assert alseg.ActiveLoop is ActiveLoop
     assert alseg.SegmentationModule is SegmentationModule

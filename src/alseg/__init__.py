@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alseg.active.loop import ActiveLoop
     from alseg.data.module import SegmentationDataModule
-    from alseg.module import SegmentationModule
+    from alseg.training.module import SegmentationModule
 
 __all__ = ["ActiveLoop", "SegmentationDataModule", "SegmentationModule"]
 
 _HOMES = {
     "ActiveLoop": "alseg.active.loop",
     "SegmentationDataModule": "alseg.data.module",
-    "SegmentationModule": "alseg.module",
+    "SegmentationModule": "alseg.training.module",
 }
 
 

@@ -9,9 +9,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
+from alseg.active import OracleAnnotator, acquire_round
 from alseg.active.candidates import Shortlist, drawn_order, pick_candidates
+from alseg.config.budget import Budget
 from alseg.errors import ConfigError, LabelStoreError
+from alseg.labels import LabelStore, PoolImage
 
 CLASSES = ["road", "sky", "car"]
 slow_enough = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])

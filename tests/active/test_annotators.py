@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.toys import Toy
+from tests.helpers.toys import Toy
 
 from alseg.active.annotators import OracleAnnotator
 from alseg.errors import DatasetError

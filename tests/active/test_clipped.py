@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alseg.active import Budget, LabelStore, OracleAnnotator, PoolImage, acquire_round
+from alseg.active import OracleAnnotator, acquire_round
 from alseg.active.choosing import exclusion_for
-from alseg.strategy_options import options_for
+from alseg.config.budget import Budget
+from alseg.config.strategy_options import options_for
+from alseg.labels import LabelStore, PoolImage
 from alseg_strategies import Signals, available, create
 
 SIZE = (40, 52)

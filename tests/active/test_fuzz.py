@@ -9,15 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alseg.active import (
-    Budget,
-    LabelStore,
-    OracleAnnotator,
-    PoolImage,
-    acquire_round,
-    verify,
-)
+from alseg.active import OracleAnnotator, acquire_round
+from alseg.config.budget import Budget
 from alseg.errors import BudgetError
+from alseg.labels import LabelStore, PoolImage, verify
 
 KINDS = ("noise", "levels", "constant", "barred", "half barred", "infinite")
 

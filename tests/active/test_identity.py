@@ -4,13 +4,14 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
-from tests.toys import SPACE, Toy
+from tests.helpers.toys import SPACE, Toy
 
-from alseg.active import ActiveLoop, LabelStore
+from alseg.active import ActiveLoop
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import LabelStoreError
-from alseg.module import SegmentationModule
+from alseg.labels import LabelStore
+from alseg.training.module import SegmentationModule
 
 
 def run(folder, *, store=None, logger=False, ckpt_path=None, steps=4, weights=0, **changes):

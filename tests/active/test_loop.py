@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from tests.toys import SPACE, Toy, quiet_trainer
+from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
-from alseg.active import ActiveLoop, LabelStore
+from alseg.active import ActiveLoop
 from alseg.active.round import spread
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import BudgetError, ConfigError, LabelStoreError, PoolExhausted
-from alseg.module import SegmentationModule
+from alseg.labels import LabelStore
+from alseg.training.module import SegmentationModule
 
 
 def module(**settings):

@@ -1,9 +1,9 @@
 import pytest
-from tests.folders import digests
-from tests.processes import run_ranks
-from tests.rounds import CASES, hold_rounds
+from tests.helpers.folders import digests
+from tests.helpers.processes import run_ranks
+from tests.helpers.rounds import CASES, hold_rounds
 
-from alseg.active import LabelStore
+from alseg.labels import LabelStore
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from tests.folders import digests
-from tests.toys import SPACE, Toy, quiet_trainer
+from tests.helpers.folders import digests
+from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop
 from alseg.active.scores import score_map
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import AlsegError, ScoreError
-from alseg.module import SegmentationModule
+from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
 
 SIZE = (4, 6)

@@ -4,7 +4,7 @@ import sys
 from urllib.parse import urlsplit
 
 import pytest
-from tests.annotate import commands
+from tests.helpers import label_server as commands
 
 start = commands.start
 

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.asked import make_round
+from tests.helpers.asked import make_round
 
 from alseg.annotate import deal, measure_agreement
 from alseg.annotate.agreement import cohen_kappa, disagreements, fleiss_kappa

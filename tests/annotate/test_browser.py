@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from tests.asked import journal, make_round
+from tests.helpers.asked import journal, make_round
 
 from alseg.annotate.opening import redirection
 

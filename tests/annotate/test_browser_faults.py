@@ -1,7 +1,7 @@
 """What the page does when replies are lost or are refusals, in a real browser."""
 
 import pytest
-from tests.asked import journal, make_round
+from tests.helpers.asked import journal, make_round
 
 pytestmark = pytest.mark.browser
 

@@ -3,7 +3,7 @@
 import statistics
 
 import pytest
-from tests.asked import journal, make_round
+from tests.helpers.asked import journal, make_round
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.annotate.test_browser_faults import forgive
-from tests.asked import journal, make_round
+from tests.helpers.asked import journal, make_round
 
 pytestmark = pytest.mark.browser
 

@@ -11,9 +11,9 @@ from threading import Event
 from unittest.mock import Mock
 
 import pytest
-from tests.annotate.commands import Command
-from tests.annotate.served import TOKEN, serve
-from tests.asked import make_round
+from tests.helpers.asked import make_round
+from tests.helpers.label_server import Command
+from tests.helpers.served import TOKEN, serve
 
 from alseg.annotate.connections import Connections, Limits
 

@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.asked import make_round
+from tests.helpers.asked import make_round
 
-from alseg.active.answers import LONGEST_LOOK, Journal
 from alseg.annotate.desk import Desk
+from alseg.queries.answers import LONGEST_LOOK, Journal
 
 SAID = st.sampled_from([0, 3, "mixed", "void", "skip", None, None])
 

@@ -6,9 +6,9 @@ import zipfile
 from xml.etree import ElementTree
 
 import pytest
-from tests.asked import journal
-from tests.exchanged import answer, name_of, write_small_round
-from tests.folders import digests
+from tests.helpers.asked import journal
+from tests.helpers.exchanged import answer, name_of, write_small_round
+from tests.helpers.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.errors import ExchangeError

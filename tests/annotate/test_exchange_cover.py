@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.asked import journal, make_round
+from tests.helpers.asked import journal, make_round
 
 from alseg.annotate.exchange import import_answers
 from alseg.annotate.exchange.masks import NOTHING, answers_in_mask

@@ -6,16 +6,16 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tests.asked import journal, make_round
-from tests.exchanged import FORMATS, answer, name_of, say, write_small_round
-from tests.folders import digests
+from tests.helpers.asked import journal, make_round
+from tests.helpers.exchanged import FORMATS, answer, name_of, say, write_small_round
+from tests.helpers.folders import digests
 
-from alseg.active.answers import latest
 from alseg.active.people import People
 from alseg.annotate import measure_agreement, open_shares
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.cli.main import main
 from alseg.errors import ExchangeError, LabelStoreError
+from alseg.queries.answers import latest
 
 every_format = pytest.mark.parametrize("format_name", FORMATS)
 

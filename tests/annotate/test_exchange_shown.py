@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tests.asked import COLORS, queries_at, random_image
-from tests.exchanged import FORMATS, answer, name_of
+from tests.helpers.asked import COLORS, queries_at, random_image
+from tests.helpers.exchanged import FORMATS, answer, name_of
 
-from alseg.active.asked import AskedImage
-from alseg.active.asked_files import write_round
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.cli.main import main
+from alseg.queries.asked import AskedImage
+from alseg.queries.asked_files import write_round
 
 CLASSES = ("road", "sky")
 SIZE = (12, 15)

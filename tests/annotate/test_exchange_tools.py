@@ -8,8 +8,8 @@ import json
 
 import numpy as np
 import pytest
-from tests.asked import journal
-from tests.exchanged import SIZES, answer, name_of, say, write_small_round
+from tests.helpers.asked import journal
+from tests.helpers.exchanged import SIZES, answer, name_of, say, write_small_round
 
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.annotate.exchange.segmentations import pixels_of

@@ -5,8 +5,8 @@ import socket
 import stat
 
 import pytest
-from tests.annotate import served
-from tests.annotate.served import GOOD, ONE, TOKEN
+from tests.helpers import served
+from tests.helpers.served import GOOD, ONE, TOKEN
 
 from alseg.annotate.guard import Guard, kept_token
 

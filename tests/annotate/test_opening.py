@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.annotate import commands
-from tests.annotate.commands import Command
-from tests.asked import make_round
+from tests.helpers import label_server as commands
+from tests.helpers.asked import make_round
+from tests.helpers.label_server import Command
 
 from alseg.annotate.opening import redirection
 from alseg.errors import LabelStoreError

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.asked import make_round
+from tests.helpers.asked import make_round
 
-from alseg.active.answers_folder import Stopped
-from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.annotate.pictures import Kept, Pictures, crop_box
 from alseg.errors import LabelStoreError
+from alseg.queries.answers_folder import Stopped
+from alseg.queries.asked import AskedImage, AskedRound, Query
 
 
 def test_what_is_kept_costs_no_more_than_allowed():

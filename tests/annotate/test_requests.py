@@ -3,8 +3,8 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.annotate import served
-from tests.annotate.served import GOOD, ONE, TOKEN
+from tests.helpers import served
+from tests.helpers.served import GOOD, ONE, TOKEN
 
 client = served.unanswered
 

@@ -1,9 +1,9 @@
 import pytest
-from tests.annotate.served import serve
-from tests.asked import make_round
+from tests.helpers.asked import make_round
+from tests.helpers.served import serve
 
-from alseg.active.answers import Entry, Journal, latest
-from alseg.active.settling import settle
+from alseg.queries.answers import Entry, Journal, latest
+from alseg.queries.settling import settle
 
 ONE, TWO, THREE, FOUR = (f"r001-q{number:06d}" for number in range(1, 5))
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
-from tests.annotate.served import TOKEN, serve
-from tests.asked import CLASSES, journal, make_round, random_image
+from tests.helpers.asked import CLASSES, journal, make_round, random_image
+from tests.helpers.served import TOKEN, serve
 
-from alseg.active.answers import Journal, latest
 from alseg.annotate import LabellingServer, Table, open_shares
 from alseg.errors import ConfigError
+from alseg.queries.answers import Journal, latest
 
 ONE, TWO = "r001-q000001", "r001-q000002"
 

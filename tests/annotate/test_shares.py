@@ -4,13 +4,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.asked import make_round
-from tests.disks import FaultyDisk
+from tests.helpers.asked import make_round
+from tests.helpers.disks import FaultyDisk
 
-from alseg.active.answers import Entry, Journal
 from alseg.annotate import deal, open_shares
 from alseg.annotate.shares import names_of
 from alseg.errors import ConfigError, LabelStoreError
+from alseg.queries.answers import Entry, Journal
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ from http.client import HTTPException
 from threading import Event, Thread
 
 import pytest
-from tests.annotate import commands
-from tests.annotate.served import serve
-from tests.asked import journal, make_round
+from tests.helpers import label_server as commands
+from tests.helpers.asked import journal, make_round
+from tests.helpers.served import serve
 
-from alseg.active.answers_folder import Stopped
-from alseg.active.asked import AskedRound
 from alseg.annotate import Table, open_shares
 from alseg.annotate.rounds import lock_answers
 from alseg.errors import FolderInUse
+from alseg.queries.answers_folder import Stopped
+from alseg.queries.asked import AskedRound
 
 ONE = "r001-q000001"
 
@@ -54,8 +54,8 @@ def test_a_picture_that_is_never_read_holds_up_nothing(tmp_path, hanging):
 
 HANGING = """
 import sys, threading
-from alseg.active.answers_folder import Stopped
-from alseg.active.asked import AskedRound
+from alseg.queries.answers_folder import Stopped
+from alseg.queries.asked import AskedRound
 from alseg.cli.main import main
 
 AskedRound.pixels_of = lambda self, name: threading.Event().wait()

@@ -1,12 +1,12 @@
 from threading import Barrier, Thread
 
 import pytest
-from tests.asked import make_round
+from tests.helpers.asked import make_round
 
-from alseg.active.answers import REVIEW, Entry, Journal
-from alseg.active.settling import settle
 from alseg.annotate import Table, open_shares
 from alseg.annotate.table import Stale
+from alseg.queries.answers import REVIEW, Entry, Journal
+from alseg.queries.settling import settle
 
 
 def test_pages_that_finish_together_do_not_wait_for_each_other(tmp_path):

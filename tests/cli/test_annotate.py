@@ -4,12 +4,12 @@ import signal
 import subprocess
 import sys
 
-from tests.annotate import commands
-from tests.asked import journal, make_round
+from tests.helpers import label_server as commands
+from tests.helpers.asked import journal, make_round
 
-from alseg.active.answers import Entry, Journal, latest
 from alseg.annotate import next_command, open_shares
 from alseg.cli.main import main
+from alseg.queries.answers import Entry, Journal, latest
 
 ONE, TWO, THREE = "r001-q000001", "r001-q000002", "r001-q000003"
 

@@ -2,8 +2,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.evidence import write_evidence
-from tests.runs import write_matrix, write_run
+from tests.helpers.evidence import write_evidence
+from tests.helpers.runs import write_matrix, write_run
 
 from alseg.cli.main import main
 

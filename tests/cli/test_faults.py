@@ -7,22 +7,23 @@ import shutil
 
 import pytest
 import yaml
-from tests.archives import read_bytes, write_bytes
-from tests.data.trees import stripes, write_grey_label, write_image
-from tests.disks import FaultyDisk
-from tests.folders import digests
-from tests.stores import edit_manifest
-from tests.toys import SPACE, TINY, Toy, quiet_trainer
+from tests.helpers.archives import read_bytes, write_bytes
+from tests.helpers.disks import FaultyDisk
+from tests.helpers.folders import digests
+from tests.helpers.stores import edit_manifest
+from tests.helpers.toys import SPACE, TINY, Toy, quiet_trainer
+from tests.helpers.trees import stripes, write_grey_label, write_image
 
-from alseg.active import ActiveLoop, LabelStore
+from alseg.active import ActiveLoop
 from alseg.cli.main import main
-from alseg.cli.round_pictures import RoundPictures
-from alseg.config import RunConfig, dump_settings
+from alseg.config.run import RunConfig, dump_settings
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import FolderInUse, LabelStoreError
-from alseg.folder_lock import lock_folder
-from alseg.module import SegmentationModule
+from alseg.labels import LabelStore
+from alseg.runs.round_pictures import RoundPictures
+from alseg.storage.folder_lock import lock_folder
+from alseg.training.module import SegmentationModule
 
 WORDS = {errno.EACCES: "Permission denied", errno.EROFS: "Read-only file system"}
 SIZE = (48, 64)

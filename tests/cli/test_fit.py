@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.toys import TINY
+from tests.helpers.toys import TINY
 
-from alseg.active import LabelStore
 from alseg.cli.main import main
-from alseg.cli.round_pictures import RoundPictures
-from alseg.dashboard.names import PHASES
 from alseg.data import open_dataset
 from alseg.errors import WeightsError
+from alseg.labels import LabelStore
+from alseg.runs.round_pictures import RoundPictures
+from alseg.runs.wandb_names import PHASES
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.active.test_store import commit_round
-from tests.archives import read_bytes, write_bytes
-from tests.folders import digests
-from tests.stores import CLASSES, SIZES, edit_manifest, random_store
+from tests.helpers.archives import read_bytes, write_bytes
+from tests.helpers.folders import digests
+from tests.helpers.stores import CLASSES, SIZES, edit_manifest, random_store
+from tests.labels.test_store import commit_round
 
-from alseg.active import LabelStore, PoolImage
 from alseg.cli.main import main
-from alseg.config import RunConfig, dump_config
+from alseg.config.run import RunConfig, dump_config
+from alseg.labels import LabelStore, PoolImage
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_labels_are_looked_into_without_the_training_stack(run):
     )
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert done.returncode == 0
-    assert "alseg.active.store" in imported
+    assert "alseg.labels.store" in imported
     assert {"torch", "lightning"} & imported == set()
 
 

@@ -7,16 +7,17 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tests.folders import digests
-from tests.processes import alseg, run_ranks
-from tests.toys import TINY
+from tests.helpers.folders import digests
+from tests.helpers.processes import alseg, run_ranks
+from tests.helpers.toys import TINY
 
-from alseg.active import LabelStore, People
-from alseg.active.answers import Entry, Journal
-from alseg.active.asked_files import asked_rounds, open_round
+from alseg.active import People
 from alseg.cli.main import main
 from alseg.data import open_dataset
-from alseg.folder_lock import lock_folder
+from alseg.labels import LabelStore
+from alseg.queries.answers import Entry, Journal
+from alseg.queries.asked_files import asked_rounds, open_round
+from alseg.storage.folder_lock import lock_folder
 
 SETTINGS = ["--strategy", "ripu", "--steps", "4", "--rounds", "2", "--pictures", "0"]
 PIXELS = [*SETTINGS, "--radius", "0", "--exclusion-radius", "4", "--budget", "4 regions"]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from alseg.cli.main import main
 from alseg.cli.parser import load_config
-from alseg.config import RunConfig, config_from, dump_config, dump_settings
+from alseg.config.run import RunConfig, config_from, dump_config, dump_settings
+from alseg.config.yaml_file import read_value
 from alseg.errors import ConfigError
-from alseg.yaml_file import read_value
 from alseg_strategies import UnknownStrategy
 
 

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.toys import quiet_trainer
+from tests.helpers.toys import quiet_trainer
 
-from alseg.cli.image_files import find_images
 from alseg.cli.main import main
 from alseg.data import load_label_space, open_dataset
 from alseg.data.base import RelabelledDataset
 from alseg.data.file_dataset import FileDataset
+from alseg.data.image_files import find_images
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes.dataset import Scenes
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError, DatasetError
-from alseg.module import SegmentationModule
+from alseg.training.module import SegmentationModule
 
 
 def write_image(path, size=(48, 64), value=90):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.cli.test_manual import answer
-from tests.folders import digests
-from tests.toys import TINY
+from tests.helpers.folders import digests
+from tests.helpers.toys import TINY
 
-from alseg.active import LabelStore
-from alseg.active.asked_files import open_round
 from alseg.cli.main import main
 from alseg.data import open_dataset
+from alseg.labels import LabelStore
+from alseg.queries.asked_files import open_round
 
 STRATEGY = ["--strategy", "ripu"]
 

@@ -8,16 +8,16 @@ import sys
 
 import pytest
 import yaml
-from tests.toys import TINY
+from tests.helpers.toys import TINY
 
 from alseg.cli.main import main
 from alseg.cli.sweep import PROGRAM, _places, checker
-from alseg.config import dump_config
-from alseg.folder_lock import lock_folder
+from alseg.config.run import dump_config
+from alseg.config.yaml_file import read_mapping
+from alseg.storage.folder_lock import lock_folder
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import differences, plan_runs
 from alseg.sweep.runner import last_lines
-from alseg.yaml_file import read_mapping
 
 MATRIX = "strategies: [random, ripu]\nbudgets: [0.01]\nprotocols: [source_only]\n"
 START, ONLY, RANDOM, RIPU = NAMES = (

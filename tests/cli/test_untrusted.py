@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from alseg.active import LabelStore, PoolImage
 from alseg.cli.main import main
-from alseg.cli.run_folder import RunFolder
-from alseg.config import RunConfig
+from alseg.config.run import RunConfig
 from alseg.errors import FolderLeadsOut
+from alseg.labels import LabelStore, PoolImage
+from alseg.runs.folder import RunFolder
 
 
 class Evil:

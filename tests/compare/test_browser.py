@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from tests.evidence import write_evidence, write_whole_matrix
-from tests.runs import write_run
+from tests.helpers.evidence import write_evidence, write_whole_matrix
+from tests.helpers.runs import write_run
 
 from alseg.cli.main import main
 

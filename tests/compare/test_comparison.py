@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from tests.runs import write_matrix, write_run
+from tests.helpers.runs import write_matrix, write_run
 
 from alseg.compare.comparability import choices_of, warnings_of
 from alseg.compare.comparison import compare_runs, verdict

@@ -4,9 +4,9 @@ import json
 from html import escape
 
 import pytest
-from tests.compare.page import WRONG, change_sums, page_of
-from tests.evidence import write_evidence
-from tests.runs import write_matrix, write_run
+from tests.helpers.evidence import write_evidence
+from tests.helpers.report_page import WRONG, change_sums, page_of
+from tests.helpers.runs import write_matrix, write_run
 
 
 def test_runs_without_analysis_still_make_a_report(tmp_path):

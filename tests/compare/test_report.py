@@ -3,9 +3,9 @@ import re
 
 import numpy as np
 import pytest
-from tests.compare.page import WRONG, change_sums, page_of
-from tests.evidence import write_evidence, write_whole_matrix
-from tests.runs import write_run
+from tests.helpers.evidence import write_evidence, write_whole_matrix
+from tests.helpers.report_page import WRONG, change_sums, page_of
+from tests.helpers.runs import write_run
 
 from alseg.compare.comparison import compare_runs
 from alseg.compare.report.geometry import spread

@@ -3,7 +3,7 @@ import re
 import shlex
 
 import pytest
-from tests.runs import write_run
+from tests.helpers.runs import write_run
 
 from alseg.compare.runs import find_runs
 from alseg.errors import CompareError

@@ -1,8 +1,8 @@
 import csv
 import io
 
-from tests.evidence import write_whole_matrix
-from tests.runs import write_matrix, write_run
+from tests.helpers.evidence import write_whole_matrix
+from tests.helpers.runs import write_matrix, write_run
 
 from alseg.compare.comparison import compare_runs
 from alseg.compare.evidence import Evidence

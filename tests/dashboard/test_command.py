@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from alseg.cli.main import main
-from alseg.dashboard.names import summary_figures
+from alseg.runs.wandb_names import summary_figures
 
 pytest.importorskip("wandb_workspaces")
 

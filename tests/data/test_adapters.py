@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
-from tests.data import trees
+from tests.helpers import trees
 
 from alseg.data import open_dataset
 from alseg.errors import DatasetError

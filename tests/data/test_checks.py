@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import yaml
-from tests.data import trees
-from tests.toys import SPACE, Toy, quiet_trainer
+from tests.helpers import trees
+from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
 from alseg import ActiveLoop, SegmentationDataModule, SegmentationModule
 from alseg.active.annotators import OracleAnnotator

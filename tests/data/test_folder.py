@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import yaml
-from tests.data import trees
+from tests.helpers import trees
 
 from alseg.data import open_dataset
 from alseg.errors import DatasetError

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.data import trees
-from tests.data.trees import png, write_png16
+from tests.helpers import trees
+from tests.helpers.trees import png, write_png16
 
 from alseg.data import open_dataset
 from alseg.data.label_files import read_label

@@ -4,18 +4,18 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data import trees
-from tests.toys import SPACE as TOYS
-from tests.toys import Toy, quiet_trainer
+from tests.helpers import trees
+from tests.helpers.toys import SPACE as TOYS
+from tests.helpers.toys import Toy, quiet_trainer
 
 from alseg import ActiveLoop, SegmentationDataModule, SegmentationModule
-from alseg.active.committed import SUFFIXES
 from alseg.active.requirements import pool_images
-from alseg.cli.image_files import find_images
 from alseg.cli.main import main
 from alseg.data import open_dataset
+from alseg.data.image_files import find_images
 from alseg.data.names import check_storable
 from alseg.errors import ConfigError, DatasetError
+from alseg.labels.committed import SUFFIXES
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from tests.data import trees
+from tests.helpers import trees
 
 from alseg.data import LabelSpace, available_datasets, load_label_space, open_dataset
 from alseg.data.registry import is_relative

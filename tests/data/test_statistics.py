@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data import trees
+from tests.helpers import trees
 
 from alseg.data import describe, format_table, open_dataset
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.toys import Toy
+from tests.helpers.toys import Toy
 
 from alseg.data.evaluation import EvaluationSamples, ShardSampler
 from alseg.data.stream import StepSampler, TrainingSamples, TrainingStream

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
-from tests.data.trees import write_image, write_png16
+from tests.helpers.trees import write_image, write_png16
 
 from alseg.data import describe, format_table, open_dataset
 from alseg.data.value_range import ValueRange, range_of, read_image

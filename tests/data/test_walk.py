@@ -6,11 +6,11 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.data import trees
+from tests.helpers import trees
 
-from alseg.cli.image_files import find_images
 from alseg.data import open_dataset
 from alseg.data.companions import companions
+from alseg.data.image_files import find_images
 from alseg.data.walk import files_below
 from alseg.errors import DatasetError
 

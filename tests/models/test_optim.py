@@ -1,7 +1,7 @@
 import lightning
 import pytest
 import torch
-from tests.toys import quiet_trainer
+from tests.helpers.toys import quiet_trainer
 from torch import nn
 from torch.nn import functional
 

@@ -6,15 +6,15 @@ import lightning as L
 import pytest
 import torch
 import yaml
-from tests.toys import TINY, Toy, quiet_trainer
+from tests.helpers.toys import TINY, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop
 from alseg.cli.main import main
 from alseg.cli.sweep import checker
 from alseg.data.module import SegmentationDataModule
-from alseg.module import SegmentationModule
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import plan_runs
+from alseg.training.module import SegmentationModule
 
 
 class Batches(L.Callback):

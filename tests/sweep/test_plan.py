@@ -1,7 +1,7 @@
 import pytest
 
 from alseg.cli.sweep import checker
-from alseg.config import dump_settings
+from alseg.config.run import dump_settings
 from alseg.errors import ConfigError
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import differences, plan_runs

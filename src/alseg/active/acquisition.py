@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from torch import Tensor
 
 from alseg.active.annotators import Annotator
-from alseg.active.budget import Budget
 from alseg.active.candidates import Clipped
 from alseg.active.choosing import Gather, alone, choose_regions
 from alseg.active.labelling import label_regions
-from alseg.active.records import ImageRecord
-from alseg.active.store import LabelStore
-
-
-@dataclass(frozen=True)
-class RoundResult:
-    """What a round asked for, over all processes.
-
-    Attributes:
-        number: The round.
-        regions: Regions asked for in this round.
-        asked_pixels: Pixels asked for in this round, void ones among them.
-        void_pixels: How many of these are void.
-        shortfall: What could not be asked for by now because no region was left, in ``unit``; 0
-            if the budget was kept.
-        unit: ``pixels``, ``regions`` or ``clicks``.
-        images: What each image with new regions got, in pool order.
-    """
-
-    number: int
-    regions: int
-    asked_pixels: int
-    void_pixels: int
-    shortfall: int
-    unit: str
-    images: tuple[ImageRecord, ...]
-
-    @classmethod
-    def of(
-        cls, number: int, images: Sequence[ImageRecord], shortfall: int = 0, unit: str = "pixels"
-    ) -> RoundResult:
-        """Return the result of a round from what its images got."""
-        return cls(
-            number=number,
-            regions=sum(record.regions for record in images),
-            asked_pixels=sum(record.asked for record in images),
-            void_pixels=sum(record.void for record in images),
-            shortfall=shortfall,
-            unit=unit,
-            images=tuple(images),
-        )
+from alseg.config.budget import Budget
+from alseg.labels.records import RoundResult
+from alseg.labels.store import LabelStore
 
 
 def acquire_round(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alseg.active.budget import by_score
+from alseg.config.budget import by_score
 from alseg_strategies import clipped_centres, select_regions
 
 # A few regions more than the budget needs, because clipped ones cost less than a whole one.

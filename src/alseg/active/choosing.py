@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alseg.active.budget import Budget, by_deficit, by_score, nearest_prefix
 from alseg.active.candidates import (
     Candidates,
     Clipped,
@@ -22,10 +21,11 @@ from alseg.active.candidates import (
     flatten,
     pick_candidates,
 )
-from alseg.active.queries import windows
-from alseg.active.records import PoolImage
-from alseg.active.store import LabelStore
+from alseg.config.budget import Budget, by_deficit, by_score, nearest_prefix
 from alseg.errors import ConfigError, LabelStoreError
+from alseg.labels.queries import windows
+from alseg.labels.records import PoolImage
+from alseg.labels.store import LabelStore
 from alseg_strategies import Strategy
 
 SCOPES = ("image", "pool")

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from alseg.active.store import LabelStore
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import LabelStoreError
-from alseg.module import SegmentationModule
+from alseg.labels.store import LabelStore
+from alseg.training.module import SegmentationModule
 
 SEPARATELY = ("encoder_weights", "label_space")
 """Hyperparameters that are compared elsewhere: in the weights themselves and in the pool's list."""

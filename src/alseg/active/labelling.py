@@ -9,11 +9,11 @@ import numpy as np
 from alseg.active.annotators import Annotator
 from alseg.active.candidates import Candidates
 from alseg.active.choosing import Gather, alone
-from alseg.active.queries import Queries, owners
-from alseg.active.records import ImageRecord
-from alseg.active.store import LabelStore
 from alseg.data.label_space import IGNORE
 from alseg.errors import LabelStoreError
+from alseg.labels.queries import Queries, owners
+from alseg.labels.records import ImageRecord
+from alseg.labels.store import LabelStore
 
 
 def label_regions(

@@ -15,10 +15,7 @@ from filelock import BaseFileLock
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from alseg import interruption, ranks
-from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator, OracleAnnotator
-from alseg.active.budget import Budget
 from alseg.active.candidates import Clipped
 from alseg.active.choosing import check_request, exclusion_for
 from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
@@ -34,16 +31,19 @@ from alseg.active.requirements import (
 )
 from alseg.active.round import Round, described, spread
 from alseg.active.scores import score_pool, share_buffers
-from alseg.active.store import MAX_ROUNDS, LabelStore
+from alseg.config.budget import Budget
+from alseg.config.schedule import check_counted_in_steps, round_schedule
+from alseg.config.strategy_options import options_for
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_apart
+from alseg.distributed import interruption, ranks
 from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
-from alseg.folder_lock import lock_folder
-from alseg.module import SegmentationModule
-from alseg.schedule import check_counted_in_steps, round_schedule
-from alseg.strategy_options import options_for
-from alseg.trainer_options import check_layers
+from alseg.labels import RoundResult
+from alseg.labels.store import MAX_ROUNDS, LabelStore
+from alseg.storage.folder_lock import lock_folder
+from alseg.training.module import SegmentationModule
+from alseg.training.trainer_options import check_layers
 from alseg_strategies import Strategy, create
 
 IN_CHECKPOINT = "alseg_label_store"

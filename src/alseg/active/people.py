@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import LONGEST_LOOK, Journal, people
-from alseg.active.asked import SPLITS, AskedImage, AskedRound, Query, query_id
-from alseg.active.asked_files import asked_rounds, move_images, open_round, write_round
 from alseg.active.candidates import Candidates
-from alseg.active.settling import Settled, paint, settle
 from alseg.data.base import SegmentationDataset
 from alseg.errors import AnswersMissing, ConfigError, FolderInUse
-from alseg.folder_lock import lock_folder
+from alseg.queries.answers import LONGEST_LOOK, Journal, people
+from alseg.queries.asked import SPLITS, AskedImage, AskedRound, Query, query_id
+from alseg.queries.asked_files import asked_rounds, move_images, open_round, write_round
+from alseg.queries.settling import Settled, paint, settle
+from alseg.storage.folder_lock import lock_folder
 
 
 class People:

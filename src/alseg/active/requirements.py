@@ -8,13 +8,13 @@ from typing import Any
 
 import lightning as L
 
-from alseg.active.budget import Budget
-from alseg.active.records import PoolImage
+from alseg.config.budget import Budget
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_storable
 from alseg.errors import BudgetError, ConfigError, LabelStoreError
-from alseg.module import SegmentationModule
+from alseg.labels.records import PoolImage
+from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
 
 LEVELS = ("pixel", "region")

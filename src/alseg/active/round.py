@@ -13,19 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alseg import ranks
-from alseg.active.acquisition import RoundResult
 from alseg.active.annotators import Annotator
-from alseg.active.asked_checks import check_settings
-from alseg.active.asked_files import open_round
-from alseg.active.budget import Budget
 from alseg.active.candidates import Candidates, Clipped
 from alseg.active.choosing import choose_regions
 from alseg.active.labelling import label_regions
 from alseg.active.people import Answers, People
-from alseg.active.store import LabelStore
+from alseg.config.budget import Budget
 from alseg.data.base import SegmentationDataset
+from alseg.distributed import ranks
 from alseg.errors import AnswersNeeded, LabelStoreError
+from alseg.labels import RoundResult
+from alseg.labels.store import LabelStore
+from alseg.queries.asked_checks import check_settings
+from alseg.queries.asked_files import open_round
 from alseg_strategies import Strategy
 
 

@@ -12,9 +12,9 @@ from lightning.pytorch.plugins import Precision
 from torch import Tensor, distributed
 from tqdm import tqdm
 
-from alseg import interruption
+from alseg.distributed import interruption
 from alseg.errors import ScoreError
-from alseg.module import SegmentationModule
+from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
 
 

@@ -1,10 +1,10 @@
 """Where people answer the queries of a round: in a browser, or in another labelling tool."""
 
 from alseg.annotate.agreement import Agreement, measure_agreement
-from alseg.annotate.next_step import next_command
 from alseg.annotate.server import LabellingServer
 from alseg.annotate.shares import Shares, deal, open_shares
 from alseg.annotate.table import Stale, Table
+from alseg.queries.next_step import next_command
 
 __all__ = [
     "Agreement",

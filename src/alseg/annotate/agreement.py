@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alseg.active.answers import Answer
-from alseg.active.asked import AskedRound
 from alseg.annotate.shares import Shares
+from alseg.queries.answers import Answer
+from alseg.queries.asked import AskedRound
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from threading import RLock
 
-from alseg.active.answers import LONGEST_LOOK, MIXED, Answer, Entry, Journal, check_answer
-from alseg.active.answers_folder import AnswersFolder
-from alseg.active.asked import AskedRound, Query
+from alseg.queries.answers import LONGEST_LOOK, MIXED, Answer, Entry, Journal, check_answer
+from alseg.queries.answers_folder import AnswersFolder
+from alseg.queries.asked import AskedRound, Query
 
 RECENT = 30
 """Answers that the pace is taken from."""

@@ -14,14 +14,14 @@ from io import BufferedReader
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
-from alseg.active.answers import REVIEW
-from alseg.active.answers_folder import STOPPED, Stopped
 from alseg.annotate.connections import Reading
 from alseg.annotate.guard import HEADERS
 from alseg.annotate.requests import BadRequest, read_answer, whole_number
 from alseg.annotate.reviewing import review_item, review_page
 from alseg.annotate.table import Closed, NotKept, Stale
 from alseg.errors import LabelStoreError
+from alseg.queries.answers import REVIEW
+from alseg.queries.answers_folder import STOPPED, Stopped
 
 if TYPE_CHECKING:
     from alseg.annotate.server import LabellingServer

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alseg.active.answers_folder import STOPPED, Stopped
-from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.errors import LabelStoreError
+from alseg.queries.answers_folder import STOPPED, Stopped
+from alseg.queries.asked import AskedImage, AskedRound, Query
 
 LONGEST_SIDE = 1600
 """Pixels of the longer side of a whole image as it is sent."""

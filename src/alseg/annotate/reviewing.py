@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from alseg.active.answers import MIXED, REVIEW, Answer
-from alseg.active.asked import Query
-from alseg.active.settling import majority, settle
 from alseg.annotate.agreement import disagreements, measure_agreement
 from alseg.annotate.requests import BadRequest
 from alseg.annotate.table import Table
+from alseg.queries.answers import MIXED, REVIEW, Answer
+from alseg.queries.asked import Query
+from alseg.queries.settling import majority, settle
 
 PAGE = 50
 """Queries that a page of the review lists."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from alseg.active.asked import AskedRound
-from alseg.active.asked_files import FOLDER, asked_rounds, open_round
-from alseg.active.committed import round_name
 from alseg.errors import FolderInUse, LabelStoreError
-from alseg.folder_lock import LOCK, lock_folder
-from alseg.links import refuse_links_out
+from alseg.labels.committed import round_name
+from alseg.queries.asked import AskedRound
+from alseg.queries.asked_files import FOLDER, asked_rounds, open_round
+from alseg.storage.folder_lock import LOCK, lock_folder
+from alseg.storage.links import refuse_links_out
 
 
 def open_newest(run: Path) -> AskedRound:

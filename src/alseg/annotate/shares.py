@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import IMPORT, NAME, REVIEW, people
-from alseg.active.asked import AskedRound
-from alseg.active.committed import load_json
-from alseg.active.files import encode_json, replace_in_store
 from alseg.errors import ConfigError, LabelStoreError
+from alseg.labels.committed import load_json
+from alseg.labels.files import encode_json, replace_in_store
+from alseg.queries.answers import IMPORT, NAME, REVIEW, people
+from alseg.queries.asked import AskedRound
 
 FILE = "shares.json"
 RESERVED = (REVIEW, IMPORT)

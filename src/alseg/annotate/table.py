@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from alseg.active.answers import MIXED, REVIEW, SKIP, VOID, Answer, check_answer, people
-from alseg.active.answers_folder import AnswersFolder, Stopped
-from alseg.active.asked import AskedRound, Query
-from alseg.active.asked_files import asked_rounds, open_round
-from alseg.active.budget import Budget
-from alseg.active.settling import Settled, settle
 from alseg.annotate.desk import Desk
 from alseg.annotate.keys import OTHER_KEYS, class_keys
 from alseg.annotate.pictures import crop_box
 from alseg.annotate.shares import Shares
+from alseg.config.budget import Budget
 from alseg.errors import BudgetError, LabelStoreError
+from alseg.queries.answers import MIXED, REVIEW, SKIP, VOID, Answer, check_answer, people
+from alseg.queries.answers_folder import AnswersFolder, Stopped
+from alseg.queries.asked import AskedRound, Query
+from alseg.queries.asked_files import asked_rounds, open_round
+from alseg.queries.settling import Settled, settle
 
 AHEAD = 8
 """Questions that a page gets in advance, so that it can fetch their pictures."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from alseg.cli.parser import CommandParser
 
 if TYPE_CHECKING:
-    from alseg.active.asked import AskedRound
     from alseg.annotate import LabellingServer, Table
+    from alseg.queries.asked import AskedRound
 
 ABOUT = """Open a page in the browser on which people answer the queries of a run's newest round,
 with one key each. Every answer is on disk before the next query is shown: the page may be closed
@@ -199,11 +199,11 @@ def _tell_done(table: Table, next_step: str) -> None:
 
 
 def _report(asked: AskedRound) -> int:
-    from alseg.active.answers import REVIEW, latest
     from alseg.annotate import measure_agreement
     from alseg.annotate.agreement import disagreements
     from alseg.annotate.shares import read_shares
     from alseg.annotate.table import in_words
+    from alseg.queries.answers import REVIEW, latest
 
     said = latest(asked)
     corrected = said.pop(REVIEW, {})

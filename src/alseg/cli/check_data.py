@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from alseg.cli.parser import CommandParser
-from alseg.config import config_from
+from alseg.config.run import config_from
 from alseg.errors import ConfigError, DatasetError
 
 ABOUT = """Count images, sizes, classes and void of the source's training images and of every

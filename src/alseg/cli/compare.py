@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alseg.cli.parser import CommandParser
+from alseg.config.labelling_cost import CLICK_SECONDS
 from alseg.errors import CompareError, ConfigError
-from alseg.labelling_cost import CLICK_SECONDS
 
 ABOUT = """Hold runs against one another: mIoU for every strategy and budget over the seeds, and
 how sure the differences to random picks are. RUNS are folders of runs, or folders that have such in
@@ -98,7 +98,7 @@ def _may_replace(path: Path) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    from alseg.durable import replace_durably
+    from alseg.storage.durable import replace_durably
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
 def _save(entity: str, project: str, classes: Sequence[str], given: Mapping[str, Any]) -> str:
     """Save the workspace, and return what to tell about it."""
     from alseg.dashboard import workspace
-    from alseg.dashboard.account import logged_in
+    from alseg.runs.wandb_account import logged_in
 
     if not logged_in():
         raise ConfigError(

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alseg import interruption
 from alseg.cli.parser import CommandParser
-from alseg.config import config_from
+from alseg.config.run import config_from
+from alseg.distributed import interruption
 from alseg.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from alseg.config import RunConfig
+    from alseg.config.run import RunConfig
     from alseg.data import LabelSpace, SegmentationDataset
 
 ABOUT = """Measure mIoU, IoU of each class and pixel accuracy of a checkpoint on the labelled images
@@ -45,9 +45,9 @@ def run(argv: Sequence[str]) -> int:
     config = config_from(settings)
 
     # The training stack takes seconds to import; a misspelt option is answered before that.
-    from alseg.cli.checkpoint import load_trained
     from alseg.data.checks import check_headers
-    from alseg.evaluation import evaluate
+    from alseg.runs.checkpoint import load_trained
+    from alseg.training.evaluation import evaluate
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     split = arguments["split"] or config.report_split

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
-from alseg.config import RunConfig, dump_config
+from alseg.config.run import RunConfig, dump_config
+from alseg.config.settings import MOVABLE, OF_THE_MACHINE, all_settings
+from alseg.config.strategy_options import options_for
 from alseg.errors import ConfigError
-from alseg.settings import MOVABLE, OF_THE_MACHINE, all_settings
-from alseg.strategy_options import options_for
-from alseg.terminal import shown
+from alseg.runs.terminal import shown
 from alseg_strategies import create
 
 _log = logging.getLogger("alseg")
 
-DEMO = Path(__file__).parent.parent / "demo.yaml"
+DEMO = Path(__file__).parents[1] / "config" / "demo.yaml"
 """The settings of the run on the embedded scenes."""
 
 NAMING_DATA = ("source", "target", "resume")
@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
         )
     for name in {"source", "target"} - settings.keys():
         _log.info("No --%s: taking %s.", name, getattr(config, name))
-    from alseg.cli.training import fit_run, quiet_lightning
+    from alseg.runs.fit import fit_run, quiet_lightning
 
     with quiet_lightning():
         summary = fit_run(config, arguments["partial"])
@@ -157,7 +157,7 @@ def checked_strategy(config: RunConfig) -> RunConfig:
         ConfigError: The strategy cannot be made.
         UnknownOption: It has no such option.
     """
-    from alseg.terms import PROTOCOLS
+    from alseg.config.protocols import PROTOCOLS
 
     if not PROTOCOLS[config.protocol].active:
         return replace(config, head=config.head_for(()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from alseg.active import LabelStore
+    from alseg.labels import LabelStore
 
 USAGE = """usage: alseg labels verify RUN
        alseg labels export RUN -o DIR [--round N] [--partial]
@@ -66,8 +66,8 @@ def _verify(argv: Sequence[str]) -> int:
     arguments = parser.parse(argv).arguments
 
     # What is imported from here on is not needed to answer a misspelt option.
-    from alseg.active import verify
-    from alseg.active.committed import restore_or_ask_again, round_name
+    from alseg.labels import verify
+    from alseg.labels.committed import restore_or_ask_again, round_name
 
     with _bar("checking") as advance:
         found = verify(_store_folder(arguments["run"]), progress=advance)
@@ -107,7 +107,7 @@ def _export(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse(argv).arguments
 
-    from alseg.active import LabelStore, export_labels
+    from alseg.labels import LabelStore, export_labels
 
     kept = LabelStore.open(_store_folder(arguments["run"]))
     palette = _palette(kept)
@@ -133,7 +133,7 @@ def _export(argv: Sequence[str]) -> int:
 
 def _has_open_round(store: LabelStore) -> bool:
     """Return whether `alseg query` asked a round; that of a training is taken in as it resumes."""
-    from alseg.active.asked_files import asked_rounds
+    from alseg.queries.asked_files import asked_rounds
 
     run = store.folder.parent
     return not (run / "config.yaml").is_file() and store.rounds < max(asked_rounds(run), default=0)
@@ -147,10 +147,10 @@ def _with_answers(store: LabelStore, partial: bool) -> Iterator[LabelStore]:
         AlsegError: Queries are not answered, or the answers cannot be read.
         ConfigError: There is no room for the copy.
     """
-    from alseg.active import LabelStore
     from alseg.active.people import People
     from alseg.active.round import take_answers
-    from alseg.annotate.next_step import still_open
+    from alseg.labels import LabelStore
+    from alseg.queries.next_step import still_open
 
     run = store.folder.parent
     with tempfile.TemporaryDirectory(prefix="alseg-") as folder:
@@ -173,8 +173,8 @@ def _store_folder(path: str) -> Path:
     Raises:
         FolderLeadsOut: A link in the folder leads out of it.
     """
-    from alseg.active import LabelStore
-    from alseg.links import refuse_links_out
+    from alseg.labels import LabelStore
+    from alseg.storage.links import refuse_links_out
 
     refuse_links_out(Path(path))
     return Path(path) if LabelStore.exists(path) else Path(path) / "labels"
@@ -182,9 +182,9 @@ def _store_folder(path: str) -> Path:
 
 def _palette(store: LabelStore) -> NDArray[np.uint8] | None:
     """Return the colours of the classes; None where the data of the run are not at hand."""
-    from alseg.active.asked_files import asked_rounds, open_round
     from alseg.cli.parser import checked_config
     from alseg.data import LabelSpace, open_dataset
+    from alseg.queries.asked_files import asked_rounds, open_round
 
     asked = asked_rounds(store.folder.parent)
     if asked:

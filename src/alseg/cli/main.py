@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 
-from alseg import interruption
+from alseg.distributed import interruption
+from alseg.distributed.interruption import interruptible
 from alseg.errors import AlsegError
-from alseg.interruption import interruptible
-from alseg.terminal import plain_output, shown
+from alseg.runs.terminal import plain_output, shown
 
 COMMANDS = {
     "fit": ("alseg.cli.fit", "train, asking for the labels that help most"),

@@ -17,10 +17,10 @@ from alseg.cli.explain import (
     explain,
     kind_in_words,
 )
-from alseg.config import RunConfig, config_from
+from alseg.config.run import RunConfig, config_from
+from alseg.config.settings import GROUPS, Setting, all_settings
+from alseg.config.yaml_file import read_mapping, read_value
 from alseg.errors import ConfigError, did_you_mean
-from alseg.settings import GROUPS, Setting, all_settings
-from alseg.yaml_file import read_mapping, read_value
 
 FIRST = ("the run", "What it learns from, who answers, and how many labels it may ask for.")
 """Title and description of the settings that the help of a command begins with."""

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alseg import interruption
-from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
-from alseg.durable import replace_durably
+from alseg.data.image_files import find_images
+from alseg.distributed import interruption
 from alseg.errors import ConfigError, DatasetError, did_you_mean
+from alseg.storage.durable import replace_durably
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,9 +59,9 @@ def run(argv: Sequence[str]) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from alseg.cli.checkpoint import load_trained
     from alseg.data.value_range import range_of, read_image
-    from alseg.pictures import legend, overlay, save_png
+    from alseg.runs.checkpoint import load_trained
+    from alseg.runs.pictures import legend, overlay, save_png
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     values = trained or range_of(tuple(images.values()))

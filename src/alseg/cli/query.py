@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alseg import interruption
-from alseg.cli.image_files import find_images
 from alseg.cli.parser import CommandParser
-from alseg.commands import resume_command
-from alseg.config import RunConfig, config_from
+from alseg.config.commands import resume_command
+from alseg.config.run import RunConfig, config_from
+from alseg.config.strategy_options import options_for
+from alseg.data.image_files import find_images
+from alseg.distributed import interruption
 from alseg.errors import AnswersNeeded, ConfigError
-from alseg.strategy_options import options_for
 from alseg_strategies import create
 
 if TYPE_CHECKING:
-    from alseg.active import LabelStore
     from alseg.data import SegmentationDataset
-    from alseg.module import SegmentationModule
+    from alseg.labels import LabelStore
+    from alseg.training.module import SegmentationModule
 
 SETTINGS = (
     "strategy",
@@ -71,11 +71,11 @@ def run(argv: Sequence[str]) -> int:
     images = find_images(arguments["images"], out)
 
     # The training stack takes seconds to import; a misspelt path is answered before that.
-    from alseg.annotate.next_step import how_to_answer
-    from alseg.cli.checkpoint import load_trained
     from alseg.data.file_dataset import FileDataset
     from alseg.data.files import Pair
     from alseg.data.mapping import LabelMapping
+    from alseg.queries.next_step import how_to_answer
+    from alseg.runs.checkpoint import load_trained
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
     pairs = [Pair(name, path) for name, path in images.items()]
@@ -106,10 +106,10 @@ def run(argv: Sequence[str]) -> int:
 @contextmanager
 def _store(out: Path, pool: SegmentationDataset) -> Iterator[LabelStore]:
     """Open or begin the label store of a folder, and keep other processes away from it."""
-    from alseg.active import LabelStore
     from alseg.active.requirements import pool_images
-    from alseg.folder_lock import lock_folder
-    from alseg.links import refuse_links_out
+    from alseg.labels import LabelStore
+    from alseg.storage.folder_lock import lock_folder
+    from alseg.storage.links import refuse_links_out
 
     refuse_links_out(out)
     folder = out / "labels"
@@ -141,14 +141,14 @@ def _ask(
     partial: bool,
 ) -> int:
     """Write the queries of the next round; return what was due and is not in the pool."""
-    from alseg.active.budget import Budget
     from alseg.active.choosing import exclusion_for
     from alseg.active.people import People
     from alseg.active.requirements import check_level, check_signals
     from alseg.active.round import Round, described, take_answers
     from alseg.active.scores import score_pool
-    from alseg.annotate.next_step import taken_in
+    from alseg.config.budget import Budget
     from alseg.data.evaluation import evaluation_loader
+    from alseg.queries.next_step import taken_in
 
     radius = config.window_radius
     chosen = options_for(config.strategy, config.strategy_options, radius)

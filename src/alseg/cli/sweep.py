@@ -14,17 +14,17 @@ from typing import Any
 
 from alseg.cli.fit import checked_strategy, with_data
 from alseg.cli.parser import CommandParser, checked_config
-from alseg.cli.run_folder import check_writable_name
-from alseg.cli.sweep_report import Report, Stage
-from alseg.cli.sweep_runs import check_data, chosen_runs
-from alseg.config import RunConfig
+from alseg.config.run import RunConfig
+from alseg.config.settings import all_settings
 from alseg.errors import ConfigError
-from alseg.folder_lock import lock_folder
-from alseg.settings import all_settings
+from alseg.runs.folder import check_writable_name
+from alseg.storage.folder_lock import lock_folder
 from alseg.sweep.export import SWEEP_FILE, slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
 from alseg.sweep.plan import CHECKPOINT, STARTS, Check, Run, plan_runs, to_arguments
+from alseg.sweep.report import Report, Stage
 from alseg.sweep.runner import Job, run_jobs
+from alseg.sweep.runs import check_data, chosen_runs
 
 _log = logging.getLogger("alseg")
 
@@ -80,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
     below = _below(parser, matrix, settings, out)
     shared = parser.parse(argv, below).settings
     runs = plan_runs(matrix, shared, out, checker())
-    runs, stages = chosen_runs(runs, arguments["only"], parser)
+    runs, stages = chosen_runs(runs, arguments["only"], parser.read)
     todo = [one for one in runs if stages[one.name] is not Stage.FINISHED]
     exported = arguments["slurm"] or arguments["wandb_sweep"] is not None
     if exported and not todo:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alseg.compare.analysis import Sums, added, checked
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import Run
+from alseg.runs.analysis import Sums, added, checked
 
 FOLDER = "analysis"
 
@@ -33,7 +33,7 @@ class RoundEvidence:
         classes: The names of the classes.
         rim: The largest hyperbolic radius that can be told; None for other networks.
         images: The images that were pictured, and their small pictures by kind.
-        sums: See `alseg.compare.analysis`.
+        sums: See `alseg.runs.analysis`.
     """
 
     number: int

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from alseg.compare.analysis import SAMPLE, Sums
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
 from alseg.compare.statistics import mean_and_deviation
 from alseg.compare.tables import Table, plus_minus
+from alseg.runs.analysis import SAMPLE, Sums
 
 PRECISION = "Share of the picks that the network had wrong before the round, in %"
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alseg.active import Budget
-from alseg.commands import resume_command
+from alseg.config.budget import Budget
+from alseg.config.commands import resume_command
+from alseg.config.strategy_options import window_radius
+from alseg.config.yaml_file import read_mapping
 from alseg.errors import AlsegError, CompareError, ConfigError
-from alseg.strategy_options import window_radius
 from alseg.sweep.plan import ASKING, STARTS, WRITING
-from alseg.yaml_file import read_mapping
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"

@@ -7,7 +7,7 @@ import math
 from alseg.compare.comparison import Comparison, Point, verdict
 from alseg.compare.runs import BOUNDS
 from alseg.compare.statistics import Interval, mean_and_deviation
-from alseg.labelling_cost import ORACLE_CLICKS
+from alseg.config.labelling_cost import ORACLE_CLICKS
 
 Table = list[list[str]]
 """Rows of text, the first of them the heading."""

@@ -23,7 +23,7 @@ from alseg.compare.tables import (
     pair_tables,
     points_with_bounds,
 )
-from alseg.spreadsheet import to_cell
+from alseg.storage.spreadsheet import to_cell
 
 WIDTH = 100
 """Characters in a line of prose in the terminal."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alseg.active import Budget
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
+from alseg.config.budget import Budget
 from alseg.sweep.plan import MAY_CHANGE
 
 OF_DATA = {"source", "source_options", "target", "target_options"}

@@ -12,7 +12,8 @@ import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
-from alseg.dashboard.names import (
+from alseg.errors import ConfigError
+from alseg.runs.wandb_names import (
     CLASS_AFTER,
     FRACTION,
     METHOD,
@@ -21,7 +22,6 @@ from alseg.dashboard.names import (
     PICTURES,
     seconds_name,
 )
-from alseg.errors import ConfigError
 
 MAX_RUNS = 100
 """Runs that a panel draws, and that are looked through for the names of classes; wandb draws 10

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alseg.config.yaml_file import read_yaml
 from alseg.data.file_dataset import FileDataset
 from alseg.data.files import (
     IMAGE_SUFFIXES,
@@ -23,7 +24,6 @@ from alseg.data.label_space import LabelSpace, rgb
 from alseg.data.mapping import LabelMapping
 from alseg.data.value_range import ValueRange
 from alseg.errors import ConfigError, DatasetError, did_you_mean
-from alseg.yaml_file import read_yaml
 
 _KEYS = ("name", "images", "labels", "label_suffix", "classes", "mapping", "scale")
 _SPLITS = ("train", "val", "test")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from alseg.config.schedule import check_counted_in_steps
 from alseg.data.base import SegmentationDataset
 from alseg.data.checks import (
     check_headers,
@@ -21,8 +22,7 @@ from alseg.data.evaluation import evaluation_loader
 from alseg.data.stream import LabelSource, TrainingSamples, TrainingStream
 from alseg.data.transforms import TrainTransform
 from alseg.errors import ConfigError
-from alseg.schedule import check_counted_in_steps
-from alseg.trainer_options import check_batch_size, check_trainer
+from alseg.training.trainer_options import check_batch_size, check_trainer
 
 
 class SegmentationDataModule(L.LightningDataModule):

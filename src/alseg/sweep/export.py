@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from alseg.dashboard.names import PROJECT
+from alseg.config.yaml_file import write_mapping
+from alseg.runs.wandb_names import PROJECT
 from alseg.sweep.plan import Run, starts_of
-from alseg.yaml_file import write_mapping
 
 SWEEP_FILE = "${args}"
 """Stands in every sweep file that is written here."""

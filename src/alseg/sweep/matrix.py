@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from alseg.active.budget import Budget
+from alseg.config.budget import Budget
+from alseg.config.settings import all_settings
+from alseg.config.yaml_file import read_mapping
 from alseg.errors import BudgetError, ConfigError, did_you_mean
-from alseg.settings import all_settings
-from alseg.yaml_file import read_mapping
 from alseg_strategies import available
 
 OF_A_BLOCK = ("strategies", "budgets", "protocols")
@@ -131,7 +131,7 @@ def _lines_of(block: Mapping[str, Any], where: str) -> Iterator[Line]:
         _check_distinct([line.settings for line in found], words, f"{where}: {key}")
     _check_distinct(budgets, [str(value) for value in given["budgets"]], f"{where}: budgets")
     # PyTorch comes with this; what is misspelt was answered before.
-    from alseg.terms import PROTOCOLS
+    from alseg.config.protocols import PROTOCOLS
 
     asking = [line for line in protocols if PROTOCOLS[line.settings["protocol"]].active]
     if strategies and not budgets:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from alseg.config import RunConfig, dump_settings
+from alseg.config.run import RunConfig, dump_settings
+from alseg.config.settings import OF_THE_MACHINE, ActiveSettings, OutputSettings
 from alseg.errors import AlsegError, ConfigError
-from alseg.settings import OF_THE_MACHINE, ActiveSettings, OutputSettings
 from alseg.sweep.matrix import Line, Matrix
 from alseg_strategies import UnknownOption, UnknownStrategy
 
@@ -127,7 +127,7 @@ def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
     """Say in which settings a run that was started is another one than that of the matrix."""
-    from alseg.terms import PROTOCOLS
+    from alseg.config.protocols import PROTOCOLS
 
     left = MAY_CHANGE if PROTOCOLS[run.config.protocol].active else MAY_CHANGE | ASKING
     return [

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import OTHERS, VOID
-from alseg.active.asked import AskedImage
 from alseg.annotate.exchange.collector import Box, Collector
 from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.names import file_name
@@ -25,6 +23,8 @@ from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import ATTRIBUTE
 from alseg.errors import ExchangeError
+from alseg.queries.answers import OTHERS, VOID
+from alseg.queries.asked import AskedImage
 
 # Where CVAT and datumaro look for it; COCO's own folder is called the same.
 ANNOTATIONS = "annotations/instances_default.json"

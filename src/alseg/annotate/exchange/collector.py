@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import Answer
-from alseg.active.asked import AskedImage, AskedRound, Query
 from alseg.annotate.exchange.masks import answers_in_mask
 from alseg.annotate.exchange.names import suffixes
 from alseg.annotate.exchange.stamp import Stamp
 from alseg.annotate.exchange.words import Words
 from alseg.errors import ExchangeError, did_you_mean
+from alseg.queries.answers import Answer
+from alseg.queries.asked import AskedImage, AskedRound, Query
 
 _ID = re.compile(r"r(\d{3,9})-q\d{6,9}(\.\d{1,9})?")
 

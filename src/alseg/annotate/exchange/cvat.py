@@ -12,7 +12,6 @@ from typing import TextIO
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from alseg.active.asked import AskedImage
 from alseg.annotate.exchange.collector import Box, Collector
 from alseg.annotate.exchange.names import file_name
 from alseg.annotate.exchange.outgoing import Outgoing
@@ -20,6 +19,7 @@ from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import ATTRIBUTE, hex_colors
 from alseg.errors import ExchangeError
+from alseg.queries.asked import AskedImage
 
 ANNOTATIONS, LABELS = "annotations.xml", "labels.json"
 ATTRIBUTES = (ATTRIBUTE, STAMP)

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alseg.active.answers import IMPORT, MIXED, REVIEW, Answer, Entry, Journal, latest
-from alseg.active.asked import AskedRound
-from alseg.active.settling import settle
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.formats import format_of, module_of
 from alseg.annotate.exchange.outgoing import standing
@@ -17,6 +14,9 @@ from alseg.annotate.exchange.source import Source, size_limit
 from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import is_closed, lock_answers, open_newest
 from alseg.errors import ExchangeError
+from alseg.queries.answers import IMPORT, MIXED, REVIEW, Answer, Entry, Journal, latest
+from alseg.queries.asked import AskedRound
+from alseg.queries.settling import settle
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
-from alseg.active.asked import AskedImage, Query
 from alseg.annotate.exchange.collector import Box, Collector
 from alseg.annotate.exchange.names import file_name
 from alseg.annotate.exchange.outgoing import IMAGES, Outgoing
@@ -20,6 +19,7 @@ from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import QUERY, hex_colors
 from alseg.errors import ExchangeError
+from alseg.queries.asked import AskedImage, Query
 
 TASKS, CONFIG = "tasks.json", "config.xml"
 CONTROL, OBJECT, KEY = "label", "image", "image"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.answers import MIXED, VOID, Answer
-from alseg.active.asked import AskedRound, Query
+from alseg.queries.answers import MIXED, VOID, Answer
+from alseg.queries.asked import AskedRound, Query
 
 NOTHING = -1
 """What a pixel holds that nothing is said about."""

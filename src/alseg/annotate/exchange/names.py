@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from alseg.active.asked import AskedImage
+from alseg.queries.asked import AskedImage
 
 SHOWN = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """Endings of the images that a browser shows; others go out as PNG."""

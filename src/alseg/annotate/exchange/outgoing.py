@@ -12,9 +12,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from alseg.active.answers import MIXED, SKIP, Answer, latest, newest
-from alseg.active.asked import AskedImage, AskedRound, Query
-from alseg.active.settling import settle
 from alseg.annotate.exchange.formats import module_of
 from alseg.annotate.exchange.names import file_name, is_shown
 from alseg.annotate.exchange.stamp import Stamp
@@ -22,6 +19,9 @@ from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import open_newest
 from alseg.data.images import read_header
 from alseg.errors import ConfigError
+from alseg.queries.answers import MIXED, SKIP, Answer, latest, newest
+from alseg.queries.asked import AskedImage, AskedRound, Query
+from alseg.queries.settling import settle
 
 IMAGES = "images"
 

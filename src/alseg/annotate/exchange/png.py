@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alseg.active.asked import AskedImage, AskedRound
-from alseg.active.settling import paint
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.outgoing import Outgoing
 from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.table import TABLE, read_table, write_table
+from alseg.config.yaml_file import read_mapping, write_mapping
 from alseg.data.label_space import IGNORE
 from alseg.errors import ConfigError, ExchangeError, did_you_mean
-from alseg.yaml_file import read_mapping, write_mapping
+from alseg.queries.asked import AskedImage, AskedRound
+from alseg.queries.settling import paint
 
 MASKS, CLASSES = "masks", "classes.yaml"
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from alseg.active.asked import AskedRound
 from alseg.errors import ExchangeError
+from alseg.queries.asked import AskedRound
 
 MIB = 1 << 20
 

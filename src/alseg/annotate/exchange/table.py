@@ -9,15 +9,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from alseg.active.asked import Query
-from alseg.active.asked_files import COLUMNS
 from alseg.annotate.exchange.collector import Collector
 from alseg.annotate.exchange.outgoing import Outgoing
 from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import QUERY, Words
 from alseg.errors import ExchangeError
-from alseg.spreadsheet import from_cell, to_cell
+from alseg.queries.asked import Query
+from alseg.queries.asked_files import COLUMNS
+from alseg.storage.spreadsheet import from_cell, to_cell
 
 TABLE = "queries.csv"
 ANSWER = "answer"

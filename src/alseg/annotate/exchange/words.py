@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alseg.active.answers import OTHERS, Answer
 from alseg.errors import ExchangeError, did_you_mean
+from alseg.queries.answers import OTHERS, Answer
 
 QUERY = "query"
 """The label of a window that nobody answered yet."""

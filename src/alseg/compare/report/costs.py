@@ -10,7 +10,7 @@ from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.runs import Run
 from alseg.compare.statistics import mean_of_known
-from alseg.labelling_cost import ORACLE_CLICKS, seconds_per_click
+from alseg.config.labelling_cost import ORACLE_CLICKS, seconds_per_click
 
 MEMORY = re.compile("peak_memory_of_.*_mib")
 """The parts of a summary that tell the peaks of memory by phase."""

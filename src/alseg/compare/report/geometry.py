@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.compare.analysis import RADIUS_BINS, SAMPLE, Sums, added
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.evidence import Evidence
 from alseg.compare.report.chart import Curve, Look, Mark, line_chart, scatter_chart
@@ -20,6 +19,7 @@ from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.report.shown import looks, shown_points
 from alseg.compare.statistics import Interval, pearson, spearman
 from alseg.compare.tables import percent
+from alseg.runs.analysis import RADIUS_BINS, SAMPLE, Sums, added
 
 QUANTITIES = {"radius": "hyperbolic radius", "norm": "Euclidean norm"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from alseg.compare.analysis import DISTANCES, SAMPLE
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence
 from alseg.compare.precision import PRECISION, PRECISION_NOTE, precision_table
@@ -13,6 +12,7 @@ from alseg.compare.report.classes import NO_ROUNDS, shares_of
 from alseg.compare.report.distance import distance_chart, distance_curve
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.report.shown import looks, shown_points
+from alseg.runs.analysis import DISTANCES, SAMPLE
 
 
 def places_section(comparison: Comparison, evidence: Evidence) -> str:

@@ -1,0 +1,1 @@
+"""What a run is: settings, budget, schedule; nothing here imports PyTorch."""

@@ -1,0 +1,170 @@
+"""What a run is: all settings together, checked against one another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alseg.config.schedule import round_schedule
+from alseg.config.settings import (
+    GROUPS,
+    ActiveSettings,
+    DataSettings,
+    ModelSettings,
+    OutputSettings,
+    TrainingSettings,
+    all_settings,
+    parse_size,
+    show_size,
+)
+from alseg.config.strategy_options import window_radius
+from alseg.config.yaml_file import write_mapping
+from alseg.errors import ConfigError
+
+AT_LEAST = {
+    "workers": 0,
+    "hyperbolic_dim": 1,
+    "steps": 1,
+    "warm_start_steps": 0,
+    # Batch norm over an image pooled to one pixel needs a second image.
+    "batch_size": 2,
+    "weight_decay": 0,
+    "warmup_steps": 0,
+    "decay_steps": 1,
+    "poly_power": 0,
+    "source_weight": 0,
+    "target_weight": 0,
+    "consistency_weight": 0,
+    "negative_weight": 0,
+    "validate_every": 1,
+    "seed": 0,
+    "num_nodes": 1,
+    "rounds": 1,
+    "radius": 0,
+    "exclusion_radius": 0,
+    "pictures": 0,
+}
+POSITIVE = ("curvature", "learning_rate", "head_lr_factor")
+BELOW_ONE = ("momentum", "negative_threshold")
+
+
+@dataclass(frozen=True)
+class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings, DataSettings):
+    """All settings of a run; ``None`` stands for a default that depends on other settings.
+
+    Raises:
+        ConfigError: A value is out of range, or two contradict one another.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name} is {value}; it must be a finite number.")
+        for name, lowest in AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= lowest:
+                raise ConfigError(f"{name} is {value}; it must be {lowest} or more.")
+        for name in POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in BELOW_ONE:
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
+        if self.round_steps is not None:
+            round_schedule(self.steps, self.rounds, self.round_steps)
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.decay_steps is not None and self.decay_steps < self.steps:
+            raise ConfigError(
+                f"decay_steps is {self.decay_steps}, less than the {self.steps} steps of training: "
+                "nothing would be learnt after it. Make it as many or more."
+            )
+        if (
+            self.size
+            and self.crop
+            and any(c > s for c, s in zip(self.crop, self.size, strict=True))
+        ):
+            raise ConfigError(
+                f"A crop of {show_size(self.crop)} does not fit into images resized to "
+                f"{show_size(self.size)}; make crop smaller or size larger."
+            )
+        if self.protocol == "source_free" and self.init_from is None and not self.warm_start_steps:
+            raise ConfigError(
+                "The protocol source_free starts from a network trained on the source: give its "
+                "checkpoint as init_from, or warm_start_steps of 1 or more."
+            )
+        if self.name is not None and (not self.name or "/" in self.name or "\\" in self.name):
+            raise ConfigError(
+                f"name is {self.name!r}; it becomes part of a folder's name, so it takes no slash. "
+                "Choose the whole path with out."
+            )
+
+    @property
+    def starts_on_source(self) -> bool:
+        """Whether training begins with steps on the source alone."""
+        from alseg.config.protocols import PROTOCOLS
+
+        uses_source = PROTOCOLS[self.protocol].uses_source
+        return uses_source and self.init_from is None and self.warm_start_steps > 0
+
+    @property
+    def window_radius(self) -> int:
+        """The window radius of a region."""
+        return window_radius(self.radius, self.annotator)
+
+    def head_for(self, requires: Collection[str]) -> Literal["linear", "hyperbolic"]:
+        """Return the kind of head of the run's network.
+
+        Args:
+            requires: The signals that the strategy needs.
+
+        Raises:
+            ConfigError: The strategy needs the hyperbolic radius but a linear head was asked for.
+        """
+        if "radius" not in requires:
+            return self.head or "linear"
+        if self.head == "linear":
+            raise ConfigError(
+                f"The strategy {self.strategy} needs the hyperbolic radius, which a linear head "
+                "does not have. Use --head hyperbolic, or leave --head away."
+            )
+        return "hyperbolic"
+
+
+def config_from(settings: Mapping[str, Any]) -> RunConfig:
+    """Return the run that plain settings describe; in these, sizes are text.
+
+    Raises:
+        ConfigError: A size cannot be read, a value is out of range, or two contradict.
+    """
+    sizes = {
+        entry.name: parse_size(entry.name, settings[entry.name])
+        for entry in all_settings()
+        if entry.is_size and settings.get(entry.name) is not None
+    }
+    return RunConfig(**{**settings, **sizes})
+
+
+def dump_settings(config: RunConfig) -> dict[str, Any]:
+    """Return the plain settings that describe a run: the inverse of ``config_from``."""
+    return {
+        entry.name: show_size(value) if entry.is_size and value is not None else value
+        for entry in all_settings()
+        for value in [getattr(config, entry.name)]
+    }
+
+
+def dump_config(config: RunConfig) -> str:
+    """Return the settings of a run as commented YAML that reads back as the same run."""
+    plain = dump_settings(config)
+    lines: list[str] = []
+    for entry in all_settings():
+        heading = f"# {entry.group}: {GROUPS[entry.group].__doc__}"
+        if heading not in lines:
+            lines += ["", heading] if lines else [heading]
+        text = write_mapping({entry.name: plain[entry.name]})
+        lines += ["", f"# {entry.help}", text.rstrip()]
+    return "\n".join(lines) + "\n"

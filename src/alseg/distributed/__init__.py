@@ -1,0 +1,1 @@
+"""Several processes that do one thing, and how they stop together."""

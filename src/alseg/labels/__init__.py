@@ -1,0 +1,16 @@
+"""The label store: what was asked for, in which round, and what was answered."""
+
+from alseg.labels.export import export_labels
+from alseg.labels.records import ImageRecord, PoolImage, RoundResult
+from alseg.labels.store import LabelStore
+from alseg.labels.verification import Verification, verify
+
+__all__ = [
+    "ImageRecord",
+    "LabelStore",
+    "PoolImage",
+    "RoundResult",
+    "Verification",
+    "export_labels",
+    "verify",
+]

@@ -1,0 +1,213 @@
+"""A committed round on disk, which never changes again."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alseg.errors import LabelStoreError
+from alseg.labels.archive import Archive
+from alseg.labels.files import decode_json, decode_png, digest, digest_of_file, read_regular
+from alseg.labels.queries import Queries
+from alseg.labels.records import ImageRecord
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+ARCHIVE = "images.zip"
+CHANGED = "its content is not what was written"
+ROUND = re.compile(r"round-(\d{3,})")
+SUFFIXES = {"labels": ".png", "rounds": ".png", "queries": ".csv"}
+
+
+def file_of(kind: str, image_id: str) -> str:
+    """Return the name of a kind of file of an image in a round's archive."""
+    return f"{kind}/{image_id}{SUFFIXES[kind]}"
+
+
+def round_name(number: int) -> str:
+    """Return the name of the folder of a committed round."""
+    return f"round-{number:03d}"
+
+
+def round_numbers(folder: Path) -> list[int]:
+    """Return the numbers of the rounds in a store's folder, in rising order; some may lack."""
+    if not folder.is_dir():
+        return []
+    matches = (ROUND.fullmatch(path.name) for path in folder.iterdir())
+    named = ((int(match[1]), match[0]) for match in matches if match)
+    # A copy that somebody made, such as round-0003, is no round.
+    return sorted(number for number, name in named if number and name == round_name(number))
+
+
+def restore_or_ask_again(first: Path) -> str:
+    """Return what to do about a damaged round, for an error message."""
+    return (
+        f"Restore it from a copy. If there is none, remove {first} and all later rounds, and the "
+        "run's checkpoints/last.ckpt and summary.json, and resume: training begins again and these "
+        "rounds are asked for again."
+    )
+
+
+def load_json(path: Path, remedy: str, version: int) -> dict[str, Any]:
+    """Return the content of a sealed JSON file.
+
+    Args:
+        path: The file.
+        remedy: What to do where it is damaged, for the message.
+        version: The format that it has to be of.
+
+    Raises:
+        LabelStoreError: It is damaged, or of a version that is not read here.
+    """
+    try:
+        data = read_regular(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LabelStoreError(f"{path} cannot be used: {reason}. {remedy}") from error
+    try:
+        content = decode_json(data)
+    except ValueError as error:
+        if _may_be_newer(data, version):
+            remedy = "Use the version of alseg that wrote it, or restore it from a copy."
+            error = ValueError(f"it is of a newer version of alseg, or damaged ({error})")
+        raise LabelStoreError(f"{path} cannot be used: {error}. {remedy}") from error
+    if content.get("format") != version:
+        raise LabelStoreError(
+            f"{path} has format {content.get('format')!r}; this version of alseg reads format "
+            f"{version}. Use the version of alseg that wrote it."
+        )
+    return content
+
+
+def _may_be_newer(data: bytes, version: int) -> bool:
+    """Whether a file says so whose digest is not what this version computes."""
+    try:
+        found = json.loads(data)["format"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return False
+    return isinstance(found, int) and found > version
+
+
+class NoManifest(LabelStoreError):
+    """A manifest that is whole, and says what no manifest says."""
+
+    reason = "is not the manifest of a round"
+
+
+class CommittedRound:
+    """Reads one round; each file is checked against the digest in the manifest.
+
+    Attributes:
+        folder: The folder of the round.
+        archive: The files of its images.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.archive = Archive(folder / ARCHIVE)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the run wrote down about the round."""
+        settings: dict[str, Any] = self.manifest["settings"]
+        return settings
+
+    @cached_property
+    def records(self) -> dict[str, ImageRecord]:
+        """What each image with new regions got, by name.
+
+        Raises:
+            LabelStoreError: The manifest is missing, damaged, or says what none says.
+        """
+        manifest = self.manifest
+        try:
+            records = [ImageRecord(**record) for record in manifest["images"]]
+            return {record.id: record for record in records}
+        except (KeyError, TypeError, LabelStoreError) as error:
+            raise NoManifest(
+                f"{self.folder / MANIFEST} {NoManifest.reason} ({error!r}). {self._remedy}"
+            ) from error
+
+    def map(self, kind: str, image_id: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the map of an image, H×W; ``kind`` is ``labels`` or ``rounds``.
+
+        Raises:
+            LabelStoreError: The file is missing, damaged or of another size.
+        """
+        try:
+            return decode_png(self.read(kind, image_id), shape)
+        except ValueError as error:
+            raise self._damaged(kind, image_id, error) from error
+
+    def queries(self, image_id: str) -> Queries:
+        """Return the regions that were asked for in an image.
+
+        Raises:
+            LabelStoreError: The file is missing or damaged.
+        """
+        try:
+            return Queries.from_csv(self.read("queries", image_id))
+        except ValueError as error:
+            raise self._damaged("queries", image_id, error) from error
+
+    def read(self, kind: str, image_id: str) -> bytes:
+        """Return the content of a file of an image.
+
+        Raises:
+            ValueError: The file is missing or not what was written.
+        """
+        expected = self.records[image_id].digests.get(kind)
+        if not isinstance(expected, str):
+            raise ValueError(f"{MANIFEST} has no digest of it")
+        data = self.archive.read(file_of(kind, image_id))
+        if digest(data) != expected:
+            raise ValueError(CHANGED)
+        return data
+
+    def path_of(self, kind: str, image_id: str) -> Path:
+        """Return how a file of an image is named to a person: the archive, then the file in it."""
+        return self.archive.path / file_of(kind, image_id)
+
+    def check_files(self) -> None:
+        """Check that the files of the images are as they were written.
+
+        Raises:
+            LabelStoreError: One is not; the message names the first.
+        """
+        try:
+            if digest_of_file(self.archive.path) == self.manifest["archive"]:
+                return
+        except ValueError as error:
+            raise self._unusable(self.archive.path, error) from error
+        for image_id in self.records:
+            for kind in SUFFIXES:
+                try:
+                    self.read(kind, image_id)
+                except ValueError as error:
+                    raise self._damaged(kind, image_id, error) from error
+        raise self._unusable(self.archive.path, ValueError(CHANGED))
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The content of the manifest.
+
+        Raises:
+            LabelStoreError: It is missing, damaged or of another version.
+        """
+        return load_json(self.folder / MANIFEST, self._remedy, FORMAT)
+
+    @property
+    def _remedy(self) -> str:
+        return restore_or_ask_again(self.folder)
+
+    def _damaged(self, kind: str, image_id: str, reason: ValueError) -> LabelStoreError:
+        return self._unusable(self.path_of(kind, image_id), reason)
+
+    def _unusable(self, path: Path, reason: ValueError) -> LabelStoreError:
+        return LabelStoreError(f"{path} cannot be used: {reason}. {self._remedy}")

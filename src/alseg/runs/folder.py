@@ -1,0 +1,356 @@
+"""The folder of a run: where its parts lie and what is known of it so far."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alseg.config.commands import resume_command
+from alseg.config.run import RunConfig, config_from, dump_config
+from alseg.config.settings import MOVABLE
+from alseg.config.yaml_file import read_mapping
+from alseg.errors import AnswersNeeded, ConfigError
+from alseg.runs.peak_memory import peak_memory, start_counting
+from alseg.storage.durable import draft_of, replace_durably
+from alseg.storage.folder_lock import LOCK, lock_folder
+from alseg.storage.links import refuse_links_out
+
+RUN_VARIABLE = "ALSEG_RUN_FOLDER"
+"""Set for the processes that Lightning starts, so that all ranks share one run folder."""
+
+PARENT_VARIABLE = "ALSEG_FIRST_PROCESS"
+"""Set likewise: the number of the process that started them."""
+
+CONFIG = "config.yaml"
+"""The settings of a run, all of them."""
+
+STARTED = "# Relative paths begin in "
+"""What the settings begin with; the directory that the run was started in follows."""
+
+SUMMARY = "summary.json"
+"""The figures of a run."""
+
+UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
+"""What the system says where nothing can be written, or no more."""
+
+LONGEST_NAME = 24
+"""Characters of a data set's name in that of a run; a folder's name has at most 255 bytes."""
+
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+
+
+@dataclass
+class RunFolder:
+    """A run's folder.
+
+    Attributes:
+        path: The folder.
+        summary: What ``summary.json`` holds: figures before and after, labels, seconds by phase.
+    """
+
+    path: Path
+    summary: dict[str, Any] = field(default_factory=dict)
+    _clock: Clock | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def of(cls, config: RunConfig, data: Sequence[str]) -> RunFolder:
+        """Return the folder of a new run, which is not made yet, or of the run to resume.
+
+        Args:
+            config: The settings of the run.
+            data: The names of its data sets, which name the folder where the settings do not.
+
+        Raises:
+            ConfigError: The folder of a new run is in use, that of an old one holds no run, or
+                Lightning cannot write to a folder of that name.
+            FolderLeadsOut: A link in the folder of an old run leads out of it.
+        """
+        if config.resume is not None:
+            check_writable_name(Path(config.resume))
+            refuse_links_out(Path(config.resume))
+            return cls.open(config.resume)
+        if is_first_process():
+            path = Path(config.out) if config.out is not None else _new_path(config, data)
+            check_writable_name(path)
+            if _in_use(path):
+                how = f", or continue the run in it with `{resume_command(path)}`"
+                raise ConfigError(
+                    f"{path} is in use. Name another folder with --out"
+                    f"{how if (path / CONFIG).is_file() else ''}."
+                )
+            return cls(path)
+        shared = os.environ.get(RUN_VARIABLE, config.out)
+        if shared is None:
+            raise ConfigError(
+                "Several processes need one run folder: name it with --out when they are started "
+                "by a launcher."
+            )
+        return cls(Path(shared))
+
+    @contextmanager
+    def claimed(self, config: RunConfig) -> Iterator[None]:
+        """Keep other runs out of the folder while the body runs; the first process does.
+
+        The folder of a new run is made, with the settings of the run in it.
+
+        Raises:
+            FolderInUse: Another process works in the folder.
+            ConfigError: The folder cannot be written.
+        """
+        if not is_first_process():
+            yield
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(self.path, error) from error
+        lock = lock_folder(self.path)
+        try:
+            if config.resume is None:
+                self._keep(config, _here())
+            elif moved := self.moved(config):
+                places = {name: getattr(config, name) for name in moved}
+                kept = config_from({**read_mapping(self.path / CONFIG), **places})
+                self._keep(kept, self.started_elsewhere or _here())
+            os.environ[RUN_VARIABLE] = str(self.path.resolve())
+            os.environ[PARENT_VARIABLE] = str(os.getpid())
+            yield
+        finally:
+            os.environ.pop(RUN_VARIABLE, None)
+            os.environ.pop(PARENT_VARIABLE, None)
+            lock.release()
+
+    def moved(self, config: RunConfig) -> list[str]:
+        """Return which data sets of a run that is resumed are at another place than before."""
+        kept = read_mapping(self.path / CONFIG)
+        return [name for name in MOVABLE if getattr(config, name) != kept[name]]
+
+    def _keep(self, config: RunConfig, directory: str) -> None:
+        kept = self.path / CONFIG
+        try:
+            replace_durably(kept, f"{STARTED}{directory}\n\n{dump_config(config)}".encode())
+        except OSError as error:
+            raise self._unusable(kept, error) from error
+
+    @staticmethod
+    def _unusable(path: Path, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space, allow writing there "
+            "or name another folder with --out, and start the run again."
+        )
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open the folder of a run that was started before.
+
+        Raises:
+            ConfigError: The folder holds no run.
+        """
+        folder = Path(path)
+        if not (folder / CONFIG).is_file():
+            raise ConfigError(
+                f"{folder} holds no run: there is no {folder / CONFIG}. Name the folder "
+                "that the run printed when it started."
+            )
+        summary = folder / SUMMARY
+        try:
+            known = _figures(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+        except (RecursionError, ValueError) as error:
+            raise ConfigError(
+                f"{summary} cannot be read: {error}. Remove it and resume: its figures are "
+                "measured again."
+            ) from error
+        return cls(folder, known)
+
+    @property
+    def started_elsewhere(self) -> str | None:
+        """The directory that the run was started in; None if it is this one or is not known."""
+        with (self.path / CONFIG).open(encoding="utf-8") as file:
+            first = file.readline().strip()
+        there = first.removeprefix(STARTED)
+        return there if there not in (first, _here()) else None
+
+    @property
+    def absolute(self) -> Path:
+        """The folder from the root: Lightning takes ``http-run`` or ``file:run`` for a URL."""
+        return self.path.absolute()
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.absolute / "checkpoints"
+
+    @property
+    def labels(self) -> Path:
+        """The folder of the label store."""
+        return self.path / "labels"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of the pictures of every round."""
+        return self.path / "pictures"
+
+    @property
+    def analysis(self) -> Path:
+        """The folder of what the report wants to know of every round."""
+        return self.path / "analysis"
+
+    def record(self, **figures: Any) -> None:
+        """Add figures to the summary and write it; only the first rank writes."""
+        self.summary.update(figures)
+        if is_first_process():
+            summary = self.path / SUMMARY
+            with self.writing(summary):
+                replace_durably(summary, (json.dumps(self.summary, indent=2) + "\n").encode())
+
+    @contextmanager
+    def writing(self, path: Path | None = None) -> Iterator[None]:
+        """Say which file cannot be written, why, and how to go on.
+
+        Args:
+            path: What the body writes; None if it is not known, and the body does other things too.
+
+        Raises:
+            ConfigError: The disk is full or cannot be written.
+        """
+        try:
+            yield
+        except OSError as error:
+            if path is None and error.errno not in UNWRITABLE:
+                raise
+            raise ConfigError(
+                f"Cannot write {path or error.filename or self.path}: {error.strerror or error}. "
+                "Free some space or allow writing there, then go on with "
+                f"`{resume_command(self.path)}`."
+            ) from error
+
+    @contextmanager
+    def phase(self, name: str, within: Mapping[str, float] | None = None) -> Iterator[None]:
+        """Add the seconds that the body takes to those of a phase, and keep its peak of memory.
+
+        A body that fails or is stopped adds none after its last ``book``.
+
+        Args:
+            name: The phase.
+            within: Seconds of phases inside the body, as they grow; they are told apart.
+        """
+        start_counting()
+        self._clock = Clock(name, within or {})
+        try:
+            yield
+            self.book()
+        except AnswersNeeded:
+            self.book()
+            raise
+        finally:
+            self._clock = None
+
+    def book(self) -> None:
+        """Add what the phase took since it began, or since this was called last, to the summary.
+
+        Called with every checkpoint: what a run that is killed does again is counted once.
+        """
+        if self._clock is None:
+            return
+        for kind, peak in peak_memory().items():
+            known = self.summary.setdefault(f"peak_memory_of_{kind}_mib", {})
+            name = self._clock.name
+            known[name] = max(known.get(name, 0.0), round(peak, 1))
+        seconds = dict(self.summary.get("seconds", {}))
+        for name, spent in self._clock.lap().items():
+            seconds[name] = round(seconds.get(name, 0.0) + spent, 2)
+        self.record(seconds=seconds)
+
+
+class Clock:
+    """Takes the time of a phase, lap by lap, and of the phases within it."""
+
+    def __init__(self, name: str, within: Mapping[str, float]) -> None:
+        self.name = name
+        self._within = within
+        self._since, self._counted = time.perf_counter(), dict(within)
+
+    def lap(self) -> dict[str, float]:
+        """Return the seconds since the last lap by phase; those within are not the phase's own."""
+        now, inner = time.perf_counter(), dict(self._within)
+        spent = {name: seconds - self._counted[name] for name, seconds in inner.items()}
+        own = now - self._since - sum(spent.values())
+        self._since, self._counted = now, inner
+        return {self.name: own, **spent}
+
+
+OF_WANDB: Mapping[str, type] = {"wandb_id": str, "wandb_step": int}
+"""The entries of a summary that are no part of the run: under what and where it goes on there."""
+
+
+def _figures(text: str) -> dict[str, Any]:
+    """Return what a summary holds.
+
+    Raises:
+        ValueError: It is not JSON, or not figures by the name of a part of the run.
+    """
+    known = json.loads(text)
+    if not isinstance(known, dict):
+        raise ValueError(f"expected figures by name, got {known!r:.60}")
+    for part, figures in known.items():
+        if part in OF_WANDB and isinstance(figures, OF_WANDB[part]):
+            continue
+        if not isinstance(figures, dict):
+            raise ValueError(f"{part}: expected figures by name, got {figures!r:.60}")
+        for name, figure in figures.items():
+            if part != "labels" and not isinstance(figure, int | float | None):
+                raise ValueError(f"{part}: {name}: expected a number, got {figure!r:.60}")
+    return known
+
+
+def check_writable_name(path: Path) -> None:
+    """Refuse a folder that Lightning takes for several URLs in a row, however it is written.
+
+    Raises:
+        ConfigError: ``::`` is part of its name, or of a folder above it.
+    """
+    for name in (path.absolute(), path.resolve()):
+        if "::" in str(name):
+            raise ConfigError(
+                f"{name} contains '::', which Lightning reads as a URL of several parts. Name a "
+                "folder without it."
+            )
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first of those that Lightning, torchrun or SLURM started."""
+    return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
+
+
+def _here() -> str:
+    # Quoted, so that no name of a directory ends the line.
+    return repr(str(Path.cwd()))
+
+
+def _in_use(path: Path) -> bool:
+    """Whether there is more than what a run leaves that was killed before it began."""
+    if not path.is_dir():
+        return path.exists()
+    left = (LOCK, draft_of(path / CONFIG).name)
+    return any(entry.name not in left for entry in path.iterdir())
+
+
+def _new_path(config: RunConfig, data: Sequence[str]) -> Path:
+    asking = config.strategy if config.protocol == "source_target" else config.protocol
+    name = config.name or "-".join([*map(_in_a_path, data), asking])
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{name}-{stamp}"
+
+
+def _in_a_path(name: str) -> str:
+    """Return a name without what a path or a shell takes for something else, and not too long."""
+    return re.sub(r"[^\w.+-]+", "_", name)[:LONGEST_NAME].strip("._") or "data"

@@ -1,0 +1,1 @@
+"""The trained module: loss terms, metrics, evaluation."""

@@ -1,0 +1,48 @@
+"""Evaluation of a trained module on a data set, in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torchmetrics.classification import MulticlassConfusionMatrix
+from tqdm import tqdm
+
+from alseg.data.base import SegmentationDataset
+from alseg.data.evaluation import evaluation_loader
+from alseg.data.label_space import IGNORE
+from alseg.distributed import interruption
+from alseg.training.metrics import SegmentationScores
+from alseg.training.module import SegmentationModule
+
+
+@torch.no_grad()
+def evaluate(
+    module: SegmentationModule,
+    dataset: SegmentationDataset,
+    *,
+    workers: int = 0,
+    progress: bool = True,
+) -> SegmentationScores:
+    """Return the scores of a module on every image of a data set, at label resolution.
+
+    Args:
+        module: On the device to compute on.
+        dataset: Labelled images in the module's label space.
+        workers: Loading processes.
+        progress: Show a progress bar.
+
+    Raises:
+        DatasetError: The data set has no labels or one of them cannot be used.
+    """
+    was_training = module.training
+    module.eval()
+    confusion = MulticlassConfusionMatrix(
+        len(module.label_space), ignore_index=IGNORE, validate_args=False
+    ).to(module.device)
+    loader = evaluation_loader(dataset, module.hparams["eval_size"], workers=workers)
+    for batch in tqdm(loader, desc="evaluating", unit="image", disable=not progress):
+        interruption.check()
+        for image, label in zip(batch["image"], batch["label"], strict=True):
+            prediction = module.labels(image[None].to(module.device), tuple(label.shape))
+            confusion.update(prediction, label[None].to(module.device))
+    module.train(was_training)
+    return SegmentationScores(confusion.compute().cpu())
