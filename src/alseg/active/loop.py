@@ -21,7 +21,6 @@ from alseg.active.choosing import check_request, exclusion_for
 from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
 from alseg.active.people import People
 from alseg.active.requirements import (
-    check_affordable,
     check_level,
     check_none_missing,
     check_one_loop,
@@ -31,7 +30,7 @@ from alseg.active.requirements import (
 )
 from alseg.active.round import Round, described, spread
 from alseg.active.scores import score_pool, share_buffers
-from alseg.config.budget import Budget
+from alseg.config.budget import Budget, check_affordable
 from alseg.config.schedule import check_counted_in_steps, round_schedule
 from alseg.config.strategy_options import options_for
 from alseg.data.base import SegmentationDataset
@@ -235,8 +234,8 @@ class ActiveLoop(L.Callback):
                 cannot be stored.
         """
         check_signals(self.strategy, module)
-        pool_images(pool)
-        check_affordable(self.budget, self.radius, pool)
+        sizes = [(image.height, image.width) for image in pool_images(pool)]
+        check_affordable(self.budget, self.radius, sizes)
         check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)

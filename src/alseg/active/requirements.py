@@ -8,11 +8,10 @@ from typing import Any
 
 import lightning as L
 
-from alseg.config.budget import Budget
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_storable
-from alseg.errors import BudgetError, ConfigError, LabelStoreError
+from alseg.errors import ConfigError, LabelStoreError
 from alseg.labels.records import PoolImage
 from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
@@ -80,26 +79,6 @@ def check_level(strategy: Strategy, name: str) -> None:
         raise ConfigError(
             f"The strategy {name} ranks by {strategy.level}; this loop asks for regions and takes "
             f"strategies that rank by {' or '.join(LEVELS)}."
-        )
-
-
-def check_affordable(budget: Budget, radius: int, pool: SegmentationDataset) -> None:
-    """Check that a share of the pool's pixels is more than half a region, the least that is spent.
-
-    Raises:
-        BudgetError: It is not; a label would hardly be asked for, if at all.
-    """
-    if budget.share is None:
-        return
-    sizes = [pool.size(index) for index in range(len(pool))]
-    pixels = budget.share * sum(height * width for height, width in sizes)
-    side = 2 * radius + 1
-    region = min(min(height, side) * min(width, side) for height, width in sizes)
-    if pixels <= region / 2:
-        raise BudgetError(
-            f"The budget of {budget}, which comes to {pixels:,.0f} pixels of the pool, is not even "
-            f"half of one region of radius {radius} ({region:,} pixels): hardly a label would be "
-            "asked for, if any. Use a smaller radius or a larger budget."
         )
 
 

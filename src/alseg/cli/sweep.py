@@ -17,11 +17,11 @@ from alseg.cli.parser import CommandParser, checked_config
 from alseg.config.run import RunConfig
 from alseg.config.settings import all_settings
 from alseg.errors import ConfigError
-from alseg.runs.folder import check_writable_name
+from alseg.runs.folder import STARTS, check_writable_name
 from alseg.storage.folder_lock import lock_folder
 from alseg.sweep.export import SWEEP_FILE, slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix
-from alseg.sweep.plan import CHECKPOINT, STARTS, Check, Run, plan_runs, to_arguments
+from alseg.sweep.plan import CHECKPOINT, Check, Run, plan_runs, to_arguments
 from alseg.sweep.report import Report, Stage
 from alseg.sweep.runner import Job, run_jobs
 from alseg.sweep.runs import check_data, chosen_runs

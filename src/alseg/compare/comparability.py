@@ -7,7 +7,7 @@ from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
-from alseg.sweep.plan import COMPARED, NETWORK
+from alseg.config.settings import COMPARED, NETWORK
 
 OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
 """What runs wrote down about their making that may change a figure; devices by rounding alone."""

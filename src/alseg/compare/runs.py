@@ -10,10 +10,11 @@ from typing import Any
 
 from alseg.config.budget import Budget
 from alseg.config.commands import resume_command
+from alseg.config.settings import ASKING, WRITING
 from alseg.config.strategy_options import window_radius
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AlsegError, CompareError, ConfigError
-from alseg.sweep.plan import ASKING, STARTS, WRITING
+from alseg.runs.folder import STARTS
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.config.budget import Budget
-from alseg.sweep.plan import MAY_CHANGE
+from alseg.config.settings import MAY_CHANGE
 
 OF_DATA = {"source", "source_options", "target", "target_options"}
 """Settings whose differences make no variant, since paths are among them: they are warned of."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -156,6 +157,30 @@ class Budget:
             return np.full(len(areas), self.clicks * round_number / rounds / len(areas))
         assert self.share is not None
         return self.share * areas * round_number / rounds
+
+
+def check_affordable(budget: Budget, radius: int, sizes: Sequence[tuple[int, int]]) -> None:
+    """Check that a share of the pool's pixels is more than half a region, the least that is spent.
+
+    Args:
+        budget: What the whole run may ask for.
+        radius: Window radius of a region.
+        sizes: Height and width of each image of the pool.
+
+    Raises:
+        BudgetError: It is not; a label would hardly be asked for, if at all.
+    """
+    if budget.share is None:
+        return
+    pixels = budget.share * sum(height * width for height, width in sizes)
+    side = 2 * radius + 1
+    region = min(min(height, side) * min(width, side) for height, width in sizes)
+    if pixels <= region / 2:
+        raise BudgetError(
+            f"The budget of {budget}, which comes to {pixels:,.0f} pixels of the pool, is not even "
+            f"half of one region of radius {radius} ({region:,} pixels): hardly a label would be "
+            "asked for, if any. Use a smaller radius or a larger budget."
+        )
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -215,6 +215,33 @@ OF_THE_MACHINE = ("accelerator", "devices", "num_nodes", "workers", "progress")
 
 MOVABLE = ("source", "target")
 """The settings that may name another place when a run is resumed, of the same data."""
+
+
+ASKING = frozenset(field.name for field in fields(ActiveSettings))
+"""The settings of what is asked for."""
+
+WRITING = frozenset(field.name for field in fields(OutputSettings))
+"""The settings of what is written, and where."""
+
+NETWORK = frozenset({"head", "hyperbolic_dim", "curvature", "reweighting"})
+"""The settings of the network's head, with each of which goes a start of its own."""
+
+_LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_threshold"}
+
+OF_METHOD = ASKING | _LOSSES | NETWORK
+"""The settings that make a method beside its protocol: what is asked, the head, its losses."""
+
+COMPARED = frozenset(OF_METHOD | WRITING | {"protocol", "seed"})
+"""What runs of one matrix may differ in."""
+
+AFTER_THE_START = frozenset(
+    (ASKING | WRITING | _LOSSES | {"protocol", "steps", "decay_steps", "validate_every"})
+    | {"init_from", "report_split", "eval_size", "flip", "workers"}
+)
+"""The settings that a start on the source does not depend on."""
+
+MAY_CHANGE = WRITING.union(OF_THE_MACHINE)
+"""The settings in which a run that has been started may differ from what is asked for now."""
 
 
 class Setting(NamedTuple):

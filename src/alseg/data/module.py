@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from alseg.config.protocols import Protocol
 from alseg.config.schedule import check_counted_in_steps
 from alseg.data.base import SegmentationDataset
 from alseg.data.checks import (
@@ -22,7 +23,6 @@ from alseg.data.evaluation import evaluation_loader
 from alseg.data.stream import LabelSource, TrainingSamples, TrainingStream
 from alseg.data.transforms import TrainTransform
 from alseg.errors import ConfigError
-from alseg.training.trainer_options import check_batch_size, check_trainer
 
 
 class SegmentationDataModule(L.LightningDataModule):
@@ -70,30 +70,37 @@ class SegmentationDataModule(L.LightningDataModule):
         self.labels: LabelSource | None = None
         self._label_round = 0
         self._checked: set[tuple[str, bool]] = set()
+        self._protocol: Protocol | None = None
         self._stream: TrainingStream | None = None
 
-    def setup(self, stage: str) -> None:
-        """Check that the trainer's options and the batches fit, before anything is computed.
+    def train_under(self, protocol: Protocol) -> dict[str, tuple[int, int]]:
+        """Feed what a protocol trains on; ``SegmentationModule`` calls it in its ``setup``.
+
+        Args:
+            protocol: The protocol.
+
+        Returns:
+            Height and width of the training images of each domain that there are images of.
 
         Raises:
-            ConfigError: They do not.
+            ConfigError: Images of a domain differ in size where they must not, or a crop does not
+                fit into one.
+            DatasetError: A file cannot be read, a label does not fit its image, or no label that
+                was looked at has a pixel of a class.
         """
-        trainer = self._trainer()
-        module: Any = trainer.lightning_module
-        if stage != "fit" or not hasattr(module, "segmenter"):
-            return
-        check_trainer(trainer)
-        self._check(module.protocol)
-        for domain in module.protocol.domains:
-            images = self.source if domain == "source" else self.target
-            if images is not None and len(images):
-                size = self.crop or self.sizes[domain] or images.size(0)
-                check_batch_size(module.segmenter, self.batch_size, size)
-
-    def _check(self, protocol: Any) -> None:
+        self._protocol = protocol
         self.check_images(
             protocol.domains, protocol.domains if protocol.all_target_labels else ("source",)
         )
+        found = {}
+        for domain in protocol.domains:
+            images = self._images(domain)
+            if images is not None and len(images):
+                found[domain] = self.crop or self.sizes[domain] or images.size(0)
+        return found
+
+    def _images(self, domain: str) -> SegmentationDataset | None:
+        return self.source if domain == "source" else self.target
 
     @property
     def pool(self) -> SegmentationDataset:
@@ -156,7 +163,7 @@ class SegmentationDataModule(L.LightningDataModule):
                 was looked at has a pixel of a class.
         """
         for domain in domains:
-            images = self.source if domain == "source" else self.target
+            images = self._images(domain)
             own_labels = domain in labelled
             if images is None or (domain, own_labels) in self._checked:
                 continue
@@ -178,17 +185,20 @@ class SegmentationDataModule(L.LightningDataModule):
                 ``max_steps``.
         """
         trainer = self._trainer()
-        module: Any = trainer.lightning_module
-        protocol = module.protocol
         check_counted_in_steps(trainer.max_steps)
-        self._check(protocol)
+        protocol = self._protocol
+        if protocol is None:
+            raise ConfigError(
+                "SegmentationDataModule feeds a SegmentationModule, which says what it trains on; "
+                f"the trainer has a {type(trainer.lightning_module).__name__}."
+            )
         domains: dict[str, TrainingSamples] = {}
         for domain in protocol.domains:
-            images = self.source if domain == "source" else self.target
+            images = self._images(domain)
             if images is None or len(images) == 0:
                 raise ConfigError(
-                    f"The protocol {module.hparams['protocol']!r} trains on the "
-                    f"{domain}, but the data module has no {domain} images."
+                    f"The protocol trains on the {domain}, but the data module has no {domain} "
+                    "images."
                 )
             if self.workers:
                 images.preload()

@@ -33,6 +33,9 @@ PARENT_VARIABLE = "ALSEG_FIRST_PROCESS"
 CONFIG = "config.yaml"
 """The settings of a run, all of them."""
 
+STARTS = "starts"
+"""The folder, in that of a matrix, of the starts on the source."""
+
 STARTED = "# Relative paths begin in "
 """What the settings begin with; the directory that the run was started in follows."""
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from alseg.config.budget import Budget
-from alseg.config.settings import all_settings
+from alseg.config.settings import ASKING, OF_METHOD, all_settings
 from alseg.config.strategy_options import options_for, window_radius
-from alseg.sweep.plan import ASKING, OF_METHOD
 from alseg_strategies import options
 
 PROJECT = "alseg"

@@ -5,47 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from alseg.config.run import RunConfig, dump_settings
-from alseg.config.settings import OF_THE_MACHINE, ActiveSettings, OutputSettings
+from alseg.config.settings import AFTER_THE_START, ASKING, COMPARED, MAY_CHANGE, OF_THE_MACHINE
 from alseg.errors import AlsegError, ConfigError
+from alseg.runs.folder import STARTS
 from alseg.sweep.matrix import Line, Matrix
 from alseg_strategies import UnknownOption, UnknownStrategy
 
-STARTS = "starts"
-"""The folder, in that of the matrix, of the starts on the source."""
-
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 """What the runs begin with, in the folder of a start."""
-
-ASKING = frozenset(field.name for field in fields(ActiveSettings))
-"""The settings of what is asked for."""
-
-WRITING = frozenset(field.name for field in fields(OutputSettings))
-"""The settings of what is written, and where."""
-
-NETWORK = frozenset({"head", "hyperbolic_dim", "curvature", "reweighting"})
-"""The settings of the network's head, with each of which goes a start of its own."""
-
-_LOSSES = {"target_weight", "consistency_weight", "negative_weight", "negative_threshold"}
-
-OF_METHOD = ASKING | _LOSSES | NETWORK
-"""The settings that make a method beside its protocol: what is asked, the head, its losses."""
-
-COMPARED = frozenset(OF_METHOD | WRITING | {"protocol", "seed"})
-"""What runs of one matrix may differ in."""
-
-AFTER_THE_START = frozenset(
-    (ASKING | WRITING | _LOSSES | {"protocol", "steps", "decay_steps", "validate_every"})
-    | {"init_from", "report_split", "eval_size", "flip", "workers"}
-)
-"""The settings that a start on the source does not depend on."""
-
-MAY_CHANGE = WRITING.union(OF_THE_MACHINE)
-"""The settings in which a run that has been started may differ from what is asked for now."""
 
 Check = Callable[[Sequence[str]], RunConfig]
 """Reads the arguments of ``alseg fit``; raises what it would refuse them with."""

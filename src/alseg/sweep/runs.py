@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alseg.config.budget import Budget
+from alseg.config.budget import Budget, check_affordable
 from alseg.config.schedule import round_schedule
 from alseg.errors import AlsegError, ConfigError, did_you_mean
 from alseg.sweep.plan import Run, starts_of
@@ -72,8 +72,8 @@ def check_data(todo: Iterable[Run]) -> None:
         ConfigError: It is not so; the message names the run.
     """
     # They bring PyTorch with them; what is misspelt was answered before.
-    from alseg.active.requirements import check_affordable
     from alseg.config.protocols import PROTOCOLS
+    from alseg.data.checks import check_headers
     from alseg.runs.domains import open_domains
 
     opened: dict[str, SegmentationDataset] = {}
@@ -86,6 +86,7 @@ def check_data(todo: Iterable[Run]) -> None:
             if PROTOCOLS[one.config.protocol].active:
                 round_schedule(one.config.steps, one.config.rounds, one.config.round_steps)
                 budget = Budget.parse(one.config.budget)
-                check_affordable(budget, one.config.window_radius, opened[data])
+                sizes = check_headers(opened[data], labels=False)
+                check_affordable(budget, one.config.window_radius, sizes)
         except AlsegError as error:
             raise ConfigError(f"{one.name}: {error}") from error

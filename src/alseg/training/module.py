@@ -17,11 +17,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from alseg.config.protocols import PROTOCOLS
 from alseg.data.label_space import IGNORE, LabelSpace
+from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
 from alseg.models import build_optimizer, create_segmenter
 from alseg.training.metrics import SegmentationScores
 from alseg.training.terms import View, build_terms
+from alseg.training.trainer_options import check_batch_size, check_trainer
 from alseg_strategies import Signals
 
 
@@ -135,7 +137,20 @@ class SegmentationModule(L.LightningModule):
         self.scores: SegmentationScores | None = None
 
     def setup(self, stage: str) -> None:
-        """Lay the weights out as the device is fastest with: channels last on a GPU alone."""
+        """Check that trainer and data fit; lay the weights out as the device is fastest with.
+
+        Raises:
+            ConfigError: An option of the trainer, the sizes of images or the size of a batch is
+                not one that the network can be trained with.
+            DatasetError: Images or labels cannot be trained on.
+        """
+        if stage == "fit":
+            check_trainer(self.trainer)
+            data = getattr(self.trainer, "datamodule", None)
+            if isinstance(data, SegmentationDataModule):
+                for size in data.train_under(self.protocol).values():
+                    check_batch_size(self.segmenter, data.batch_size, size)
+        # Channels last pays on a GPU alone.
         if self.trainer.strategy.root_device.type == "cuda":
             self.segmenter.to(memory_format=torch.channels_last)
 
