@@ -10,7 +10,8 @@ from tests.helpers.archives import ARCHIVE, split, write_bytes
 from alseg.active import OracleAnnotator, acquire_round
 from alseg.config.budget import Budget
 from alseg.labels import LabelStore, PoolImage
-from alseg.labels.files import digest, encode_json
+from alseg.storage.regular_files import digest
+from alseg.storage.sealed_json import encode_json
 
 CLASSES = ["road", "sky", "car"]
 SIZES = {"city/a": (30, 40), "city/b": (17, 23), "c": (25, 26), "never asked": (9, 9)}

@@ -14,10 +14,10 @@ from PIL import Image
 from tests.helpers.archives import files_in, read_bytes, write_bytes
 
 from alseg.errors import LabelStoreError
-from alseg.labels import files
 from alseg.labels.queries import Queries, owners, windows
 from alseg.labels.records import PoolImage
 from alseg.labels.store import LabelStore
+from alseg.storage.sealed_json import decode_json, encode_json
 
 POOL = [PoolImage("a/1", 4, 6), PoolImage("a/2", 4, 6), PoolImage("b", 5, 3)]
 CLASSES = ["road", "sky"]
@@ -433,8 +433,8 @@ def test_a_truncated_or_newer_json_file_is_named(two_rounds, name, version):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(LabelStoreError, match=f"{name} cannot be used"):
         LabelStore.open(two_rounds.folder).label("b")
-    content = files.decode_json(whole)
-    path.write_bytes(files.encode_json({**content, "format": 3}))
+    content = decode_json(whole)
+    path.write_bytes(encode_json({**content, "format": 3}))
     words = f"has format 3; this version of alseg reads format {version}"
     with pytest.raises(LabelStoreError, match=words):
         LabelStore.open(two_rounds.folder).label("b")

@@ -19,11 +19,12 @@ from alseg.annotate.rounds import lock_answers, open_newest
 from alseg.cli.main import main
 from alseg.errors import AlsegError, FolderLeadsOut, LabelStoreError
 from alseg.labels import LabelStore, export_labels, verify
-from alseg.labels.files import digest, encode_json
 from alseg.labels.records import ImageRecord, PoolImage
 from alseg.queries.answers import Entry, Journal, latest
 from alseg.queries.asked_files import open_round
 from alseg.storage.durable import replace_durably, write_synced
+from alseg.storage.regular_files import digest
+from alseg.storage.sealed_json import encode_json
 
 NAMES = [
     "../x",

@@ -6,9 +6,9 @@ from PIL import Image, ImageOps
 from tests.helpers.asked import CLASSES, COLORS, make_round, random_image
 
 from alseg.errors import LabelStoreError
-from alseg.labels.files import decode_json, encode_json
 from alseg.queries.asked import AskedImage, Query
 from alseg.queries.asked_files import asked_rounds, open_round, write_round
+from alseg.storage.sealed_json import decode_json, encode_json
 
 
 def test_a_round_is_read_as_it_was_written(tmp_path):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alseg.errors import ConfigError, LabelStoreError
-from alseg.labels.committed import load_json
-from alseg.labels.files import encode_json, replace_in_store
+from alseg.labels.files import replace_in_store
 from alseg.queries.answers import IMPORT, NAME, REVIEW, people
 from alseg.queries.asked import AskedRound
+from alseg.storage.sealed_json import encode_json, load_json
 
 FILE = "shares.json"
 RESERVED = (REVIEW, IMPORT)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from alseg.labels.files import open_regular
+from alseg.storage.regular_files import open_regular
 
 # Of a member's header: its length, and where the lengths of the name and of the rest are stored.
 HEADER = 30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +12,11 @@ from numpy.typing import NDArray
 
 from alseg.errors import LabelStoreError
 from alseg.labels.archive import Archive
-from alseg.labels.files import decode_json, decode_png, digest, digest_of_file, read_regular
+from alseg.labels.files import decode_png
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord
+from alseg.storage.regular_files import digest, digest_of_file
+from alseg.storage.sealed_json import load_json
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -52,46 +53,6 @@ def restore_or_ask_again(first: Path) -> str:
         "run's checkpoints/last.ckpt and summary.json, and resume: training begins again and these "
         "rounds are asked for again."
     )
-
-
-def load_json(path: Path, remedy: str, version: int) -> dict[str, Any]:
-    """Return the content of a sealed JSON file.
-
-    Args:
-        path: The file.
-        remedy: What to do where it is damaged, for the message.
-        version: The format that it has to be of.
-
-    Raises:
-        LabelStoreError: It is damaged, or of a version that is not read here.
-    """
-    try:
-        data = read_regular(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise LabelStoreError(f"{path} cannot be used: {reason}. {remedy}") from error
-    try:
-        content = decode_json(data)
-    except ValueError as error:
-        if _may_be_newer(data, version):
-            remedy = "Use the version of alseg that wrote it, or restore it from a copy."
-            error = ValueError(f"it is of a newer version of alseg, or damaged ({error})")
-        raise LabelStoreError(f"{path} cannot be used: {error}. {remedy}") from error
-    if content.get("format") != version:
-        raise LabelStoreError(
-            f"{path} has format {content.get('format')!r}; this version of alseg reads format "
-            f"{version}. Use the version of alseg that wrote it."
-        )
-    return content
-
-
-def _may_be_newer(data: bytes, version: int) -> bool:
-    """Whether a file says so whose digest is not what this version computes."""
-    try:
-        found = json.loads(data)["format"]
-    except (KeyError, RecursionError, TypeError, ValueError):
-        return False
-    return isinstance(found, int) and found > version
 
 
 class NoManifest(LabelStoreError):

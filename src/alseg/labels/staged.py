@@ -16,9 +16,6 @@ from alseg.errors import LabelStoreError
 from alseg.labels.archive import write_archive
 from alseg.labels.committed import ARCHIVE, FORMAT, MANIFEST, SUFFIXES, file_of
 from alseg.labels.files import (
-    digest,
-    digest_of_file,
-    encode_json,
     encode_png,
     write_durably,
     writing,
@@ -26,6 +23,8 @@ from alseg.labels.files import (
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord
 from alseg.storage.durable import sync_folder
+from alseg.storage.regular_files import digest, digest_of_file
+from alseg.storage.sealed_json import encode_json
 
 OTHER_RUN = "Is another run using this folder? Stop it and resume."
 

@@ -29,15 +29,15 @@ from alseg.data.label_space import IGNORE
 from alseg.errors import LabelStoreError
 from alseg.labels.committed import (
     CommittedRound,
-    load_json,
     restore_or_ask_again,
     round_name,
     round_numbers,
 )
-from alseg.labels.files import encode_json, replace_in_store
+from alseg.labels.files import replace_in_store
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord, PoolImage, check_pool
 from alseg.labels.staged import OTHER_RUN, StagedRound
+from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.shared_storage import appears
 
 POOL = "pool.json"

@@ -26,11 +26,12 @@ from alseg.labels.committed import (
     round_name,
     round_numbers,
 )
-from alseg.labels.files import decode_png, digest_of_file
+from alseg.labels.files import decode_png
 from alseg.labels.queries import Queries, owners
 from alseg.labels.records import ImageRecord, PoolImage
 from alseg.labels.staged import wrong_class
 from alseg.labels.store import LabelStore
+from alseg.storage.regular_files import digest_of_file
 
 COUNTS = ("regions", "asked", "void")
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from alseg.data.images import image_size
 from alseg.data.value_range import read_image
 from alseg.errors import DatasetError, LabelStoreError
-from alseg.labels.files import check_inside, digest, read_regular
+from alseg.storage.links import check_inside
+from alseg.storage.regular_files import digest, read_regular
 
 SPLITS = ("quadrants", "pixels", "drop")
 

@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alseg.errors import LabelStoreError
-from alseg.labels.committed import load_json, round_name, round_numbers
-from alseg.labels.files import digest, encode_json, read_unchanged, replace_in_store, write_durably
+from alseg.labels.committed import round_name, round_numbers
+from alseg.labels.files import replace_in_store, write_durably
 from alseg.queries.asked import AskedImage, AskedRound, Query
 from alseg.queries.asked_checks import check_classes, check_queries, check_split, image_of
 from alseg.storage.durable import sync_folder
+from alseg.storage.regular_files import digest, read_unchanged
+from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.spreadsheet import from_cell, to_cell
 
 FORMAT = 1

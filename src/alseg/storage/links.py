@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from alseg.errors import FolderLeadsOut
+from alseg.errors import FolderLeadsOut, LabelStoreError
 
 OF_OTHERS = ("wandb",)
 """Folders of a run that other programs keep, with links of theirs."""
@@ -32,6 +32,19 @@ def refuse_links_out(folder: Path) -> None:
                 )
         elif not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
             raise FolderLeadsOut(f"{path} is a pipe or a device, which no run has. Remove it.")
+
+
+def check_inside(folder: Path, path: Path) -> None:
+    """Check that a path that a file named stays in a folder, also where links lead.
+
+    Raises:
+        LabelStoreError: It leads out.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise LabelStoreError(
+            f"{path} leads out of {folder}, and is neither read nor written. Remove it, or restore "
+            "the folder from a copy."
+        )
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
