@@ -6,14 +6,14 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from alseg.compare.archive import Place
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import Run
 from alseg.runs.analysis import Sums, added, checked
-
-FOLDER = "analysis"
+from alseg.runs.folder import ANALYSIS
 
 DAMAGED = "Rounds that are not known or do not fit"
 """Stands above what is wrong with what runs wrote down about their rounds."""
@@ -39,7 +39,7 @@ class RoundEvidence:
     number: int
     classes: tuple[str, ...]
     rim: float | None
-    images: tuple[tuple[str, dict[str, Path]], ...]
+    images: tuple[tuple[str, dict[str, Place]], ...]
     sums: Sums
 
 
@@ -88,22 +88,23 @@ class Evidence:
         return total
 
     def _read_run(self, run: Run) -> list[RoundEvidence]:
-        paths = sorted((run.folder / FOLDER).glob("round-*.json"))
-        rounds = [part for path in paths if (part := self._read(path)) is not None]
+        folder = run.folder / ANALYSIS
+        paths: list[Place] = sorted(folder.glob("round-*.json"), key=str)
+        rounds = [part for path in paths if (part := self._read(folder, path)) is not None]
         for part in rounds:
             self.classes = self.classes or part.classes
             if part.classes != self.classes:
                 self.problems.append(
-                    f"`{run.folder / FOLDER}` is left out: round {part.number} has the classes "
+                    f"`{folder}` is left out: round {part.number} has the classes "
                     f"{', '.join(part.classes)}, and the first run has {', '.join(self.classes)}."
                 )
                 return []
         return rounds
 
-    def _read(self, path: Path) -> RoundEvidence | None:
+    def _read(self, folder: Place, path: Place) -> RoundEvidence | None:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            found = _evidence(path.parent, content)
+            found = _evidence(folder, content)
             if path.name != f"round-{found.number:03d}.json":
                 raise ValueError(f"it tells of round {found.number}")
         except KeyError as error:
@@ -129,7 +130,7 @@ class Evidence:
         return f"`{run.folder}` {' and '.join(parts)}; its rounds are {count}." if parts else ""
 
 
-def _evidence(folder: Path, content: dict[str, Any]) -> RoundEvidence:
+def _evidence(folder: Place, content: dict[str, Any]) -> RoundEvidence:
     if content["format"] != FORMAT:
         raise ValueError(f"it has format {content['format']!r}, and format {FORMAT} is read here")
     classes = tuple(map(str, content["classes"]))
@@ -145,12 +146,14 @@ def _evidence(folder: Path, content: dict[str, Any]) -> RoundEvidence:
     )
 
 
-def _within(folder: Path, name: str) -> Path:
-    """Return the path of a picture, which lies in the folder or below: the report copies it."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+def _within(folder: Place, name: str) -> Place:
+    """Return the path of a picture, which is in the folder or below: the report copies it."""
+    inside = not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
+    if isinstance(folder, Path):  # A link may lead out as well.
+        inside = (folder / name).resolve().is_relative_to(folder.resolve())
+    if not inside:
         raise ValueError(f"its picture {name!r} lies elsewhere")
-    return path
+    return folder / name
 
 
 def _rounds_text(numbers: Iterable[int]) -> str:

@@ -8,17 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from alseg.compare.archive import Place, read_archive
 from alseg.config.budget import Budget
 from alseg.config.commands import resume_command
 from alseg.config.settings import ASKING, WRITING
 from alseg.config.strategy_options import window_radius
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AlsegError, CompareError, ConfigError
-from alseg.runs.folder import STARTS
+from alseg.runs.folder import CONFIG, PROVENANCE, STARTS, SUMMARY
 
-CONFIG = "config.yaml"
-SUMMARY = "summary.json"
-PROVENANCE = "provenance.json"
 RESTORE = "Restore it from a copy, or have the run made anew."
 """What to do about a file of a run that is damaged."""
 
@@ -44,14 +42,14 @@ class Run:
     """What is known of a run.
 
     Attributes:
-        folder: Its folder.
+        folder: Its folder, on disk or in an archive.
         settings: All its settings, by name.
         summary: Its figures, by the part of the run.
         provenance: What it was made with; empty where it did not write that down.
         problem: Why it has no figures to compare; empty if it has.
     """
 
-    folder: Path
+    folder: Place
     settings: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -129,19 +127,23 @@ class Run:
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
-    """Return the runs in some folders, each once, in the order of their names.
+    """Return the runs in some folders and archives, each once, in the order of their names.
 
     The starts that the runs of a matrix share are no lines of its table: they are found only where
     their own folder is named.
 
     Args:
-        paths: Folders of runs, or folders that have such in them at any depth.
+        paths: Folders of runs, or folders that have such in them at any depth, or archives of runs.
 
     Raises:
-        CompareError: A folder is missing or has no run in it.
+        CompareError: A folder is missing or has no run in it, or an archive cannot be used.
     """
     found: dict[Path, Run] = {}
     for path in map(Path, paths):
+        if path.is_file():
+            for run in read_archive(path):
+                found.setdefault(path.resolve() / str(run), read_run(run))
+            continue
         if not path.is_dir():
             what = f"{path} is no folder" if path.exists() else f"There is no folder {path}"
             raise CompareError(
@@ -159,7 +161,7 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     return list(found.values())
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Place) -> Run:
     """Return what a run's folder tells; a run that cannot be compared says why in ``problem``."""
     try:
         settings = read_mapping(folder / CONFIG)
@@ -198,7 +200,7 @@ def _problem(run: Run) -> str:
     int(run.settings["seed"])
     after = run.summary.get("after")
     if after is None:
-        return f"It has not ended; go on with `{resume_command(run.folder)}`."
+        return f"It has not ended; go on with `{resume_command(Path(str(run.folder)))}`."
     if not isinstance(after, dict) or after.get("mIoU") is None:
         return "It measured no mIoU: its target has no labelled images to report on."
     labels = run.summary.get("labels")
@@ -234,7 +236,7 @@ def _is_run(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or (folder / SUMMARY).is_file()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Place) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:

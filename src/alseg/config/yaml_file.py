@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -18,7 +18,14 @@ _MERGE = "tag:yaml.org,2002:merge"
 _ZERO_LED = re.compile(r"[-+]?0[0-9_]+$")
 
 
-def read_mapping(path: str | Path) -> dict[str, Any]:
+class Readable(Protocol):
+    """A file, on disk or in an archive."""
+
+    def read_text(self, encoding: str) -> str:
+        """Return its content."""
+
+
+def read_mapping(path: str | Readable) -> dict[str, Any]:
     """Return the mapping that a YAML file holds; an empty file holds an empty one.
 
     Raises:
@@ -34,7 +41,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def read_yaml(path: str | Path) -> Any:
+def read_yaml(path: str | Readable) -> Any:
     """Return what a YAML file holds.
 
     Raises:
@@ -42,7 +49,8 @@ def read_yaml(path: str | Path) -> Any:
             looks like.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        file = Path(path) if isinstance(path, str) else path
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text. Save it with the encoding UTF-8.") from error
     except OSError as error:

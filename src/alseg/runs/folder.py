@@ -42,6 +42,12 @@ STARTED = "# Relative paths begin in "
 SUMMARY = "summary.json"
 """The figures of a run."""
 
+PROVENANCE = "provenance.json"
+"""What a run was made with; there is an entry for the first start and each time it went on."""
+
+ANALYSIS = "analysis"
+"""The folder of what the report wants to know of every round."""
+
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """What the system says where nothing can be written, or no more."""
 
@@ -205,7 +211,7 @@ class RunFolder:
     @property
     def analysis(self) -> Path:
         """The folder of what the report wants to know of every round."""
-        return self.path / "analysis"
+        return self.path / ANALYSIS
 
     def record(self, **figures: Any) -> None:
         """Add figures to the summary and write it; only the first rank writes."""

@@ -21,14 +21,11 @@ from alseg.config.run import RunConfig
 from alseg.data import SegmentationDataset
 from alseg.errors import ConfigError, DatasetError
 from alseg.runs.domains import Domains
-from alseg.runs.folder import RunFolder, is_first_process
+from alseg.runs.folder import PROVENANCE, RunFolder, is_first_process
 from alseg.runs.processor import processor_name
 from alseg.storage.durable import replace_durably
 
 log = logging.getLogger("alseg")
-
-PROVENANCE = "provenance.json"
-"""The file in a run's folder; it has an entry for the first start and each time it went on."""
 
 DISTRIBUTIONS = (
     "alseg",

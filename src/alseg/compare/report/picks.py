@@ -6,10 +6,10 @@ import io
 from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from PIL import Image
 
+from alseg.compare.archive import Place
 from alseg.compare.comparison import Comparison
 from alseg.compare.evidence import Evidence, RoundEvidence
 from alseg.compare.report.classes import NO_ROUNDS
@@ -131,7 +131,7 @@ def _image_table(image: str, shown: list[_Shown], width: int | None) -> str:
     )
 
 
-def _picture(path: Path | None, words: str, width: int | None) -> str:
+def _picture(path: Place | None, words: str, width: int | None) -> str:
     """Return a picture in the page, shrunk to a width; a dash where the run has none."""
     if path is None:
         return "—"
@@ -143,8 +143,8 @@ def _picture(path: Path | None, words: str, width: int | None) -> str:
     return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{data}">'
 
 
-def _shrunk(path: Path, width: int) -> bytes:
-    with Image.open(path, formats=["PNG", "JPEG"]) as image:
+def _shrunk(path: Place, width: int) -> bytes:
+    with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG", "JPEG"]) as image:
         image.thumbnail((width, width))
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, format="JPEG", quality=80, subsampling=0)
