@@ -1,4 +1,4 @@
-"""The tables of the results are what `alseg compare` makes of the runs that are kept with them."""
+"""The tables of the results are what `alseg compare` makes of the archives beside them."""
 
 import re
 from pathlib import Path
@@ -7,20 +7,30 @@ import pytest
 
 from alseg.cli.main import main
 
-RESULTS = Path(__file__).parent.parent / "docs" / "results"
-KEPT = sorted(path for path in (RESULTS / "runs").iterdir() if path.is_dir())
+DOCS = Path(__file__).parent.parent / "docs"
+KEPT = sorted((DOCS / "results").glob("*.zip"))
+INCLUDED = re.compile(r'^--8<-- "results/(\w+)\.md:(\d+):(\d+)"$', re.MULTILINE)
 
 
-@pytest.mark.parametrize("runs", KEPT, ids=lambda path: path.name)
-def test_the_committed_tables_are_made_from_the_kept_runs(runs, tmp_path, monkeypatch):
-    # The folders of the runs are told as they were named.
-    monkeypatch.chdir(RESULTS.parent.parent)
-    kept = runs.relative_to(Path.cwd())
-    assert main(["compare", str(kept), "-o", str(tmp_path / f"{runs.name}.html")]) == 0
-    for name in (f"{runs.name}.md", f"{runs.name}.csv", f"{runs.name}-runs.csv"):
-        committed, made = (folder / name for folder in (RESULTS, tmp_path))
-        assert committed.read_text(encoding="utf-8") == made.read_text(encoding="utf-8")
-    # The first table stands on the page of the results too.
-    made = (tmp_path / f"{runs.name}.md").read_text(encoding="utf-8")
-    page = (RESULTS.parent / "results.md").read_text(encoding="utf-8")
-    assert re.search(r"^\|.*?\n\n", made, re.MULTILINE | re.DOTALL)[0] in page
+def test_every_page_has_an_archive_and_all_are_small():
+    assert {path.stem for path in KEPT} == {path.stem for path in (DOCS / "results").glob("*.md")}
+    assert len(KEPT) >= 5
+    assert sum(path.stat().st_size for path in KEPT) < 2_000_000
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+def test_the_page_is_made_from_the_archive(kept, tmp_path):
+    assert main(["compare", str(kept), "-o", str(tmp_path / f"{kept.stem}.html")]) == 0
+    made = tmp_path / f"{kept.stem}.md"
+    assert kept.with_suffix(".md").read_bytes() == made.read_bytes()
+
+
+def test_the_results_include_the_first_table_of_each_page_and_nothing_else():
+    included = INCLUDED.findall((DOCS / "results.md").read_text(encoding="utf-8"))
+    assert sorted(name for name, _, _ in included) == [path.stem for path in KEPT]
+    for name, first, last in included:
+        lines = (DOCS / "results" / f"{name}.md").read_text(encoding="utf-8").splitlines()
+        table, outside = lines[int(first) - 1 : int(last)], lines[: int(first) - 1]
+        assert all(line.startswith("| ") for line in table)
+        assert not any(line.startswith("|") for line in outside)
+        assert lines[int(last)] == ""
