@@ -14,9 +14,8 @@ from tests.helpers.asked import journal, make_round
 from tests.helpers.served import serve
 
 from alseg.annotate import Table, open_shares
-from alseg.annotate.rounds import lock_answers
 from alseg.errors import FolderInUse
-from alseg.queries.answers_folder import Stopped
+from alseg.queries.answers_folder import Stopped, lock_answers
 from alseg.queries.asked import AskedRound
 
 ONE = "r001-q000001"

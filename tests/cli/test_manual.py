@@ -152,7 +152,7 @@ def test_a_round_is_not_taken_in_while_people_may_answer(waiting, capsys):
     before = digests(waiting)
     lock = lock_folder(waiting / "queries" / "round-001" / "answers")
     assert fit("--resume", waiting) == 2
-    assert "Stop `alseg annotate`, which keeps every answer" in capsys.readouterr().err
+    assert "Round 1 is being answered: stop `alseg annotate` first" in capsys.readouterr().err
     lock.release()
     after = digests(waiting)
     assert {name for name in after if after[name] != before.get(name)} <= {

@@ -15,12 +15,13 @@ from tests.helpers.stores import random_store
 
 from alseg.active.people import People
 from alseg.annotate.exchange import export_queries, import_answers
-from alseg.annotate.rounds import lock_answers, open_newest
+from alseg.annotate.rounds import open_newest
 from alseg.cli.main import main
 from alseg.errors import AlsegError, FolderLeadsOut, LabelStoreError
 from alseg.labels import LabelStore, export_labels, verify
 from alseg.labels.records import ImageRecord, PoolImage
 from alseg.queries.answers import Entry, Journal, latest
+from alseg.queries.answers_folder import lock_answers
 from alseg.queries.asked_files import open_round
 from alseg.storage.durable import replace_durably, write_synced
 from alseg.storage.regular_files import digest

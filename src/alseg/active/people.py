@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from alseg.active.candidates import Candidates
 from alseg.data.base import SegmentationDataset
-from alseg.errors import AnswersMissing, ConfigError, FolderInUse
+from alseg.errors import AnswersMissing, ConfigError
 from alseg.queries.answers import LONGEST_LOOK, Journal, people
+from alseg.queries.answers_folder import lock_answers
 from alseg.queries.asked import SPLITS, AskedImage, AskedRound, Query, query_id
 from alseg.queries.asked_files import asked_rounds, move_images, open_round, write_round
 from alseg.queries.settling import Settled, paint, settle
-from alseg.storage.folder_lock import lock_folder
 
 
 class People:
@@ -162,21 +162,10 @@ class People:
         """Keep people from answering a round while the body takes its answers in.
 
         Raises:
-            FolderInUse: The labelling page is open.
+            FolderInUse: The labelling page is open, or answers are imported.
         """
-        answers = open_round(self.run, number).folder / "answers"
-        answers.mkdir(exist_ok=True)
-        try:
-            lock = lock_folder(answers)
-        except FolderInUse as error:
-            raise FolderInUse(
-                f"Somebody may be answering round {number} just now: {answers} is in use. Stop "
-                "`alseg annotate`, which keeps every answer, and start this again."
-            ) from error
-        try:
+        with lock_answers(open_round(self.run, number)):
             yield
-        finally:
-            lock.release()
 
     def skipped(self, before: int) -> dict[str, list[Query]]:
         """Return the queries of the rounds before one that nobody could answer, by image."""

@@ -116,7 +116,7 @@ def open_shares(
             return kept
         names = names_of(annotators) if annotators is not None else _names_before(kept)
         shares = deal(asked, names, overlap or 0.0)
-        _write(asked.folder / "answers" / FILE, shares)
+        _write(asked.answers / FILE, shares)
         return shares
     names = kept.people if annotators is None else names_of(annotators)
     part = len(kept.overlap) / len(asked.queries) if overlap is None else overlap
@@ -125,7 +125,7 @@ def open_shares(
             f"Round {asked.number} is dealt to {', '.join(kept.people)}, with "
             f"{len(kept.overlap):,} queries for everybody, and some are answered. Leave "
             "--annotators and --overlap out to continue; or remove "
-            f"{asked.folder / 'answers' / FILE} to deal again (answers stay)."
+            f"{asked.answers / FILE} to deal again (answers stay)."
         )
     return kept
 
@@ -136,7 +136,7 @@ def read_shares(asked: AskedRound) -> Shares | None:
     Raises:
         LabelStoreError: Their file is damaged.
     """
-    path = asked.folder / "answers" / FILE
+    path = asked.answers / FILE
     if not path.is_file():
         return None
     content = load_json(path, _REMEDY, FORMAT)

@@ -82,9 +82,10 @@ def run(argv: Sequence[str]) -> int:
 def _serve(run_folder: Path, asked: AskedRound, arguments: dict[str, Any]) -> int:
     from alseg.annotate import LabellingServer, Table, next_command, open_shares
     from alseg.annotate.guard import kept_token
-    from alseg.annotate.rounds import is_closed, lock_answers
+    from alseg.annotate.rounds import is_closed
+    from alseg.queries.answers_folder import lock_answers
 
-    folder = asked.folder / "answers"
+    folder = asked.answers
     try:
         # The server lets nothing be written any more before the lock goes.
         with _Signals() as signals, lock_answers(asked):

@@ -11,22 +11,15 @@ import math
 import os
 import re
 import reprlib
-import stat
-import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from errno import ENOSYS
 from io import FileIO
 
 from alseg.errors import LabelStoreError
 from alseg.queries.answers_folder import AnswersFolder
 from alseg.queries.asked import AskedRound
 from alseg.storage.durable import sync_folder
-
-if sys.platform != "win32":
-    import fcntl
 
 MIXED, VOID, SKIP = "mixed", "void", "skip"
 OTHERS = (MIXED, VOID, SKIP)
@@ -46,6 +39,9 @@ LONGEST_LOOK = 60.0
 
 LATEST = 1e11
 """Seconds since 1970 that no answer is given after."""
+
+JOURNAL = ".jsonl"
+"""What the name of a person's file ends in."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -119,7 +115,7 @@ class Journal:
                 f"The name {person!r:.60} cannot be used; up to 40 letters, digits, - and _ can."
             )
         self._folder = folder or AnswersFolder(asked.folder)
-        self.path = self._folder.path / f"{person}.jsonl"
+        self.path = self._folder.path / f"{person}{JOURNAL}"
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries at the end of the file, all at once, and wait until they are on disk.
@@ -132,7 +128,7 @@ class Journal:
         """
         lines = "".join(_to_line(entry) for entry in entries).encode()
         try:
-            with self._folder.writing() as folder, self._locked(folder) as file:
+            with self._folder.appending(self.path.name) as file:
                 # Under the lock, a line without an end is that of a process that was killed.
                 whole, size = _whole_lines(file)
                 if whole < size:
@@ -152,23 +148,6 @@ class Journal:
                 f"The answer cannot be written to {self.path}: {error.strerror or error}. Free "
                 "some space or allow writing there, and answer again."
             ) from error
-
-    @contextmanager
-    def _locked(self, folder: int | None) -> Iterator[FileIO]:
-        def open_inside(path: str, flags: int) -> int:
-            if folder is None:
-                return os.open(path, flags, 0o666)
-            # A pipe would wait for its reader, a link would lead out of the run.
-            flags |= os.O_NOFOLLOW | os.O_NONBLOCK
-            return os.open(self.path.name, flags, 0o666, dir_fd=folder)
-
-        # Without a buffer, as what is left in one is written when the file is closed, also after
-        # the disk was full.
-        with open(self.path, "a+b", buffering=0, opener=open_inside) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError("it is no ordinary file")
-            _lock(file)
-            yield file
 
     def entries(self) -> list[Entry]:
         """Return all entries, oldest first; a last line that was cut short is left out.
@@ -209,16 +188,6 @@ def _to_line(entry: Entry) -> str:
     return json.dumps(content) + "\n"
 
 
-def _lock(file: FileIO) -> None:
-    """Wait until no other process writes to a file; closing it lets the next one write."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno != ENOSYS:
-                raise
-
-
 def _whole_lines(file: FileIO) -> tuple[int, int]:
     """Return the bytes of the whole lines of a file, and of all with a last one cut short."""
     end = size = file.seek(0, os.SEEK_END)
@@ -240,7 +209,7 @@ def people(asked: AskedRound) -> list[str]:
         LabelStoreError: A file beside the answers is called like none of them.
     """
     found = []
-    for path in (asked.folder / "answers").glob("*.jsonl"):
+    for path in asked.answers.glob(f"*{JOURNAL}"):
         if not NAME.fullmatch(path.stem):
             raise LabelStoreError(
                 f"{path} is in the way: it is called like a file of answers, but nobody can be "

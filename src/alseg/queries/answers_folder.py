@@ -1,24 +1,66 @@
-"""The folder of a round's answers, written to only while it is the one that it was."""
+"""The folder of a round's answers: locked by whoever takes them, and the one that it was."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOSYS
+from io import FileIO
 from pathlib import Path
 from threading import Condition
 
-from alseg.errors import LabelStoreError
+from filelock import Timeout
+
+from alseg.errors import FolderInUse, LabelStoreError
+from alseg.queries.asked import ANSWERS, AskedRound
 from alseg.storage.durable import sync_folder
-from alseg.storage.folder_lock import LOCK
+from alseg.storage.folder_lock import LOCK, lock_folder
+
+if sys.platform != "win32":
+    import fcntl
 
 STOPPED = "alseg annotate was stopped. Start it again; pages that are open continue then."
 
 
 class Stopped(LabelStoreError):
     """An answer to a server that was asked to stop."""
+
+
+@contextmanager
+def lock_answers(asked: AskedRound) -> Iterator[None]:
+    """Keep others from writing answers to a round inside the block, or from taking them in.
+
+    The page holds it as long as it runs, since it does not read again what it once read; an import
+    while it writes, and a run while it takes the answers in.
+
+    Raises:
+        FolderInUse: Somebody else holds it, or the folder cannot be written.
+    """
+    folder = asked.answers
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FolderInUse(
+            f"{folder} cannot be made: {error.strerror or error}. Allow writing there."
+        ) from error
+    try:
+        lock = lock_folder(folder)
+    except FolderInUse as error:
+        if not isinstance(error.__cause__, Timeout):
+            raise
+        raise FolderInUse(
+            f"Round {asked.number} is being answered: stop `alseg annotate` first (Ctrl-C in its "
+            "terminal; every answer is kept), or wait until `alseg import` ends. If neither runs "
+            f"on any host, remove {folder / LOCK}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class AnswersFolder:
@@ -33,7 +75,7 @@ class AnswersFolder:
 
     def __init__(self, round_folder: Path) -> None:
         """Open the folder below that of its round, and make it if need be."""
-        self.path = round_folder / "answers"
+        self.path = round_folder / ANSWERS
         self._trouble: str | None = None
         self._descriptor: int | None = None
         self._known: dict[Path, tuple[int, int]] = {}
@@ -67,6 +109,35 @@ class AnswersFolder:
             with self._change:
                 self._writes -= 1
                 self._change.notify_all()
+
+    @contextmanager
+    def appending(self, name: str) -> Iterator[FileIO]:
+        """Open a file to append answers to inside the block, while no other process does.
+
+        Args:
+            name: The name of the file, which need not be there yet.
+
+        Raises:
+            Stopped: ``end`` was called.
+            LabelStoreError: The folder, or the lock in it, is not the one that it was.
+            OSError: It cannot be opened, or is no ordinary file.
+        """
+        with self.writing() as folder:
+
+            def open_inside(path: str, flags: int) -> int:
+                if folder is None:
+                    return os.open(path, flags, 0o666)
+                # A pipe would wait for its reader, a link would lead out of the run.
+                flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+                return os.open(name, flags, 0o666, dir_fd=folder)
+
+            # Without a buffer, as what is left in one is written when the file is closed, also
+            # after the disk was full.
+            with open(self.path / name, "a+b", buffering=0, opener=open_inside) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError("it is no ordinary file")
+                _wait_for(file)
+                yield file
 
     def end(self) -> None:
         """Let no more answers in, and wait for those that are being written."""
@@ -111,6 +182,16 @@ class AnswersFolder:
         self._known[self.path] = _identity(self.path)
         if (lock := self.path / LOCK).exists():
             self._known[lock] = _identity(lock)
+
+
+def _wait_for(file: FileIO) -> None:
+    """Wait until no other process writes to a file; closing it lets the next one write."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno != ENOSYS:
+                raise
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -20,6 +20,12 @@ from alseg.errors import DatasetError, LabelStoreError
 from alseg.storage.links import check_inside
 from alseg.storage.regular_files import digest, read_regular
 
+MANIFEST = "round.json"
+"""The file in a round's folder that says what is asked."""
+
+ANSWERS = "answers"
+"""The folder in a round's folder of what people answered."""
+
 SPLITS = ("quadrants", "pixels", "drop")
 
 
@@ -109,6 +115,11 @@ class AskedRound:
     queries: tuple[Query, ...] = field(repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     identity: str = ""
+
+    @property
+    def answers(self) -> Path:
+        """The folder of what people answered."""
+        return self.folder / ANSWERS
 
     @cached_property
     def by_id(self) -> dict[str, Query]:
@@ -210,7 +221,7 @@ class AskedRound:
         entry, path = self.images[image_id], self.path_of(image_id)
         if not entry.digest:
             raise LabelStoreError(
-                f"{self.folder / 'round.json'} has no digest of the image {image_id}: whether "
+                f"{self.folder / MANIFEST} has no digest of the image {image_id}: whether "
                 f"{path} is the image that is asked about cannot be known. Ask for the round again."
             )
         try:

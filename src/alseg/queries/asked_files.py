@@ -26,7 +26,7 @@ from PIL import Image
 from alseg.errors import LabelStoreError
 from alseg.labels.committed import round_name, round_numbers
 from alseg.labels.files import replace_in_store, write_durably
-from alseg.queries.asked import AskedImage, AskedRound, Query
+from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 from alseg.queries.asked_checks import check_classes, check_queries, check_split, image_of
 from alseg.storage.durable import sync_folder
 from alseg.storage.regular_files import digest, read_unchanged
@@ -35,6 +35,8 @@ from alseg.storage.spreadsheet import from_cell, to_cell
 
 FORMAT = 1
 FOLDER = "queries"
+TABLE = "queries.csv"
+IMAGES = "images"
 COLUMNS = ("query", "image", "row", "column", "top", "left", "bottom", "right", "score", "guess")
 _STAGING = ".staging-queries"
 _RESTORE = "Restore it from a copy."
@@ -77,7 +79,7 @@ def write_round(
     for image in images:
         if not image.file:
             assert pixels is not None
-            image = replace(image, file=f"images/{image.id}.png")
+            image = replace(image, file=f"{IMAGES}/{image.id}.png")
             buffer = io.BytesIO()
             Image.fromarray(pixels(image.id)).save(buffer, format="PNG")
             write_durably(staging / image.file, buffer.getvalue())
@@ -96,8 +98,8 @@ def write_round(
         "images": [asdict(image) for image in kept],
         "queries": digest(table),
     }
-    write_durably(staging / "queries.csv", table)
-    write_durably(staging / "round.json", encode_json(content))
+    write_durably(staging / TABLE, table)
+    write_durably(staging / MANIFEST, encode_json(content))
     try:
         for inside in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
             sync_folder(inside)
@@ -122,12 +124,12 @@ def open_round(run: Path, number: int) -> AskedRound:
         LabelStoreError: They are missing or damaged.
     """
     folder = run / FOLDER / round_name(number)
-    path = folder / "round.json"
+    path = folder / MANIFEST
     content = load_json(path, _RESTORE, FORMAT)
     try:
         asked = _from_json(folder, number, content)
         expected = content["queries"]
-        path = folder / "queries.csv"
+        path = folder / TABLE
         queries = _from_csv(read_unchanged(path, expected))
         check_queries(number, asked.images, queries)
         return replace(asked, queries=queries)
@@ -152,7 +154,7 @@ def move_images(run: Path, number: int, files: Mapping[str, str]) -> None:
         LabelStoreError: The round is damaged, or cannot be written.
     """
     open_round(run, number)
-    path = run / FOLDER / round_name(number) / "round.json"
+    path = run / FOLDER / round_name(number) / MANIFEST
     content = load_json(path, _RESTORE, FORMAT)
     images = [
         {**image, "file": files.get(image["id"], image["file"])}
