@@ -16,7 +16,7 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TABLES = ("matrix", "recipe", "ablation")
 MATRICES = sorted(path for path in EXPERIMENTS.rglob("*.yaml") if path.stem in TABLES)
 FILES = sorted(set(EXPERIMENTS.rglob("*.yaml")) - set(MATRICES))
-ON_CAMVID = [path for path in FILES if path.parent.name in ("camvid", "camvid_dusk")]
+ON_CAMVID = [path for path in FILES if path.parent.name == "camvid"]
 
 
 def name(path):
@@ -24,12 +24,10 @@ def name(path):
 
 
 def test_the_papers_protocols_and_both_camvid_shifts_are_there():
-    names = {name(path) for path in FILES}
-    camvid = {"source_only", "random", "entropy", "ripu", "halo", "fully_supervised"}
+    names = {name(path) for path in FILES + MATRICES}
+    camvid = ("camvid/source_only", "camvid/ripu", "camvid/halo", "camvid/matrix")
     assert "demo.yaml" in names
-    assert {
-        f"{folder}/{run}.yaml" for folder in ("camvid", "camvid_dusk") for run in camvid
-    } <= names
+    assert {f"{run}.yaml" for run in (*camvid, "camvid_dusk/matrix")} <= names
     for pair in ("gtav_cityscapes", "synthia_cityscapes", "cityscapes_acdc"):
         assert {f"{pair}/ripu.yaml", f"{pair}/halo.yaml"} <= names
 
@@ -121,13 +119,15 @@ def few_photographs(shared, tmp_path_factory):
     return root
 
 
+@pytest.mark.parametrize("at_dusk", [False, True], ids=["photographs", "dusk"])
 @pytest.mark.parametrize("path", ON_CAMVID, ids=name)
-def test_experiments_with_data_at_hand_run(path, few_photographs, shared, tmp_path):
+def test_experiments_with_data_at_hand_run(path, at_dusk, few_photographs, shared, tmp_path):
     config = load_config([path], {})
     weights = shared / "weights" / Path(config.encoder_weights).name
-    arguments = ["--target", f"{config.target.split(':')[0]}:{few_photographs}"]
-    if config.source.startswith("camvid"):
-        arguments += ["--source", f"{config.source.split(':')[0]}:{few_photographs}"]
+    arguments = ["--target", f"camvid:{few_photographs}"]
+    if at_dusk:
+        arguments = ["--source", f"camvid-day:{few_photographs}"]
+        arguments += ["--target", f"camvid-dusk:{few_photographs}"]
     arguments += ["--encoder-weights", str(weights), "--out", str(tmp_path / "run")]
     arguments += ["--steps", "2", "--warm-start-steps", "1", "--rounds", "2", "--batch-size", "2"]
     arguments += ["--size", "60x80", "--workers", "0", "--progress", "false"]
