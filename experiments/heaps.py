@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from alseg.compare.runs import read_run
-from alseg.config.settings import parse_size
+from alseg.config.size import parse_size
 from alseg.data.label_space import IGNORE
 from alseg.data.shrink import shrink_labels
 from alseg.labels import LabelStore

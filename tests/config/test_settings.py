@@ -1,7 +1,7 @@
 import pytest
 
 from alseg.config.run import RunConfig
-from alseg.config.settings import parse_size
+from alseg.config.size import parse_size
 from alseg.errors import ConfigError
 
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from alseg.cli.parser import CommandParser
 from alseg.config.run import config_from
+from alseg.config.settings import names_of
 from alseg.errors import ConfigError, DatasetError
 
 ABOUT = """Count images, sizes, classes and void of the source's training images and of every
@@ -21,8 +22,8 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         AlsegError: A data set cannot be opened.
     """
-    names = ("source", "source_options", "target", "target_options", "label_space")
-    parser = CommandParser("check-data", "[-c FILE] [--source S] [--target T] ...", ABOUT, names)
+    usage = "[-c FILE] [--source S] [--target T] ..."
+    parser = CommandParser("check-data", usage, ABOUT, names_of("check-data"))
     parser.add(
         "--limit",
         type=int,

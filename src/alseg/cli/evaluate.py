@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alseg.cli.parser import CommandParser
 from alseg.config.run import config_from
+from alseg.config.settings import names_of
 from alseg.distributed import interruption
 from alseg.errors import ConfigError, DatasetError
 
@@ -25,8 +26,8 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         AlsegError: The checkpoint or the images cannot be used, or the images have no labels.
     """
-    names = ("target", "target_options", "workers", "progress")
-    parser = CommandParser("evaluate", "CKPT [-c FILE] --target TARGET ...", ABOUT, names)
+    usage = "CKPT [-c FILE] --target TARGET ..."
+    parser = CommandParser("evaluate", usage, ABOUT, names_of("evaluate"))
     parser.add("checkpoint", metavar="CKPT", help="checkpoint of a run")
     parser.add(
         "--split",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from alseg.config.settings import Size
+from alseg.config.size import Size
 from alseg.errors import ConfigError, did_you_mean
 from alseg_strategies import UnknownStrategy, available
 

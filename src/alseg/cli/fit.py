@@ -10,7 +10,7 @@ from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config.run import RunConfig, dump_config
-from alseg.config.settings import MOVABLE, OF_THE_MACHINE, all_settings
+from alseg.config.settings import all_settings, names_of
 from alseg.config.strategy_options import options_for
 from alseg.errors import ConfigError
 from alseg.runs.terminal import shown
@@ -20,12 +20,6 @@ _log = logging.getLogger("alseg")
 
 DEMO = Path(__file__).parents[1] / "config" / "demo.yaml"
 """The settings of the run on the embedded scenes."""
-
-NAMING_DATA = ("source", "target", "resume")
-"""The settings that name data: where none is given, a run trains on the embedded scenes."""
-
-BEGINNING = ("strategy", "budget", "annotator", "rounds", "source", "target", "out", "resume")
-"""The settings that the help begins with."""
 
 NAMED = 5
 """How many settings are named that a file lacks."""
@@ -41,7 +35,9 @@ def run(argv: Sequence[str]) -> int:
         AlsegError: The run is refused or cannot go on.
     """
     names = [entry.name for entry in all_settings()]
-    parser = CommandParser("fit", "[-c FILE] [--SETTING VALUE ...]", ABOUT, names, BEGINNING)
+    parser = CommandParser(
+        "fit", "[-c FILE] [--SETTING VALUE ...]", ABOUT, names, names_of("first")
+    )
     parser.add(
         "--print-config", action="store_true", help="print the settings as YAML, and run nothing"
     )
@@ -74,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
             config.source,
             config.target,
         )
-    for name in {"source", "target"} - settings.keys():
+    for name in set(names_of("moved")) - settings.keys():
         _log.info("No --%s: taking %s.", name, getattr(config, name))
     from alseg.runs.fit import fit_run, quiet_lightning
 
@@ -87,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
 
 def names_data(settings: Mapping[str, Any]) -> bool:
     """Return whether settings say what to train on."""
-    return not settings.keys().isdisjoint(NAMING_DATA)
+    return not settings.keys().isdisjoint({"resume", *names_of("moved")})
 
 
 def with_data(parser: CommandParser, settings: dict[str, Any]) -> dict[str, Any]:
@@ -104,23 +100,24 @@ def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, An
             "that the run printed when it started."
         )
     before = _kept(parser, kept)
+    machine, places = names_of("resume"), names_of("moved")
     changed = [
         name
         for name, value in settings.items()
-        if name not in ("resume", *MOVABLE, *OF_THE_MACHINE) and value != before[name]
+        if name not in ("resume", *places, *machine) and value != before[name]
     ]
     if changed:
         raise ConfigError(
             "A run is resumed with the settings it was started with, but "
-            f"{', '.join(changed)} would change. Only {', '.join(OF_THE_MACHINE)} may, and "
-            f"{' and '.join(MOVABLE)} where the data were moved; for anything else start a new run."
+            f"{', '.join(changed)} would change. Only {', '.join(machine)} may, and "
+            f"{' and '.join(places)} where the data were moved; for anything else start a new run."
         )
     # It brings NumPy, and what is refused above does without.
     from alseg.data.registry import absolute
 
     moved = {
         name: absolute(settings[name])
-        for name in MOVABLE
+        for name in places
         if settings.get(name, before[name]) != before[name]
     }
     return {**before, **settings, **moved}

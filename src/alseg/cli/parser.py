@@ -18,7 +18,8 @@ from alseg.cli.explain import (
     kind_in_words,
 )
 from alseg.config.run import RunConfig, config_from
-from alseg.config.settings import GROUPS, Setting, all_settings
+from alseg.config.setting import Setting
+from alseg.config.settings import GROUPS, all_settings
 from alseg.config.yaml_file import read_mapping, read_value
 from alseg.errors import ConfigError, did_you_mean
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from alseg.cli.parser import CommandParser
 from alseg.config.commands import resume_command
 from alseg.config.run import RunConfig, config_from
+from alseg.config.settings import names_of
 from alseg.config.strategy_options import options_for
 from alseg.data.image_files import find_images
 from alseg.distributed import interruption
@@ -21,20 +22,6 @@ if TYPE_CHECKING:
     from alseg.data import SegmentationDataset
     from alseg.labels import LabelStore
     from alseg.training.module import SegmentationModule
-
-SETTINGS = (
-    "strategy",
-    "strategy_options",
-    "budget",
-    "scope",
-    "radius",
-    "exclusion_radius",
-    "clipped",
-    "mixed",
-    "workers",
-    "seed",
-    "progress",
-)
 
 ABOUT = """Choose regions of images by the network of a checkpoint, and write them to the folder RUN
 as queries for people. Given the same RUN again, it takes in the answers first and asks the next
@@ -47,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         AlsegError: The checkpoint, the images or the folder cannot be used.
     """
-    parser = CommandParser("query", "CKPT IMAGES [IMAGES ...] -o RUN", ABOUT, SETTINGS)
+    parser = CommandParser("query", "CKPT IMAGES [IMAGES ...] -o RUN", ABOUT, names_of("query"))
     parser.add("checkpoint", metavar="CKPT", help="checkpoint of a run")
     parser.add("images", nargs="+", metavar="IMAGES", help="image files, or folders of them")
     parser.add("-o", "--out", required=True, metavar="RUN", help="folder to write to")

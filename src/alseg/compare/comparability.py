@@ -7,7 +7,7 @@ from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
-from alseg.config.settings import COMPARED, NETWORK
+from alseg.config.settings import MATRIX_MAY_DIFFER, names_of
 
 OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
 """What runs wrote down about their making that may change a figure; devices by rounding alone."""
@@ -33,7 +33,7 @@ NOT_COMPARABLE = "Not all runs are comparable"
 def warnings_of(comparison: Comparison) -> list[str]:
     """Return what differs between the runs that should be alike, one sentence each."""
     return [
-        *(text for name, text in _settings(comparison) if name not in COMPARED),
+        *(text for name, text in _settings(comparison) if name not in MATRIX_MAY_DIFFER),
         *_starts(comparison),
         *_provenance(comparison),
         *_seeds(comparison),
@@ -42,7 +42,7 @@ def warnings_of(comparison: Comparison) -> list[str]:
 
 def choices_of(comparison: Comparison) -> list[str]:
     """Return in what else the variants differ that a comparison may be about, such as the head."""
-    return [text for name, text in _settings(comparison) if name in COMPARED]
+    return [text for name, text in _settings(comparison) if name in MATRIX_MAY_DIFFER]
 
 
 def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ def _starts(comparison: Comparison) -> list[str]:
     for point in comparison.groups:
         for run in point.runs:
             if run.start is not None:
-                network = tuple(str(run.settings.get(name)) for name in sorted(NETWORK))
+                network = tuple(str(run.settings.get(name)) for name in names_of("head"))
                 place = run.seed, run.uses_source, network
                 name = f"{point.variant} {point.budget}".strip()
                 figures.setdefault(place, {})[name] = run.start

@@ -11,7 +11,7 @@ from typing import Any
 from alseg.compare.archive import Place, read_archive
 from alseg.config.budget import Budget
 from alseg.config.commands import resume_command
-from alseg.config.settings import ASKING, WRITING
+from alseg.config.settings import names_of
 from alseg.config.strategy_options import window_radius
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AlsegError, CompareError, ConfigError
@@ -20,17 +20,10 @@ from alseg.runs.folder import CONFIG, PROVENANCE, STARTS, SUMMARY
 RESTORE = "Restore it from a copy, or have the run made anew."
 """What to do about a file of a run that is damaged."""
 
-NEEDED = ("protocol", "strategy", "budget", "seed")
-
-MEANT_TO_DIFFER = WRITING | {
-    "workers",
-    *("protocol", "strategy", "strategy_options", "budget", "seed"),
-    # Each seed has a start of its own: whether it is the same for all is seen by its figure.
-    "init_from",
-}
+MEANT_TO_DIFFER = frozenset(names_of("output", "compared", "uncompared"))
 """Settings that are compared, and those that change no figure."""
 
-OF_ASKING = ASKING - MEANT_TO_DIFFER
+OF_ASKING = frozenset(names_of("active")) - MEANT_TO_DIFFER
 """Settings that mean nothing to a run that asks for no labels."""
 
 BOUNDS = {"source_only": "source only", "fully_supervised": "fully supervised"}
@@ -167,7 +160,7 @@ def read_run(folder: Place) -> Run:
         settings = read_mapping(folder / CONFIG)
     except ConfigError as error:
         return Run(folder, problem=str(error))
-    missing = [name for name in NEEDED if settings.get(name) is None]
+    missing = [name for name in names_of("compared") if settings.get(name) is None]
     if missing:
         problem = f"{folder / CONFIG} lacks {', '.join(missing)}. {RESTORE}"
         return Run(folder, problem=problem)

@@ -8,9 +8,9 @@ from typing import Any
 
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.config.budget import Budget
-from alseg.config.settings import MAY_CHANGE
+from alseg.config.settings import MAY_CHANGE, names_of
 
-OF_DATA = {"source", "source_options", "target", "target_options"}
+OF_DATA = frozenset(names_of("domain"))
 """Settings whose differences make no variant, since paths are among them: they are warned of."""
 
 NOT_OF_A_VARIANT = MEANT_TO_DIFFER | MAY_CHANGE | OF_DATA

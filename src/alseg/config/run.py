@@ -16,38 +16,11 @@ from alseg.config.settings import (
     OutputSettings,
     TrainingSettings,
     all_settings,
-    parse_size,
-    show_size,
 )
+from alseg.config.size import parse_size, show_size
 from alseg.config.strategy_options import window_radius
 from alseg.config.yaml_file import write_mapping
 from alseg.errors import ConfigError
-
-AT_LEAST = {
-    "workers": 0,
-    "hyperbolic_dim": 1,
-    "steps": 1,
-    "warm_start_steps": 0,
-    # Batch norm over an image pooled to one pixel needs a second image.
-    "batch_size": 2,
-    "weight_decay": 0,
-    "warmup_steps": 0,
-    "decay_steps": 1,
-    "poly_power": 0,
-    "source_weight": 0,
-    "target_weight": 0,
-    "consistency_weight": 0,
-    "negative_weight": 0,
-    "validate_every": 1,
-    "seed": 0,
-    "num_nodes": 1,
-    "rounds": 1,
-    "radius": 0,
-    "exclusion_radius": 0,
-    "pictures": 0,
-}
-POSITIVE = ("curvature", "learning_rate", "head_lr_factor")
-BELOW_ONE = ("momentum", "negative_threshold")
 
 
 @dataclass(frozen=True)
@@ -59,19 +32,12 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
     """
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for entry in all_settings():
+            name, value = entry.name, getattr(self, entry.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name} is {value}; it must be a finite number.")
-        for name, lowest in AT_LEAST.items():
-            value = getattr(self, name)
-            if value is not None and not value >= lowest:
-                raise ConfigError(f"{name} is {value}; it must be {lowest} or more.")
-        for name in POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in BELOW_ONE:
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
+            if must := entry.bounds.missed_by(value):
+                raise ConfigError(f"{name} is {value}; it must be {must}.")
         if self.round_steps is not None:
             round_schedule(self.steps, self.rounds, self.round_steps)
         self._check_combinations()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
-from alseg.config.settings import MOVABLE
+from alseg.config.settings import names_of
 from alseg.data import SegmentationDataset, open_dataset
 from alseg.data.registry import is_relative, is_there
 from alseg.errors import DatasetError
@@ -61,7 +61,9 @@ def open_domains(config: RunConfig) -> Domains:
                 f"{'' if len(relative) > 1 else 's'}: resume it from there."
             )
         gone = [
-            f"--{name} ADAPTER:WHERE" for name in MOVABLE if not is_there(getattr(config, name))
+            f"--{name} ADAPTER:WHERE"
+            for name in names_of("moved")
+            if not is_there(getattr(config, name))
         ]
         if gone:
             remedies.append(f"If the data were moved, say where they are: {' '.join(gone)}.")

@@ -16,7 +16,7 @@ from typing import Any
 
 from alseg.config.commands import resume_command
 from alseg.config.run import RunConfig, config_from, dump_config
-from alseg.config.settings import MOVABLE
+from alseg.config.settings import names_of
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AnswersNeeded, ConfigError
 from alseg.runs.peak_memory import peak_memory, start_counting
@@ -141,7 +141,7 @@ class RunFolder:
     def moved(self, config: RunConfig) -> list[str]:
         """Return which data sets of a run that is resumed are at another place than before."""
         kept = read_mapping(self.path / CONFIG)
-        return [name for name in MOVABLE if getattr(config, name) != kept[name]]
+        return [name for name in names_of("moved") if getattr(config, name) != kept[name]]
 
     def _keep(self, config: RunConfig, directory: str) -> None:
         kept = self.path / CONFIG

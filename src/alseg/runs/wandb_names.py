@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from alseg.config.budget import Budget
-from alseg.config.settings import ASKING, OF_METHOD, all_settings
+from alseg.config.settings import all_settings, names_of
 from alseg.config.strategy_options import options_for, window_radius
 from alseg_strategies import options
 
@@ -57,8 +57,12 @@ def method_of(settings: Mapping[str, Any], active: bool) -> str:
     if active:
         details += [] if protocol == "source_target" else [protocol]
         details += [f"{name}={value}" for name, value in _options(settings)]
-    own = OF_METHOD - TOLD if active else OF_METHOD - TOLD - ASKING
-    usual = {setting.name: setting.default for setting in all_settings() if setting.name in own}
+    own = names_of("active", "variant") if active else names_of("variant")
+    usual = {
+        setting.name: setting.default
+        for setting in all_settings()
+        if setting.name in own and setting.name not in TOLD
+    }
     # To say the radius that follows from who answers is to leave it open.
     left_open = window_radius(None, settings["annotator"])
     given = {**settings, "radius": None} if settings["radius"] == left_open else settings

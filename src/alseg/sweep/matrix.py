@@ -16,17 +16,7 @@ from alseg_strategies import available
 OF_A_BLOCK = ("strategies", "budgets", "protocols")
 OF_A_MATRIX = ("base", "settings", "seeds", "may_differ", "blocks", *OF_A_BLOCK)
 
-DECIDED = {
-    "strategy": "give `strategies: [random, ripu]` in the matrix file",
-    "strategy_options": "give `strategies: [{strategy: ripu, strategy_options: {...}}]` in the "
-    "matrix file",
-    "budget": "give `budgets: [0.01]` in the matrix file",
-    "protocol": "give `protocols: [source_only]` in the matrix file",
-    "seed": "give `seeds: [0, 1, 2]` in the matrix file",
-    "out": "give the folder of all the runs to `alseg sweep`, as --out",
-    "name": "give `strategies: [{name: mine, strategy: ripu}]` in the matrix file",
-    "resume": "give the same `alseg sweep` again, which goes on with all that was begun",
-}
+DECIDED = {entry.name: entry.in_matrix for entry in all_settings() if entry.in_matrix}
 """The settings that a matrix decides, and how they are given instead of for all runs."""
 
 USUAL_PROTOCOL = "source_target"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alseg.config.run import RunConfig, dump_settings
-from alseg.config.settings import AFTER_THE_START, ASKING, COMPARED, MAY_CHANGE, OF_THE_MACHINE
+from alseg.config.settings import MATRIX_MAY_DIFFER, MAY_CHANGE, names_of
 from alseg.errors import AlsegError, ConfigError
 from alseg.runs.folder import STARTS
 from alseg.sweep.matrix import Line, Matrix
@@ -18,6 +18,9 @@ from alseg_strategies import UnknownOption, UnknownStrategy
 
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 """What the runs begin with, in the folder of a start."""
+
+AFTER_THE_START = frozenset(names_of("active", "output", "evaluation", "after start"))
+"""The settings that a start on the source does not depend on."""
 
 Check = Callable[[Sequence[str]], RunConfig]
 """Reads the arguments of ``alseg fit``; raises what it would refuse them with."""
@@ -44,7 +47,7 @@ class Run:
     @property
     def of_the_machine(self) -> tuple[str, ...]:
         """Those of the arguments that may be given with ``--resume`` too."""
-        flags = {_flag(name) for name in OF_THE_MACHINE}
+        flags = {_flag(name) for name in names_of("resume")}
         pairs = zip(self.arguments[::2], self.arguments[1::2], strict=True)
         return tuple(part for pair in pairs if pair[0] in flags for part in pair)
 
@@ -101,7 +104,8 @@ def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
     """Say in which settings a run that was started is another one than that of the matrix."""
     from alseg.config.protocols import PROTOCOLS
 
-    left = MAY_CHANGE if PROTOCOLS[run.config.protocol].active else MAY_CHANGE | ASKING
+    asks = PROTOCOLS[run.config.protocol].active
+    left = MAY_CHANGE if asks else MAY_CHANGE | {*names_of("active")}
     return [
         f"{name} is {kept.get(name)!r} there and {value!r} in the matrix"
         for name, value in dump_settings(run.config).items()
@@ -146,7 +150,7 @@ def _start(
 ) -> Run:
     """Return the run that trains on the source alone what others start from."""
     # Not the logger: among the runs of the matrix it would be taken for one of its methods.
-    kept = {"report_split", "eval_size", "flip", "workers", "progress"}
+    kept = names_of("evaluation", "resume")
     own = {
         key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
     }
@@ -194,7 +198,7 @@ def _check_comparable(configs: Sequence[tuple[str, Any, RunConfig]], matrix: Mat
     shared = dump_settings(first)
     for name, _, config in configs[1:]:
         for setting, value in dump_settings(config).items():
-            if setting in COMPARED | matrix.may_differ or value == shared[setting]:
+            if setting in MATRIX_MAY_DIFFER | matrix.may_differ or value == shared[setting]:
                 continue
             raise ConfigError(
                 f"{matrix.path}: {setting} is {value!r} in {name} but {shared[setting]!r} in "

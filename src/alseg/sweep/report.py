@@ -9,13 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from alseg.config.settings import names_of
 from alseg.errors import ConfigError
 from alseg.runs.folder import CONFIG, RunFolder
 from alseg.sweep.plan import Run, differences
 from alseg.sweep.runner import Ended, Job, last_lines
-
-LOGGING = ("logger", "wandb_project", "pictures")
-"""The settings of where a run's figures go, in which it may have been begun with others."""
 
 LINES = 6
 """How many lines of a failed run are shown."""
@@ -54,7 +52,9 @@ def stage_of(run: Run, read: Callable[[Path], Mapping[str, Any]]) -> Stage:
         )
     if {"before", "after"} <= RunFolder.open(run.folder).summary.keys():
         return Stage.FINISHED
-    stays = [name for name in LOGGING if settings.get(name) != getattr(run.config, name)]
+    stays = [
+        name for name in names_of("logging") if settings.get(name) != getattr(run.config, name)
+    ]
     if stays:
         told = ", ".join(f"{name}: {settings.get(name)}" for name in stays)
         _log.warning("%s goes on as it was begun, with %s", run.folder, told)

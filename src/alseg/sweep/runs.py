@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from alseg.config.budget import Budget, check_affordable
 from alseg.config.schedule import round_schedule
+from alseg.config.settings import names_of
 from alseg.errors import AlsegError, ConfigError, did_you_mean
 from alseg.sweep.plan import Run, starts_of
 from alseg.sweep.report import Stage, stage_of
 
 if TYPE_CHECKING:
     from alseg.data import SegmentationDataset
-
-OF_DATA = (
-    *("source", "source_options", "target", "target_options", "label_space", "report_split"),
-    *("protocol", "annotator", "init_from", "warm_start_steps"),
-)
-"""The settings that say which data a run opens; of `init_from` only whether it is given."""
 
 
 def chosen_runs(
@@ -78,8 +73,9 @@ def check_data(todo: Iterable[Run]) -> None:
 
     opened: dict[str, SegmentationDataset] = {}
     for one in todo:
+        # Of init_from it counts only whether it is given.
         settings = {**vars(one.config), "init_from": one.config.init_from is None}
-        data = repr([settings[name] for name in OF_DATA])
+        data = repr([settings[name] for name in names_of("opens")])
         try:
             if data not in opened:
                 opened[data] = open_domains(one.config).target
