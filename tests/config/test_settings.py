@@ -1,6 +1,10 @@
+from typing import get_args
+
 import pytest
 
 from alseg.config.run import RunConfig
+from alseg.config.setting import Tag
+from alseg.config.settings import all_settings, names_of
 from alseg.config.size import parse_size
 from alseg.errors import ConfigError
 
@@ -31,3 +35,39 @@ def test_what_is_no_size_is_refused_in_a_sentence(text):
 def test_numbers_of_settings_are_finite(name, value):
     with pytest.raises(ConfigError, match=f"{name} is "):
         RunConfig(**{name: float(value)})
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "must", "taken"),
+    [
+        ("batch_size", 1, "be 2 or more", 2),
+        ("weight_decay", -1e-9, "be 0 or more", 0.0),
+        ("decay_steps", 0, "be 1 or more", None),
+        ("curvature", 0.0, "be above 0", 1e-9),
+        ("momentum", 1.0, r"be in \[0, 1\)", 0.0),
+        ("negative_threshold", -0.1, r"be in \[0, 1\)", 0.99),
+    ],
+)
+def test_a_number_out_of_the_bounds_at_its_field_is_refused(name, refused, must, taken):
+    assert getattr(RunConfig(**{name: taken}), name) == taken
+    with pytest.raises(ConfigError, match=rf"{name} is {refused}; it must {must}\."):
+        RunConfig(**{name: refused})
+
+
+def test_what_settings_belong_to_is_known_and_every_such_word_is_of_use():
+    assert set(get_args(Tag)) == {tag for entry in all_settings() for tag in entry.of}
+
+
+def test_names_are_asked_for_by_what_the_settings_belong_to_in_their_order():
+    assert names_of("moved") == ("source", "target")
+    assert names_of("resume") == ("workers", "accelerator", "devices", "num_nodes", "progress")
+    assert names_of("head", "moved")[-2:] == ("curvature", "reweighting")
+    assert set(names_of("output")) == {
+        *("out", "name", "resume", "logger", "wandb_project", "experiment", "pictures", "progress")
+    }
+
+
+def test_a_mapping_is_not_shared_between_runs():
+    one, other = RunConfig(), RunConfig()
+    assert one.source_options == {}
+    assert one.source_options is not other.source_options
