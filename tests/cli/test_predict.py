@@ -114,7 +114,7 @@ def test_probabilities_vary_with_the_image_as_the_network_does():
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     module.eval()
     with torch.no_grad():
-        inputs = eval_transform(pixels, module.hparams["eval_size"])[None]
+        inputs = eval_transform(pixels, module.eval_size)[None]
         logits = module.segmenter(inputs).logits
         logits = torch.nn.functional.interpolate(
             logits, (64, 96), mode="bilinear", align_corners=False

@@ -58,7 +58,7 @@ def test_flipping_averages_the_probabilities_of_image_and_mirror_image():
     probabilities = network.probabilities(torch.zeros(1, 3, 4, 6), (4, 6))
     left = np.exp(2) / (np.exp(2) + 2)
     assert probabilities[0, 0].numpy() == pytest.approx(np.full((4, 6), (left + 1 / 3) / 2))
-    network.hparams["flip"] = False
+    network.flip = False
     plain = network.probabilities(torch.zeros(1, 3, 4, 6), (4, 6))
     assert float(plain[0, 0, 0, 0]) == pytest.approx(left)
     assert float(plain[0, 0, 0, 5]) == pytest.approx(1 / 3)

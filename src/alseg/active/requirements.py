@@ -45,7 +45,7 @@ def parts_of(
         )
     if not module.protocol.active:
         raise ConfigError(
-            f"The protocol {module.hparams['protocol']!r} asks for no labels; leave ActiveLoop out "
+            f"The protocol {module.protocol.name!r} asks for no labels; leave ActiveLoop out "
             "or choose source_target, source_free or target_only."
         )
     return module, data
@@ -95,10 +95,10 @@ def check_signals(strategy: Strategy, module: SegmentationModule) -> None:
             f"The strategy {type(strategy).__name__} needs {needed}, which this loop does not "
             "offer yet; it shows logits and, from a hyperbolic head, the radius."
         )
-    if "radius" in strategy.requires and module.hparams["head"] != "hyperbolic":
+    if "radius" in strategy.requires and not module.has_radius:
         raise ConfigError(
             f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
-            f"{module.hparams['head']} head does not have; give the module head='hyperbolic'."
+            "linear head does not have; give the module head='hyperbolic'."
         )
 
 

@@ -172,8 +172,7 @@ def _ask(
             "exclusion_radius": exclusion,
         },
     )
-    size = module.hparams["eval_size"]
-    loader = evaluation_loader(pool, size, workers=config.workers, with_labels=False)
+    loader = evaluation_loader(pool, module.eval_size, workers=config.workers, with_labels=False)
     entropy = (config.seed, number)
     title = "scoring the images" if config.progress else None
     scored = score_pool(module, loader, pool.ids, strategy, config.strategy, entropy, title)

@@ -11,6 +11,7 @@ class Protocol:
     """Which domains a run trains on and which loss terms it sums.
 
     Attributes:
+        name: What the protocol is called.
         domains: The domains that a training batch holds.
         terms: The names of the loss terms.
         active: Whether labels of the target are asked for.
@@ -18,6 +19,7 @@ class Protocol:
         uses_source: Whether the run needs source images, be it only for its start.
     """
 
+    name: str
     domains: tuple[str, ...]
     terms: tuple[str, ...]
     active: bool
@@ -26,11 +28,21 @@ class Protocol:
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
-    "source_only": Protocol(("source",), ("source",), active=False),
-    "source_target": Protocol(
-        ("source", "target"), ("source", "target", "consistency", "negative"), active=True
-    ),
-    "source_free": Protocol(("target",), ("target", "negative"), active=True),
-    "target_only": Protocol(("target",), ("target", "negative"), active=True, uses_source=False),
-    "fully_supervised": Protocol(("target",), ("target",), active=False, all_target_labels=True),
+    protocol.name: protocol
+    for protocol in (
+        Protocol("source_only", ("source",), ("source",), active=False),
+        Protocol(
+            "source_target",
+            ("source", "target"),
+            ("source", "target", "consistency", "negative"),
+            active=True,
+        ),
+        Protocol("source_free", ("target",), ("target", "negative"), active=True),
+        Protocol(
+            "target_only", ("target",), ("target", "negative"), active=True, uses_source=False
+        ),
+        Protocol(
+            "fully_supervised", ("target",), ("target",), active=False, all_target_labels=True
+        ),
+    )
 }

@@ -61,12 +61,11 @@ class RoundAnalysis:
         for index in sample.tolist():
             sums = added(sums, self._sums(number, index, store))
         images = [self._pictures(number, *kept, store) for kept in scores.items()]
-        has_radius = self.module.hparams["head"] == "hyperbolic"
         content = {
             "format": 1,
             "round": number,
             "classes": list(self.pool.label_space.classes),
-            "rim": self._rim if has_radius else None,
+            "rim": self._rim,
             "images": images,
             "sums": {name: values.tolist() for name, values in sums.items()},
         }
@@ -84,9 +83,8 @@ class RoundAnalysis:
         if truth is None:
             return sums
         prediction, maps = self._look(index)
-        rim = self._rim if "radius" in maps else None
         sums |= place_sums(truth, picked, classes)
-        return sums | network_sums(truth, picked, prediction, maps, classes, rim)
+        return sums | network_sums(truth, picked, prediction, maps, classes, self._rim)
 
     def _truth(self, index: int) -> NDArray[np.uint8] | None:
         if not self.pool.has_labels:
@@ -98,16 +96,18 @@ class RoundAnalysis:
             return None
 
     @property
-    def _rim(self) -> float:
-        curvature: float = self.module.hparams["curvature"]
-        return 2 * math.atanh(1 - RIM) / math.sqrt(curvature)
+    def _rim(self) -> float | None:
+        head = self.module.segmenter.head
+        if not isinstance(head, HyperbolicHead):
+            return None
+        return 2 * math.atanh(1 - RIM) / math.sqrt(head.curvature)
 
     @torch.no_grad()
     def _look(self, index: int) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.floating]]]:
         """Return what the network takes each pixel of an image for, and its maps by name."""
         module = self.module
         image, size = self.pool.image(index), self.pool.size(index)
-        pixels = eval_transform(image, module.hparams["eval_size"])[None].to(module.device)
+        pixels = eval_transform(image, module.eval_size)[None].to(module.device)
         was_training = module.training
         module.eval()
         with _features_of(module) as features:

@@ -38,7 +38,7 @@ def evaluate(
     confusion = MulticlassConfusionMatrix(
         len(module.label_space), ignore_index=IGNORE, validate_args=False
     ).to(module.device)
-    loader = evaluation_loader(dataset, module.hparams["eval_size"], workers=workers)
+    loader = evaluation_loader(dataset, module.eval_size, workers=workers)
     for batch in tqdm(loader, desc="evaluating", unit="image", disable=not progress):
         interruption.check()
         for image, label in zip(batch["image"], batch["label"], strict=True):

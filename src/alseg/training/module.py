@@ -20,7 +20,7 @@ from alseg.data.label_space import IGNORE, LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
-from alseg.models import build_optimizer, create_segmenter
+from alseg.models import HyperbolicHead, build_optimizer, create_segmenter
 from alseg.training.metrics import SegmentationScores
 from alseg.training.terms import View, build_terms
 from alseg.training.trainer_options import check_batch_size, check_trainer
@@ -105,6 +105,9 @@ class SegmentationModule(L.LightningModule):
         self.hparams["label_space"] = _write_space(space)
         self.label_space = space
         self.protocol = PROTOCOLS[protocol]
+        self.flip = flip
+        self.eval_size = eval_size
+        self.seed = seed
         self.segmenter = create_segmenter(
             architecture=architecture,
             encoder=encoder,
@@ -136,6 +139,11 @@ class SegmentationModule(L.LightningModule):
         # Of the evaluation before, over all ranks.
         self.scores: SegmentationScores | None = None
 
+    @property
+    def has_radius(self) -> bool:
+        """Whether the network shows a hyperbolic radius."""
+        return isinstance(self.segmenter.head, HyperbolicHead)
+
     def setup(self, stage: str) -> None:
         """Check that trainer and data fit; lay the weights out as the device is fastest with.
 
@@ -156,8 +164,8 @@ class SegmentationModule(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed what the step draws at random."""
-        if self.hparams["seed"] is not None:
-            place = [self.hparams["seed"], self.global_step, self.global_rank]
+        if self.seed is not None:
+            place = [self.seed, self.global_step, self.global_rank]
             batches = self.trainer.accumulate_grad_batches
             if batches > 1:
                 place.append(batch_idx % batches)
@@ -221,7 +229,7 @@ class SegmentationModule(L.LightningModule):
             B×C×H×W in [0, 1].
         """
         probabilities = _resize(_full(self.segmenter(images).logits), size).softmax(1)
-        if self.hparams["flip"]:
+        if self.flip:
             mirrored = _full(self.segmenter(images.flip(-1)).logits.flip(-1))
             probabilities = (probabilities + _resize(mirrored, size).softmax(1)) / 2
         return probabilities
@@ -266,7 +274,7 @@ class SegmentationModule(L.LightningModule):
         was_training = self.training
         self.eval()
         height, width = image.shape[:2]
-        pixels = eval_transform(image, self.hparams["eval_size"]).to(self.device)
+        pixels = eval_transform(image, self.eval_size).to(self.device)
         probabilities = self.probabilities(pixels[None], (height, width))[0]
         self.train(was_training)
         return probabilities
