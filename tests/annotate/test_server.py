@@ -31,6 +31,11 @@ def test_a_page_learns_the_round(client):
     assert status == 200
     assert content["classes"] == list(CLASSES)
     assert content["keys"] == ["1", "2", "3", "4", "5"]
+    assert [(answer["word"], answer["key"]) for answer in content["answers"]] == [
+        ("mixed", "Space"),
+        ("void", "0"),
+        ("skip", "ArrowRight"),
+    ]
     assert content["people"] == [{"name": "annotator-1", "done": 0, "total": 6}]
     assert content["next"] == "alseg fit --resume here"
 

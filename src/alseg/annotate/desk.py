@@ -6,7 +6,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from threading import RLock
 
-from alseg.queries.answers import LONGEST_LOOK, MIXED, Answer, Entry, Journal, check_answer
+from alseg.config.answer_keys import MIXED
+from alseg.queries.answers import LONGEST_LOOK, Answer, Entry, Journal, check_answer
 from alseg.queries.answers_folder import AnswersFolder
 from alseg.queries.asked import AskedRound, Query
 

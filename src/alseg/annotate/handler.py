@@ -36,11 +36,10 @@ ONCE = ("Host", "Origin", "Authorization", "Content-Length", "Content-Type", "Se
 """Headers that a request has once at most, as each of two readers may take another one."""
 
 _PAGES = {"/": "page.html", "/review": "review.html"}
+_SCRIPTS = ("controls", "drawing", "page", "pointer", "review", "server", "view", "words")
 _FILES = {
     "/page.css": "text/css; charset=utf-8",
-    "/page.js": "text/javascript; charset=utf-8",
-    "/review.js": "text/javascript; charset=utf-8",
-    "/shared.js": "text/javascript; charset=utf-8",
+    **{f"/{name}.js": "text/javascript; charset=utf-8" for name in _SCRIPTS},
     "/icon.svg": "image/svg+xml",
 }
 _HTML = "text/html; charset=utf-8"

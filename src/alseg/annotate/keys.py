@@ -1,29 +1,35 @@
-"""Which key gives which answer, on keyboards of any language."""
+"""The keys of the classes and of what the page does, on keyboards of any language.
+
+Those of the other answers are in ``alseg.config.answer_keys``.
+"""
 
 from __future__ import annotations
 
 from string import ascii_lowercase
 
-CLASS_KEYS = (
-    *"123456789",
-    *ascii_lowercase,
-    *(f"Shift+{letter}" for letter in ascii_lowercase),
-)
-"""The keys of the classes in their order. The page takes a digit by its place on the keyboard, as
-French keyboards have digits with shift alone, and a letter by what it writes, or by its place where
-it writes none of a to z, as on Greek keyboards."""
+from alseg.config.answer_keys import ANSWER_KEYS
 
-OTHER_KEYS = {
-    "mixed": "Space",
-    "void": "0",
-    "skip": "ArrowRight",
+COMMAND_KEYS = {
     "undo": "Backspace",
     "guess": "ArrowUp",
     "brighter": "ArrowDown",
     "closer": "PageUp",
     "farther": "PageDown",
 }
-"""The other keys: every keyboard has them, and none is ever that of a class."""
+"""The keys that answer nothing: every keyboard has them, and none is ever that of an answer."""
+
+CLASS_KEYS = tuple(
+    key
+    for key in (
+        *"123456789",
+        *ascii_lowercase,
+        *(f"Shift+{letter}" for letter in ascii_lowercase),
+    )
+    if key not in {answer.key for answer in ANSWER_KEYS}
+)
+"""The keys of the classes in their order. The page takes a digit by its place on the keyboard, as
+French keyboards have digits with shift alone, and a letter by what it writes, or by its place where
+it writes none of a to z, as on Greek keyboards."""
 
 
 def class_keys(count: int) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from alseg.annotate.agreement import disagreements, measure_agreement
 from alseg.annotate.requests import BadRequest
 from alseg.annotate.table import Table
-from alseg.queries.answers import MIXED, REVIEW, Answer
+from alseg.config.answer_keys import MIXED
+from alseg.queries.answers import REVIEW, Answer
 from alseg.queries.asked import Query
 from alseg.queries.settling import majority, settle
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from alseg.annotate.desk import Desk
-from alseg.annotate.keys import OTHER_KEYS, class_keys
+from alseg.annotate.keys import COMMAND_KEYS, class_keys
 from alseg.annotate.pictures import crop_box
 from alseg.annotate.shares import Shares
+from alseg.config.answer_keys import ANSWER_KEYS, NOT_CHARGED, OTHERS, VOID
 from alseg.config.budget import Budget
 from alseg.errors import BudgetError, LabelStoreError
-from alseg.queries.answers import MIXED, REVIEW, SKIP, VOID, Answer, check_answer, people
+from alseg.queries.answers import REVIEW, Answer, check_answer, people
 from alseg.queries.answers_folder import AnswersFolder, Stopped
 from alseg.queries.asked import AskedRound, Query
 from alseg.queries.asked_files import asked_rounds, open_round
@@ -76,7 +78,8 @@ class Table:
             "classes": list(asked.classes),
             "colors": [list(color) for color in asked.colors],
             "keys": class_keys(len(asked.classes)),
-            "otherKeys": OTHER_KEYS,
+            "answers": [asdict(answer) for answer in ANSWER_KEYS],
+            "commandKeys": COMMAND_KEYS,
             "split": asked.split,
             "queries": len(asked.queries),
             "people": [
@@ -131,7 +134,7 @@ class Table:
             person: Who answers; ``review`` corrects.
             name: The query or the part of one.
             revision: The revision of the query that was seen.
-            answer: A class number, ``mixed``, ``void``, ``skip`` or None.
+            answer: A class number, a word of ``OTHERS`` or None.
             seconds: How long the query was looked at.
 
         Raises:
@@ -230,7 +233,7 @@ class Table:
                 name
                 for answers in self.said().values()
                 for name, answer in answers.items()
-                if answer != SKIP
+                if answer not in NOT_CHARGED
             }
         )
 
@@ -259,5 +262,4 @@ def _clicks_before(asked: AskedRound) -> int:
 
 def in_words(asked: AskedRound, answer: Answer) -> str:
     """Return an answer as people call it."""
-    words = {MIXED: "mixed", VOID: "void", SKIP: "skipped"}
-    return words[answer] if isinstance(answer, str) else asked.classes[answer]
+    return OTHERS[answer].said if isinstance(answer, str) else asked.classes[answer]

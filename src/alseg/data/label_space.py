@@ -11,23 +11,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from alseg.config.answer_keys import OTHERS, VOID
 from alseg.errors import DatasetError, did_you_mean
 
 IGNORE = 255
 """The train id of void pixels and of pixels that nobody was asked for."""
 
 
-VOID = "void"
-"""The name of what belongs to no class."""
-
-RESERVED = (VOID, "mixed", "skip")
-"""Answers that people give beside the classes, which no class can therefore be called."""
-
-_MEANING = {
-    VOID: "pixels that belong to no class and are never learnt",
-    "mixed": "a region of several classes when people answer",
-    "skip": "a region that a person does not answer",
-}
 _AS_VOID = " and give its value as `VALUE: void` in the `mapping`"
 
 
@@ -61,11 +51,11 @@ class LabelSpace:
                 "give every class a name of its own."
             )
         for name in self.classes:
-            if name.strip().casefold() in RESERVED:
+            if answer := OTHERS.get(name.strip().casefold()):
                 raise DatasetError(
                     f"Label space {self.name!r} has a class called {name!r}, which stands for "
-                    f"{_MEANING[name.strip().casefold()]}. If that is what you mean, take it out "
-                    f"of the classes{_AS_VOID if name.strip().casefold() == VOID else ''}. "
+                    f"{answer.meaning}. If that is what you mean, take it out of the classes"
+                    f"{_AS_VOID if answer.word == VOID else ''}. "
                     f"If it is a class to be learnt, call it otherwise, such as 'other'."
                 )
         if len(self.colors) != len(self.classes):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.label_space import IGNORE, VOID, LabelSpace, read_package_yaml
+from alseg.config.answer_keys import VOID
+from alseg.data.label_space import IGNORE, LabelSpace, read_package_yaml
 from alseg.errors import DatasetError, did_you_mean
 
 _OUTSIDE = -1

@@ -16,14 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import FileIO
 
+from alseg.config.answer_keys import OTHERS
 from alseg.errors import LabelStoreError
 from alseg.queries.answers_folder import AnswersFolder
 from alseg.queries.asked import AskedRound
 from alseg.storage.durable import sync_folder
-
-MIXED, VOID, SKIP = "mixed", "void", "skip"
-OTHERS = (MIXED, VOID, SKIP)
-"""The answers besides the classes: several classes in the window, none of them, cannot tell."""
 
 REVIEW = "review"
 """The name under which corrections are kept; they count more than anybody's answer."""
@@ -84,7 +81,7 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
     if isinstance(answer, int) and not isinstance(answer, bool):
         allowed = 0 <= answer < len(asked.classes)
     else:
-        allowed = answer in OTHERS
+        allowed = isinstance(answer, str) and answer in OTHERS
     if not allowed:
         raise LabelStoreError(
             f"The answer {reprlib.repr(answer)} to {query} is neither a class number from 0 to "

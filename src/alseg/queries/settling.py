@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.config.answer_keys import MIXED, NOT_CHARGED
 from alseg.data.label_space import IGNORE
-from alseg.queries.answers import MIXED, REVIEW, SKIP, Answer, latest
+from alseg.queries.answers import REVIEW, Answer, latest
 from alseg.queries.asked import AskedRound, Query
 
 
@@ -23,7 +24,7 @@ class Settled:
 
     Attributes:
         answers: The answer to each query that is answered, and to the parts of mixed ones.
-        skipped: Queries that nobody could tell; they go back to the pool.
+        skipped: What was answered to queries that nobody could tell; they go back to the pool.
         missing: Queries without an answer, also for a part.
         open_parts: Parts without an answer of windows that are mixed; these windows are missing.
         disputed: Queries that as many people answered one way as another.
@@ -31,7 +32,7 @@ class Settled:
     """
 
     answers: dict[str, Answer] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
+    skipped: dict[str, Answer] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     open_parts: list[str] = field(default_factory=list)
     disputed: list[str] = field(default_factory=list)
@@ -41,7 +42,7 @@ class Settled:
 def settle(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]] | None = None) -> Settled:
     """Find the answer to every query: a correction, or else what most people said.
 
-    A skip counts only where nobody answered otherwise.
+    An answer that is not charged counts only where nobody gave one that is.
 
     Args:
         asked: The round.
@@ -71,8 +72,8 @@ def _settle_query(
     if answer is None:
         settled.missing.append(query.id)
         return
-    if answer == SKIP:
-        settled.skipped.append(query.id)
+    if answer in NOT_CHARGED:
+        settled.skipped[query.id] = answer
         return
     found: dict[str, Answer] = {query.id: answer}
     if answer == MIXED:
@@ -94,12 +95,13 @@ def _settle_query(
 
 
 def majority(votes: Sequence[Answer]) -> tuple[Answer | None, bool]:
-    """Return what most say, a skip only where nobody says otherwise; and whether there is a tie."""
-    told = [vote for vote in votes if vote != SKIP] or list(votes)
-    if not told:
+    """Return what most say, of what is charged if anything is; and whether there is a tie."""
+    charged = [vote for vote in votes if vote not in NOT_CHARGED]
+    if not votes:
         return None, False
-    (best, count), *others = Counter(told).most_common(2)
-    tied = bool(others) and others[0][1] == count
+    (best, count), *others = Counter(charged or votes).most_common(2)
+    # None of those that are not charged says anything against another one.
+    tied = bool(charged and others) and others[0][1] == count
     return (None, True) if tied else (best, False)
 
 

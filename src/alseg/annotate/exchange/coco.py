@@ -22,8 +22,8 @@ from alseg.annotate.exchange.shapes import Node
 from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import ATTRIBUTE
+from alseg.config.answer_keys import OTHERS, VOID
 from alseg.errors import ExchangeError
-from alseg.queries.answers import OTHERS, VOID
 from alseg.queries.asked import AskedImage
 
 # Where CVAT and datumaro look for it; COCO's own folder is called the same.

@@ -63,7 +63,7 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
 
 def _labels(outgoing: Outgoing) -> Iterator[tuple[str, str]]:
     words = outgoing.words
-    return zip(words.all, hex_colors(words, outgoing.asked.colors), strict=True)
+    return zip(words.all, hex_colors(outgoing.asked.colors), strict=True)
 
 
 def _write_head(file: TextIO, outgoing: Outgoing) -> None:

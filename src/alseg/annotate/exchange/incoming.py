@@ -13,8 +13,9 @@ from alseg.annotate.exchange.outgoing import standing
 from alseg.annotate.exchange.source import Source, size_limit
 from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import is_closed, open_newest
+from alseg.config.answer_keys import MIXED
 from alseg.errors import ExchangeError
-from alseg.queries.answers import IMPORT, MIXED, REVIEW, Answer, Entry, Journal, latest
+from alseg.queries.answers import IMPORT, REVIEW, Answer, Entry, Journal, latest
 from alseg.queries.answers_folder import lock_answers
 from alseg.queries.asked import AskedRound
 from alseg.queries.settling import settle

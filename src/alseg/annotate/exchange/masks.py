@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.queries.answers import MIXED, VOID, Answer
+from alseg.config.answer_keys import MIXED, VOID
+from alseg.queries.answers import Answer
 from alseg.queries.asked import AskedRound, Query
 
 NOTHING = -1

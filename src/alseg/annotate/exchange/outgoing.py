@@ -17,9 +17,10 @@ from alseg.annotate.exchange.names import file_name, is_shown
 from alseg.annotate.exchange.stamp import Stamp
 from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import open_newest
+from alseg.config.answer_keys import MIXED
 from alseg.data.images import read_header
 from alseg.errors import ConfigError
-from alseg.queries.answers import MIXED, SKIP, Answer, latest, newest
+from alseg.queries.answers import Answer, latest, newest
 from alseg.queries.asked import AskedImage, AskedRound, Query
 from alseg.queries.settling import settle
 
@@ -84,7 +85,7 @@ def standing(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]]) -> dic
     parts = (asked.parts(query) for query in asked.queries if query.id in mixed)
     every = (*asked.queries, *(part for group in parts for part in group))
     settled = settle(replace(asked, split="drop", queries=every), said)
-    return {**settled.answers, **dict.fromkeys(settled.skipped, SKIP)}
+    return {**settled.answers, **settled.skipped}
 
 
 def export_queries(

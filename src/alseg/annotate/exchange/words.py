@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alseg.config.answer_keys import OTHERS
 from alseg.errors import ExchangeError, did_you_mean
-from alseg.queries.answers import OTHERS, Answer
+from alseg.queries.answers import Answer
 
 QUERY = "query"
 """The label of a window that nobody answered yet."""
@@ -13,7 +14,7 @@ QUERY = "query"
 ATTRIBUTE = "query"
 """The attribute of a box that holds the name of its query."""
 
-OTHER_COLORS = {"mixed": "#ff8c00", "void": "#808080", "skip": "#b0c4de", QUERY: "#ffd700"}
+QUERY_COLOR = "#ffd700"
 
 
 class Words:
@@ -21,7 +22,7 @@ class Words:
 
     Attributes:
         all: Every label, in the order in which tools list them: the classes by their numbers, then
-            ``mixed``, ``void``, ``skip`` and ``query``.
+            the other answers and ``query``.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -66,7 +67,7 @@ class Words:
         )
 
 
-def hex_colors(words: Words, colors: Sequence[tuple[int, int, int]]) -> list[str]:
-    """Return the colour of every label as ``#rrggbb``."""
+def hex_colors(colors: Sequence[tuple[int, int, int]]) -> list[str]:
+    """Return the colour of every label as ``#rrggbb``, from those of the classes."""
     classes = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colors]
-    return [*classes, *(OTHER_COLORS[word] for word in words.all[len(classes) :])]
+    return [*classes, *(answer.color for answer in OTHERS.values()), QUERY_COLOR]

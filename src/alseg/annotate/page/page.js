@@ -1,11 +1,19 @@
 // The labelling page: one query after the other, one key an answer.
 
+import { element, isTaken, keyInWords, keyOf, makeButtons, tell, unknownKey } from "./controls.js";
+import { drawWhole, drawZoom } from "./drawing.js";
+import { listenToPointer } from "./pointer.js";
+import { callUntilHeard, picture, prefetch, wait, withToken } from "./server.js";
+import { freshView, share, zoomBy } from "./view.js";
 import {
-  answerInWords, call, drawWhole, drawZoom, element, freshView, isTaken, keyOf, listenToPointer,
-  makeButtons, picture, prefetch, share, tell, unknownKey, windowInWords, withToken, zoomBy,
-} from "./shared.js";
+  answerInWords, disputesInWords, paceInWords, questionInWords, windowInWords,
+} from "./words.js";
 
-const RETRY = 1000;
+const COMMANDS = {
+  undo: ["Undo", "Take the last answer back"],
+  guess: ["Guess", "Show what the network takes it for"],
+  brighter: ["Brighter", "Draw dark pictures twice and four times as bright"],
+};
 
 let round; // What stays as it is for everybody.
 let state; // What the server said last of this person's queries.
@@ -18,33 +26,11 @@ let light = 1; // How much brighter than they are the pictures are drawn.
 let since = 0; // When the query was first seen.
 let sending = false;
 
-const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-/** Ask until the server answers; what it is asked is kept meanwhile. */
-async function callUntilHeard(path, body) {
-  for (let failed = false; ; failed = true) {
-    let problem;
-    try {
-      const reply = await call(path, body);
-      if (reply.status < 500) {
-        if (failed) tell("");
-        return reply;
-      }
-      problem = reply.content.error;
-    } catch {
-      problem = "No answer from the server. Is alseg annotate still running?";
-    }
-    const kept = body ? " Your answer is kept, and sent again until it arrives." : " Trying again.";
-    tell(problem + kept);
-    await wait(RETRY);
-  }
-}
-
 async function begin() {
   const reply = await callUntilHeard("api/round");
   if (reply.status !== 200) return tell(reply.content.error);
   round = reply.content;
-  keys = makeButtons(round, act);
+  keys = makeButtons(round, act, COMMANDS);
   element("title").textContent = `Round ${round.number}`;
   element("review").href = withToken("review");
   element("next").textContent = round.next;
@@ -96,7 +82,7 @@ function reveal(id) {
   const asking = id === "stage";
   element("classes").hidden = element("question").hidden = !asking;
   for (const name of ["others", "bar", "count", "pace"]) element(name).hidden = id === "sign-in";
-  for (const what of ["mixed", "void", "skip", "guess", "brighter"]) keys.buttons.get(what).hidden = !asking;
+  for (const [what, button] of keys.buttons) button.hidden = what !== "undo" && !asking;
 }
 
 /** Show the state that the server sent. */
@@ -121,9 +107,9 @@ async function take(content) {
     } catch (error) {
       if (state !== content) return;
       unseen = error.isRefusal ? next : null;
-      if (unseen) blank(`${error.message} Trying again; → skips the query.`);
+      if (unseen) blank(`${error.message} Trying again; ${waysOut()} skips the query.`);
       else tell("No answer from the server. Trying again.");
-      await wait(RETRY);
+      await wait();
     }
   }
 }
@@ -161,13 +147,6 @@ function present(next, whole, crop) {
   document.body.dataset.query = next.id;
 }
 
-function questionInWords(next) {
-  const [top, left, bottom, right] = next.box;
-  if (next.part) return `Which class fills part ${next.part} of ${next.parts}, the solid frame?`;
-  if ((bottom - top) * (right - left) === 1) return "Which class is the pixel in the frame?";
-  return "Which class fills the frame? If it holds several, answer Mixed.";
-}
-
 function unchoose() {
   for (const [what, button] of keys.buttons) {
     if (what !== "brighter") button.classList.remove("chosen", "guessed");
@@ -188,25 +167,10 @@ function showProgress() {
   element("count").textContent = state.progress.unit === "clicks"
     ? `${answered} of ${asked} clicks` : `${answered} of ${asked}`;
   const left = state.left;
-  element("pace").textContent = state.pace === null ? "" : pace(state.pace, left);
+  element("pace").textContent = state.pace === null ? "" : paceInWords(state.pace, left);
   element("said").textContent = state.last
     ? `Last answer: ${state.last.id} is ${answerInWords(round, state.last.answer)}` : "";
   keys.buttons.get("undo").disabled = !state.last;
-}
-
-function pace(seconds, left) {
-  const rate = `${Math.round(60 / Math.max(seconds, 0.1))} clicks/min`;
-  const minutes = (left * seconds) / 60;
-  if (!left) return rate;
-  if (minutes < 1) return `${rate} · under 1 min left`;
-  if (minutes < 90) return `${rate} · ${Math.round(minutes)} min left`;
-  return `${rate} · ${(minutes / 60).toFixed(1)} h left`;
-}
-
-function disputes(count) {
-  if (!count) return "";
-  return `People disagree on ${count} ${count === 1 ? "query" : "queries"}: settle them in the `
-    + "review first. ";
 }
 
 function showDone() {
@@ -214,7 +178,7 @@ function showDone() {
   const all = state.others === 0;
   element("done-title").textContent = all ? "All queries are answered" : "Your share is answered";
   element("done-text").textContent = all
-    ? `${disputes(state.disputed)}Stop the server with Ctrl-C and go on with`
+    ? `${disputesInWords(state.disputed)}Stop the server with Ctrl-C and go on with`
     : `Other people still have ${state.others} queries to answer. Thank you.`;
   element("next").hidden = !all;
   reveal("done");
@@ -226,7 +190,7 @@ function act(what) {
   element("stage").focus({ preventScroll: true });
   if (sending) return undefined;
   if (what === "undo") return undo();
-  if (!query) return what === "skip" ? skipUnseen() : undefined;
+  if (!query) return answerUnseen(what);
   if (what === "guess") return guess();
   if (what === "brighter") return brighten();
   if (what === "closer" || what === "farther") return zoom(what === "closer" ? 1 : -1);
@@ -266,8 +230,14 @@ async function answer(what) {
   await send({ query: query.id, revision: query.revision, answer: what, seconds });
 }
 
-async function skipUnseen() {
-  if (unseen) await send({ query: unseen.id, revision: unseen.revision, answer: "skip", seconds: 0 });
+/** The answers to a query that nobody can see. */
+const uncharged = () => round.answers.filter((answer) => !answer.is_charged);
+
+const waysOut = () => uncharged().map(({ key }) => keyInWords(key)).join(" or ");
+
+async function answerUnseen(what) {
+  if (!unseen || !uncharged().some(({ word }) => word === what)) return;
+  await send({ query: unseen.id, revision: unseen.revision, answer: what, seconds: 0 });
 }
 
 async function undo() {

@@ -1,16 +1,13 @@
 // The review: answers one below the other, those on which people differ first, to be corrected.
 
-import {
-  answerInWords, call, drawWhole, drawZoom, element, freshView, isTaken, keyOf, listenToPointer,
-  makeButtons, picture, prefetch, share, swatch, tell, unknownKey, windowInWords, withToken, zoomBy,
-} from "./shared.js";
+import { element, isTaken, keyOf, makeButtons, swatch, tell, unknownKey } from "./controls.js";
+import { drawWhole, drawZoom } from "./drawing.js";
+import { listenToPointer } from "./pointer.js";
+import { call, picture, prefetch, withToken } from "./server.js";
+import { freshView, share, zoomBy } from "./view.js";
+import { answerInWords, windowInWords } from "./words.js";
 
-const WORDS = {
-  mixed: ["Mixed", "Several classes lie in the window"],
-  void: ["Void", "None of the classes"],
-  skip: ["Skip", "Cannot tell; the window is not charged"],
-  undo: ["Take the correction back", "What people said counts again"],
-};
+const COMMANDS = { undo: ["Take the correction back", "What people said counts again"] };
 
 let round;
 let keys;
@@ -35,16 +32,14 @@ async function begin() {
   const reply = await ask("api/round");
   if (reply?.status !== 200) return reply && tell(reply.content.error);
   round = reply.content;
-  keys = makeButtons(round, act, WORDS);
+  keys = makeButtons(round, act, COMMANDS);
   element("title").textContent = `Review of round ${round.number}`;
   element("labelling").href = withToken("./");
   addChoice("Disagreements", "disagreements");
   addChoice("Parts without an answer", "open");
   addChoice("All, disagreements first", "all");
   round.classes.forEach((name, number) => addChoice(`Answered ${name}`, `answer ${number}`));
-  for (const word of ["mixed", "void", "skip"]) {
-    addChoice(`Answered ${answerInWords(round, word)}`, `answer ${word}`);
-  }
+  for (const { word, said } of round.answers) addChoice(`Answered ${said}`, `answer ${word}`);
   for (const show of ["disagreements", "open", "all"]) {
     element("show").value = show;
     await load(0);
