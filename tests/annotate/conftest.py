@@ -1,12 +1,13 @@
-"""Tabs of a headless Chromium that note whatever a page should not do."""
+"""A small round, and tabs of a headless Chromium that note whatever a page should not do."""
 
 import sys
 from urllib.parse import urlsplit
 
 import pytest
-from tests.helpers import label_server as commands
+from tests.helpers import annotate_command
+from tests.helpers.exchanged import write_small_round
 
-start = commands.start
+start = annotate_command.start
 
 
 class Tab:
@@ -48,6 +49,18 @@ class Tab:
     def text(self, selector):
         """The text of an element."""
         return self.page.inner_text(selector)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run, which need not be there."""
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def asked(run):
+    """A round of five queries in two images."""
+    return write_small_round(run)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from threading import Event
 from unittest.mock import Mock
 
 import pytest
+from tests.helpers.annotate_command import Command
 from tests.helpers.asked import make_round
-from tests.helpers.label_server import Command
 from tests.helpers.served import TOKEN, serve
 
 from alseg.annotate.connections import Connections, Limits

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from tests.helpers.asked import journal
-from tests.helpers.exchanged import FORMATS, answer, name_of, say, write_small_round
+from tests.helpers.exchanged import FORMATS, answer, export, name_of, say, write_small_round
 from tests.helpers.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
@@ -13,20 +13,6 @@ from alseg.cli.main import main
 from alseg.errors import AlsegError, ConfigError, ExchangeError, LabelStoreError
 
 every_format = pytest.mark.parametrize("format_name", FORMATS)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def asked(run):
-    return write_small_round(run)
-
-
-def export(run, format_name):
-    return export_queries(run, run.parent / f"out-{len(list(run.parent.iterdir()))}", format_name)
 
 
 @every_format

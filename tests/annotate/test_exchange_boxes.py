@@ -7,27 +7,13 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.helpers.asked import journal
-from tests.helpers.exchanged import answer, name_of, write_small_round
+from tests.helpers.exchanged import answer, export, name_of
 from tests.helpers.folders import digests
 
-from alseg.annotate.exchange import export_queries, import_answers
+from alseg.annotate.exchange import import_answers
 from alseg.errors import ExchangeError
 
 every_format = pytest.mark.parametrize("format_name", ["cvat", "coco", "label-studio"])
-
-
-@pytest.fixture
-def run(tmp_path):
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def asked(run):
-    return write_small_round(run)
-
-
-def export(run, format_name):
-    return export_queries(run, run.parent / "out", format_name).folder
 
 
 class Boxes:
@@ -120,7 +106,7 @@ class Boxes:
 
 @pytest.fixture
 def boxes(run, asked, format_name):
-    folder = export(run, format_name)
+    folder = export(run, format_name).folder
     return Boxes(answer(folder, format_name, {name_of(1): "road"}), format_name)
 
 
@@ -192,7 +178,7 @@ def test_the_same_answer_twice_is_one(run, asked, boxes):
 
 @every_format
 def test_a_class_that_does_not_exist_is_answered_with_the_nearest(run, asked, format_name):
-    folder = export(run, format_name)
+    folder = export(run, format_name).folder
     labels = {name_of(1): "car", name_of(2): "rode"}
     file = answer(folder, format_name, labels)
     before = digests(run)

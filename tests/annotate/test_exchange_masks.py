@@ -18,16 +18,6 @@ from alseg.errors import ExchangeError
 
 
 @pytest.fixture
-def run(tmp_path):
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def asked(run):
-    return write_small_round(run)
-
-
-@pytest.fixture
 def masks(run, asked):
     """The folder of an export without answers."""
     return export_queries(run, run.parent / "out", "png", images=False).folder

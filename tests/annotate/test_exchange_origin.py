@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.helpers.asked import journal, make_round
-from tests.helpers.exchanged import FORMATS, answer, name_of, say, write_small_round
+from tests.helpers.exchanged import FORMATS, answer, export, name_of, say, write_small_round
 from tests.helpers.folders import digests
 
 from alseg.active.people import People
@@ -18,20 +18,6 @@ from alseg.errors import ExchangeError, LabelStoreError
 from alseg.queries.answers import latest
 
 every_format = pytest.mark.parametrize("format_name", FORMATS)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def asked(run):
-    return write_small_round(run)
-
-
-def export(run, format_name):
-    return export_queries(run, run.parent / f"out-{len(list(run.parent.iterdir()))}", format_name)
 
 
 @every_format

@@ -39,11 +39,6 @@ EXPECTED = {
 
 
 @pytest.fixture
-def run(tmp_path):
-    return tmp_path / "run"
-
-
-@pytest.fixture
 def asked(run):
     asked = write_small_round(run)
     say(asked, "anna", {name_of(1): "mixed", name_of(1, 1): 0, name_of(3): "skip", name_of(4): 2})

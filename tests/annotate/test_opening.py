@@ -8,9 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.helpers import label_server as commands
+from tests.helpers.annotate_command import Command
 from tests.helpers.asked import make_round
-from tests.helpers.label_server import Command
 
 from alseg.annotate.opening import redirection
 from alseg.errors import LabelStoreError
@@ -21,8 +20,6 @@ echo > "$0.opened"
 cat "$0.closed"
 """
 """A browser in the foreground: it notes its arguments, and ends once it is closed."""
-
-start = commands.start
 
 
 def mode(path):

@@ -9,7 +9,6 @@ from http.client import HTTPException
 from threading import Event, Thread
 
 import pytest
-from tests.helpers import label_server as commands
 from tests.helpers.asked import journal, make_round
 from tests.helpers.served import serve
 
@@ -19,8 +18,6 @@ from alseg.queries.answers_folder import Stopped, lock_answers
 from alseg.queries.asked import AskedRound
 
 ONE = "r001-q000001"
-
-start = commands.start
 
 
 @pytest.fixture

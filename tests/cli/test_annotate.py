@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-from tests.helpers import label_server as commands
+from tests.helpers import annotate_command
 from tests.helpers.asked import journal, make_round
 
 from alseg.annotate import next_command, open_shares
@@ -14,7 +14,7 @@ from alseg.queries.answers import Entry, Journal, latest
 ONE, TWO, THREE = "r001-q000001", "r001-q000002", "r001-q000003"
 
 
-start = commands.start
+start = annotate_command.start
 
 
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path, start):

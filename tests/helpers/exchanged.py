@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from tests.helpers.asked import make_round
 
+from alseg.annotate.exchange import export_queries
 from alseg.queries.answers import Entry, Journal
 
 CLASSES = ("road", "sky", "car")
@@ -31,6 +32,11 @@ def name_of(place, part=None, number=1):
 def say(asked, person, answers):
     """Write answers into a person's file, as the labelling page does."""
     Journal(asked, person).append([Entry(name, answer) for name, answer in answers.items()])
+
+
+def export(run, format_name):
+    """Export the open queries of a run to a new folder beside it."""
+    return export_queries(run, run.parent / f"out-{len(list(run.parent.iterdir()))}", format_name)
 
 
 def answer(folder, format_name, labels):
