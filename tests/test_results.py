@@ -1,6 +1,7 @@
 """The tables of the results are what `alseg compare` makes of the archives beside them."""
 
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,13 @@ def test_the_results_include_the_first_table_of_each_page_and_nothing_else():
         assert all(line.startswith("| ") for line in table)
         assert not any(line.startswith("|") for line in outside)
         assert lines[int(last)] == ""
+
+
+@pytest.mark.parametrize(("name", "runs"), [("camvid", 59), ("camvid_dusk", 45)])
+def test_a_sweep_takes_the_unpacked_runs_for_finished(name, runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile(DOCS / "results" / f"{name}.zip") as archive:
+        archive.extractall()
+    matrix = DOCS.parent / "experiments" / name / "matrix.yaml"
+    assert main(["sweep", str(matrix), "--out", f"runs/{name}", "--dry-run"]) == 0
+    assert capsys.readouterr().out.count(f"# finished: runs/{name}/") == runs

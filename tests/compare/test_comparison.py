@@ -122,21 +122,6 @@ def test_variants_are_named_by_what_tells_them_apart(tmp_path):
     assert "ripu (source_free)" in compared(tmp_path).variants
 
 
-def test_a_run_from_before_clipped_windows_could_come_last_is_described_as_it_was_made(tmp_path):
-    for name in ("earlier", "now"):
-        write_run(tmp_path / name, strategy="halo")
-    config = tmp_path / "earlier" / "config.yaml"
-    lines = config.read_text().splitlines(keepends=True)
-    assert "clipped: last\n" in lines
-    config.write_text("".join(line for line in lines if line != "clipped: last\n"))
-    found = compared(tmp_path)
-    earlier, now = sorted(found.runs, key=lambda run: run.folder.name)
-    assert (earlier.settings["clipped"], earlier.settings["exclusion_radius"]) == ("any", "2k")
-    assert (now.settings["clipped"], now.settings["exclusion_radius"]) == ("last", None)
-    assert len(found.variants) == 2
-    assert "halo (clipped=any, exclusion_radius=2k)" in found.variants
-
-
 def test_the_windows_of_a_strategy_are_told_apart_from_those_that_are_labelled(tmp_path):
     for radius in (1, 4):
         options = {"radius": radius}

@@ -167,24 +167,10 @@ def read_run(folder: Place) -> Run:
     try:
         summary = _read_json(folder / SUMMARY)
         provenance = _read_json(folder / PROVENANCE)
-        run = Run(folder, _as_made(settings), summary, provenance)
+        run = Run(folder, settings, summary, provenance)
         return replace(run, problem=_problem(run))
     except (AlsegError, TypeError, ValueError) as error:
         return Run(folder, settings, problem=str(error))
-
-
-def _as_made(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run with those that it had no choice of.
-
-    Before windows at the border could come last, they came by their scores, and the exclusion that
-    nobody gave was 2k whatever the strategy.
-    """
-    made = dict(settings)
-    if "clipped" not in made:
-        made["clipped"] = "any"
-        if made.get("exclusion_radius") is None:
-            made["exclusion_radius"] = "2k"
-    return made
 
 
 def _problem(run: Run) -> str:
