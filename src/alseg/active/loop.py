@@ -31,6 +31,7 @@ from alseg.active.requirements import (
 from alseg.active.round import Round, described, spread
 from alseg.active.scores import score_pool, share_buffers
 from alseg.config.budget import Budget, check_affordable
+from alseg.config.run_files import LABELS
 from alseg.config.schedule import check_counted_in_steps, round_schedule
 from alseg.config.strategy_options import options_for
 from alseg.data.base import SegmentationDataset
@@ -172,7 +173,7 @@ class ActiveLoop(L.Callback):
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
         run = self.annotator.run if isinstance(self.annotator, People) else logged
-        self._place = place = self._place or run / "labels"
+        self._place = place = self._place or run / LABELS
         resumed = self._start is not None
         self._start = self._start or weights_of(module)
         with ranks.together():

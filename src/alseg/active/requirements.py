@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 
+from alseg.config.run_files import LAST_CHECKPOINT
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_storable
@@ -119,6 +120,6 @@ def check_none_missing(folder: Path | None, held: int, steps: Sequence[int], ste
             raise LabelStoreError(
                 f"Round {number} is missing in {folder}, and training goes on from step {step}, "
                 f"though the round belongs before step {scheduled}. Restore the round from a copy, "
-                "or remove the run's checkpoints/last.ckpt and resume: training begins again, with "
+                f"or remove the run's {LAST_CHECKPOINT} and resume: training begins again, with "
                 "the rounds that are there."
             )

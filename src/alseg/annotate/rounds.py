@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alseg.config.run_files import LABELS, QUERIES, round_name
 from alseg.errors import LabelStoreError
-from alseg.labels.committed import round_name
 from alseg.queries.asked import AskedRound
-from alseg.queries.asked_files import FOLDER, asked_rounds, open_round
+from alseg.queries.asked_files import asked_rounds, open_round
 from alseg.storage.links import refuse_links_out
 
 
@@ -22,7 +22,7 @@ def open_newest(run: Path) -> AskedRound:
     numbers = asked_rounds(run)
     if not numbers:
         raise LabelStoreError(
-            f"{run} has no queries for people: there is no {run / FOLDER / round_name(1)}. Name "
+            f"{run} has no queries for people: there is no {run / QUERIES / round_name(1)}. Name "
             "the folder of a run that waits for answers."
         )
     return open_round(run, numbers[-1])
@@ -30,4 +30,4 @@ def open_newest(run: Path) -> AskedRound:
 
 def is_closed(run: Path, number: int) -> bool:
     """Whether the labels of a round are written, so that no answer changes them any more."""
-    return (run / "labels" / round_name(number)).exists()
+    return (run / LABELS / round_name(number)).exists()

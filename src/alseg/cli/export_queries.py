@@ -40,6 +40,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse(argv).arguments
 
     from alseg.annotate.exchange import export_queries
+    from alseg.annotate.exchange.outgoing import IMAGES
     from alseg.annotate.rounds import is_closed
 
     done = export_queries(
@@ -56,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     for name in done.files:
         print(f"wrote     {done.folder / name}")
     if not arguments["no_images"]:
-        print(f"images    {done.folder / 'images'}")
+        print(f"images    {done.folder / IMAGES}")
     if done.converted:
         print(f"as PNG    {done.converted:,} of them, since a browser does not show their files")
     if is_closed(Path(arguments["run"]), done.round_number):

@@ -10,6 +10,7 @@ from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config.run import RunConfig, dump_config
+from alseg.config.run_files import CONFIG
 from alseg.config.settings import all_settings, names_of
 from alseg.config.strategy_options import options_for
 from alseg.errors import ConfigError
@@ -93,7 +94,7 @@ def with_data(parser: CommandParser, settings: dict[str, Any]) -> dict[str, Any]
 
 def _resumed(parser: CommandParser, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings kept in a run's folder, on the machine that is asked for now."""
-    kept = Path(settings["resume"]) / "config.yaml"
+    kept = Path(settings["resume"]) / CONFIG
     if not kept.is_file():
         raise ConfigError(
             f"{settings['resume']} holds no run to resume: there is no {kept}. Name the folder "

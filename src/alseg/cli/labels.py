@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alseg.cli.parser import CommandParser
+from alseg.config.run_files import CONFIG, LABELS, round_name
 from alseg.errors import AlsegError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _verify(argv: Sequence[str]) -> int:
 
     # What is imported from here on is not needed to answer a misspelt option.
     from alseg.labels import verify
-    from alseg.labels.committed import restore_or_ask_again, round_name
+    from alseg.labels.committed import restore_or_ask_again
 
     with _bar("checking") as advance:
         found = verify(_store_folder(arguments["run"]), progress=advance)
@@ -136,7 +137,7 @@ def _has_open_round(store: LabelStore) -> bool:
     from alseg.queries.asked_files import asked_rounds
 
     run = store.folder.parent
-    return not (run / "config.yaml").is_file() and store.rounds < max(asked_rounds(run), default=0)
+    return not (run / CONFIG).is_file() and store.rounds < max(asked_rounds(run), default=0)
 
 
 @contextmanager
@@ -155,7 +156,7 @@ def _with_answers(store: LabelStore, partial: bool) -> Iterator[LabelStore]:
     run = store.folder.parent
     with tempfile.TemporaryDirectory(prefix="alseg-") as folder:
         try:
-            copy = LabelStore.open(shutil.copytree(store.folder, Path(folder) / "labels"))
+            copy = LabelStore.open(shutil.copytree(store.folder, Path(folder) / LABELS))
         except (OSError, shutil.Error) as error:
             raise ConfigError(
                 f"{store.folder} cannot be copied to {folder}: {error}. Free some space, or name "
@@ -177,7 +178,7 @@ def _store_folder(path: str) -> Path:
     from alseg.storage.links import refuse_links_out
 
     refuse_links_out(Path(path))
-    return Path(path) if LabelStore.exists(path) else Path(path) / "labels"
+    return Path(path) if LabelStore.exists(path) else Path(path) / LABELS
 
 
 def _palette(store: LabelStore) -> NDArray[np.uint8] | None:
@@ -191,7 +192,7 @@ def _palette(store: LabelStore) -> NDArray[np.uint8] | None:
         colors = open_round(store.folder.parent, asked[-1]).colors
         return LabelSpace("asked", store.classes, colors).palette
 
-    settings = store.folder.parent / "config.yaml"
+    settings = store.folder.parent / CONFIG
     try:
         config = checked_config(CommandParser("labels", "", "").read(settings))
         pool = open_dataset(config.target, "train", config.label_space, **config.target_options)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+LABELS, OVERLAYS, PROBABILITIES, LEGEND = "labels", "overlays", "probabilities", "legend.png"
+"""What it writes."""
+
 LEGEND_WIDTH = 640
 """Pixels across the picture that names the colours."""
 
@@ -25,7 +28,7 @@ ABOUT = """Segment images with the network of a checkpoint. Writes OUT/labels/NA
 ids in 8 bits; OUT/overlays/NAME.png, the image with every class filled weakly and outlined in its
 colour; both at the size of the image; and OUT/legend.png, which names the colours."""
 
-PROBABILITIES = """also write OUT/probabilities/NAME.npz: `probabilities`, float16 of shape
+ABOUT_PROBABILITIES = """also write OUT/probabilities/NAME.npz: `probabilities`, float16 of shape
 C,H,W from 0 to 1 that sum to 1 over C at every pixel of the image, and `classes`, the C names"""
 
 
@@ -49,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
         metavar="CLASS",
         help="class that the overlays leave as the image is, such as background; may be repeated",
     )
-    parser.add("--probabilities", action="store_true", help=PROBABILITIES)
+    parser.add("--probabilities", action="store_true", help=ABOUT_PROBABILITIES)
     arguments = parser.parse(argv).arguments
     out = Path(arguments["out"])
     images = find_images(arguments["images"], out)
@@ -80,21 +83,21 @@ def run(argv: Sequence[str]) -> int:
         if arguments["probabilities"]:
             probabilities = module.class_probabilities(image)
             label = probabilities.argmax(0).astype(np.uint8)
-            _save_probabilities(out / "probabilities" / f"{name}.npz", probabilities, space.classes)
+            _save_probabilities(out / PROBABILITIES / f"{name}.npz", probabilities, space.classes)
         else:
             label = module.segment(image)
-        save_png(out / "labels" / f"{name}.png", label)
-        save_png(out / "overlays" / f"{name}.png", overlay(image, label, space, clear=clear))
+        save_png(out / LABELS / f"{name}.png", label)
+        save_png(out / OVERLAYS / f"{name}.png", overlay(image, label, space, clear=clear))
         found.update(np.unique(label).tolist())
     if found:
-        save_png(out / "legend.png", legend(space, LEGEND_WIDTH, present=found - clear))
+        save_png(out / LEGEND, legend(space, LEGEND_WIDTH, present=found - clear))
     print(f"{len(images) - left_out} images segmented into {len(space)} classes")
     if values is not None:
         print(f"values    {values.said(trained is not None)}")
-    print(f"labels    {out / 'labels'} (class ids: {_ids(space.classes)})")
-    print(f"overlays  {out / 'overlays'} (colours: {out / 'legend.png'})")
+    print(f"labels    {out / LABELS} (class ids: {_ids(space.classes)})")
+    print(f"overlays  {out / OVERLAYS} (colours: {out / LEGEND})")
     if arguments["probabilities"]:
-        print(f"probabilities {out / 'probabilities'}")
+        print(f"probabilities {out / PROBABILITIES}")
     if left_out:
         files = "1 file was" if left_out == 1 else f"{left_out} files were"
         print(f"{files} left out: not readable as an image", file=sys.stderr)
@@ -102,7 +105,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _check_unused(out: Path) -> None:
-    for name in ("labels", "overlays", "probabilities", "legend.png"):
+    for name in (LABELS, OVERLAYS, PROBABILITIES, LEGEND):
         if (out / name).exists():
             raise ConfigError(
                 f"{out / name} exists, and nothing is overwritten. Name another folder with -o, or "

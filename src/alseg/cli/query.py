@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from alseg.cli.parser import CommandParser
 from alseg.config.commands import resume_command
 from alseg.config.run import RunConfig, config_from
+from alseg.config.run_files import CONFIG, LABELS
 from alseg.config.settings import names_of
 from alseg.config.strategy_options import options_for
 from alseg.data.image_files import find_images
@@ -49,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
     settings, arguments = parser.parse(argv)
     out = Path(arguments["out"])
     interruption.say("Stopped. Nothing was asked; run the same command again to continue.")
-    if (out / "config.yaml").is_file():
+    if (out / CONFIG).is_file():
         raise ConfigError(
             f"{out} is the folder of a training run, which asks its own queries. Go on with it by "
             f"`{resume_command(out)}`, or name another folder with -o."
@@ -99,7 +100,7 @@ def _store(out: Path, pool: SegmentationDataset) -> Iterator[LabelStore]:
     from alseg.storage.links import refuse_links_out
 
     refuse_links_out(out)
-    folder = out / "labels"
+    folder = out / LABELS
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

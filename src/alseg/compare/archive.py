@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from alseg.config.run_files import ANALYSIS, CONFIG, PROVENANCE, SUMMARY
 from alseg.errors import CompareError
-from alseg.runs.folder import ANALYSIS, CONFIG, PROVENANCE, SUMMARY
 from alseg.storage.links import refuse_links_out
 
 FORMAT = b"alseg: runs to compare, format 1"

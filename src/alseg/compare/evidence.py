@@ -12,8 +12,8 @@ from typing import Any
 from alseg.compare.archive import Place
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import Run
+from alseg.config.run_files import ANALYSIS, ROUND, round_name
 from alseg.runs.analysis import Sums, added, checked
-from alseg.runs.folder import ANALYSIS
 
 DAMAGED = "Rounds that are not known or do not fit"
 """Stands above what is wrong with what runs wrote down about their rounds."""
@@ -89,7 +89,7 @@ class Evidence:
 
     def _read_run(self, run: Run) -> list[RoundEvidence]:
         folder = run.folder / ANALYSIS
-        paths: list[Place] = sorted(folder.glob("round-*.json"), key=str)
+        paths: list[Place] = sorted(folder.glob(f"{ROUND}*.json"), key=str)
         rounds = [part for path in paths if (part := self._read(folder, path)) is not None]
         for part in rounds:
             self.classes = self.classes or part.classes
@@ -105,7 +105,7 @@ class Evidence:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             found = _evidence(folder, content)
-            if path.name != f"round-{found.number:03d}.json":
+            if path.name != f"{round_name(found.number)}.json":
                 raise ValueError(f"it tells of round {found.number}")
         except KeyError as error:
             self.problems.append(f"`{path}` cannot be read (it lacks {error}) and is left out.")

@@ -11,11 +11,11 @@ from typing import Any
 from alseg.compare.archive import Place, read_archive
 from alseg.config.budget import Budget
 from alseg.config.commands import resume_command
+from alseg.config.run_files import CONFIG, PROVENANCE, STARTS, SUMMARY
 from alseg.config.settings import names_of
 from alseg.config.strategy_options import window_radius
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AlsegError, CompareError, ConfigError
-from alseg.runs.folder import CONFIG, PROVENANCE, STARTS, SUMMARY
 
 RESTORE = "Restore it from a copy, or have the run made anew."
 """What to do about a file of a run that is damaged."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.config.run_files import LAST_CHECKPOINT, SUMMARY
 from alseg.errors import LabelStoreError
 from alseg.labels.archive import Archive
 from alseg.labels.files import decode_png
@@ -22,7 +22,6 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 ARCHIVE = "images.zip"
 CHANGED = "its content is not what was written"
-ROUND = re.compile(r"round-(\d{3,})")
 SUFFIXES = {"labels": ".png", "rounds": ".png", "queries": ".csv"}
 
 
@@ -31,26 +30,11 @@ def file_of(kind: str, image_id: str) -> str:
     return f"{kind}/{image_id}{SUFFIXES[kind]}"
 
 
-def round_name(number: int) -> str:
-    """Return the name of the folder of a committed round."""
-    return f"round-{number:03d}"
-
-
-def round_numbers(folder: Path) -> list[int]:
-    """Return the numbers of the rounds in a store's folder, in rising order; some may lack."""
-    if not folder.is_dir():
-        return []
-    matches = (ROUND.fullmatch(path.name) for path in folder.iterdir())
-    named = ((int(match[1]), match[0]) for match in matches if match)
-    # A copy that somebody made, such as round-0003, is no round.
-    return sorted(number for number, name in named if number and name == round_name(number))
-
-
 def restore_or_ask_again(first: Path) -> str:
     """Return what to do about a damaged round, for an error message."""
     return (
         f"Restore it from a copy. If there is none, remove {first} and all later rounds, and the "
-        "run's checkpoints/last.ckpt and summary.json, and resume: training begins again and these "
+        f"run's {LAST_CHECKPOINT} and {SUMMARY}, and resume: training begins again and these "
         "rounds are asked for again."
     )
 

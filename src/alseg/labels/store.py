@@ -25,13 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.config.run_files import round_name, round_numbers
 from alseg.data.label_space import IGNORE
 from alseg.errors import LabelStoreError
 from alseg.labels.committed import (
     CommittedRound,
     restore_or_ask_again,
-    round_name,
-    round_numbers,
 )
 from alseg.labels.files import replace_in_store
 from alseg.labels.queries import Queries

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.config.run_files import ROUND, round_name, round_numbers
 from alseg.data.label_space import IGNORE
 from alseg.errors import LabelStoreError
 from alseg.labels.committed import (
@@ -23,8 +24,6 @@ from alseg.labels.committed import (
     CommittedRound,
     NoManifest,
     file_of,
-    round_name,
-    round_numbers,
 )
 from alseg.labels.files import decode_png
 from alseg.labels.queries import Queries, owners
@@ -108,7 +107,7 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     ]
     found.rounds = sum(committed is not None for committed in rounds)
     known = {round_name(number) for number in numbers}
-    for path in sorted(store.folder.glob("round-*")):
+    for path in sorted(store.folder.glob(f"{ROUND}*")):
         if path.name not in known:
             found.problems.append(f"{path}: is no round; take it out of the store")
     for done, image in enumerate(store.images, start=1):

@@ -10,7 +10,7 @@ from typing import Any
 
 from alseg.errors import LabelStoreError
 from alseg.labels.records import check_name, check_size
-from alseg.queries.asked import SPLITS, AskedImage, Query
+from alseg.queries.asked import MANIFEST, SPLITS, AskedImage, Query
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
 _QUERY = re.compile(r"r(\d{3,9})-q\d{6,9}")
@@ -82,7 +82,7 @@ def check_queries(number: int, images: Mapping[str, AskedImage], queries: Iterab
         image = images.get(query.image)
         if image is None:
             raise ValueError(
-                f"{query.id} is about {query.image!r:.200}, which round.json does not list"
+                f"{query.id} is about {query.image!r:.200}, which {MANIFEST} does not list"
             )
         if not (
             0 <= query.top <= query.row < query.bottom <= image.height
@@ -108,7 +108,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     )
     if not fits:
         raise LabelStoreError(
-            "The settings in round.json are not those of a round: its budget, scope, radius or "
+            f"The settings in {MANIFEST} are not those of a round: its budget, scope, radius or "
             "exclusion_radius is missing or invalid. Restore it from a copy."
         )
 

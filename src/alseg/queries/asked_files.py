@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from alseg.config.run_files import QUERIES, round_name, round_numbers
 from alseg.errors import LabelStoreError
-from alseg.labels.committed import round_name, round_numbers
 from alseg.labels.files import replace_in_store, write_durably
 from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 from alseg.queries.asked_checks import check_classes, check_queries, check_split, image_of
@@ -34,7 +34,6 @@ from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.spreadsheet import from_cell, to_cell
 
 FORMAT = 1
-FOLDER = "queries"
 TABLE = "queries.csv"
 IMAGES = "images"
 COLUMNS = ("query", "image", "row", "column", "top", "left", "bottom", "right", "score", "guess")
@@ -70,7 +69,7 @@ def write_round(
     Raises:
         LabelStoreError: The round is there already, or cannot be written.
     """
-    folder = run / FOLDER / round_name(number)
+    folder = run / QUERIES / round_name(number)
     staging = folder.parent / _STAGING
     if folder.exists():
         raise LabelStoreError(f"The queries of round {number} are there already: {folder}.")
@@ -114,7 +113,7 @@ def write_round(
 
 def asked_rounds(run: Path) -> list[int]:
     """Return the numbers of the rounds whose queries are in a run's folder, rising."""
-    return round_numbers(run / FOLDER)
+    return round_numbers(run / QUERIES)
 
 
 def open_round(run: Path, number: int) -> AskedRound:
@@ -123,7 +122,7 @@ def open_round(run: Path, number: int) -> AskedRound:
     Raises:
         LabelStoreError: They are missing or damaged.
     """
-    folder = run / FOLDER / round_name(number)
+    folder = run / QUERIES / round_name(number)
     path = folder / MANIFEST
     content = load_json(path, _RESTORE, FORMAT)
     try:
@@ -154,7 +153,7 @@ def move_images(run: Path, number: int, files: Mapping[str, str]) -> None:
         LabelStoreError: The round is damaged, or cannot be written.
     """
     open_round(run, number)
-    path = run / FOLDER / round_name(number) / MANIFEST
+    path = run / QUERIES / round_name(number) / MANIFEST
     content = load_json(path, _RESTORE, FORMAT)
     images = [
         {**image, "file": files.get(image["id"], image["file"])}

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from alseg.config.commands import resume_command
+from alseg.config.run_files import CONFIG
 from alseg.labels import RoundResult
 from alseg.queries.asked_files import open_round
 
@@ -57,6 +58,6 @@ def _answered(run: Path, taken: RoundResult) -> str:
 
 def next_command(run: Path) -> str:
     """Return the command that takes in the answers of a run's newest round."""
-    if (run / "config.yaml").is_file():
+    if (run / CONFIG).is_file():
         return resume_command(run)
     return shlex.join(["alseg", "labels", "export", str(run), "-o", f"{run.name}-labels"])

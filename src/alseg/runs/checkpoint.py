@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from alseg.config.run_files import BEST, LAST, LAST_CHECKPOINT, SOURCE, SOURCE_LAST
 from alseg.data.module import SegmentationDataModule
 from alseg.data.value_range import ValueRange
 from alseg.distributed import interruption
@@ -19,12 +20,10 @@ from alseg.runs.folder import RunFolder
 from alseg.storage.durable import replace_durably
 from alseg.training.module import SegmentationModule
 
-BEST = "best.ckpt"
-
 WITHOUT = {
-    "source-last.ckpt": "the source start begins again",
-    "source.ckpt": "the source start is trained again",
-    "last.ckpt": "training begins again, with the labels that were asked for",
+    SOURCE_LAST: "the source start begins again",
+    SOURCE: "the source start is trained again",
+    LAST: "training begins again, with the labels that were asked for",
     BEST: "the best is chosen among the validations that are left",
 }
 """What a run does on resuming, without each of its checkpoints."""
@@ -178,7 +177,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         what = f"{path} is a folder" if Path(path).is_dir() else f"There is no checkpoint {path}"
-        raise WeightsError(f"{what}. A run keeps its own under RUN/checkpoints/last.ckpt.")
+        raise WeightsError(f"{what}. A run keeps its own under RUN/{LAST_CHECKPOINT}.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -18,6 +18,7 @@ from alseg.active import ActiveLoop, People
 from alseg.config.commands import resume_command
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
+from alseg.config.run_files import BEST, LAST, SOURCE, SOURCE_LAST
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_apart
 from alseg.distributed import interruption
@@ -73,7 +74,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     L.seed_everything(config.seed, verbose=False)
     folder = RunFolder.of(config, domains.names)
     # A run that is resumed has its network in a checkpoint, unless it was killed before the first.
-    saved = ("last.ckpt", "source.ckpt", "source-last.ckpt")
+    saved = (LAST, SOURCE, SOURCE_LAST)
     begun = any((folder.checkpoints / name).is_file() for name in saved)
     finished = {"before", "after"} <= folder.summary.keys()
     # What is refused is refused before anything in the folder changes.
@@ -122,7 +123,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
             if words := start_warning(folder.summary, config, module.label_space.classes):
                 log.warning(words)
         if "after" not in folder.summary:
-            last = folder.checkpoints / "last.ckpt"
+            last = folder.checkpoints / LAST
             try:
                 with folder.phase("training", None if loop is None else loop.seconds):
                     _fit(trainer, module, data, last, folder)
@@ -133,7 +134,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
                 folder.record(labels=_spent(loop))
             with folder.phase("evaluation"):
                 figures = {"after": _test(trainer, module, data, folder)}
-                best = folder.checkpoints / "best.ckpt"
+                best = folder.checkpoints / BEST
                 if seen(best):
                     chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
                     # What the loggers have under "test" is of the last checkpoint.
@@ -165,13 +166,13 @@ def _check_checkpoints(config: RunConfig, folder: RunFolder) -> int:
     Raises:
         WeightsError: One is damaged; the message says how to go on without it.
     """
-    names = ["best.ckpt", "last.ckpt"]
+    names = [BEST, LAST]
     if config.starts_on_source:
-        started = (folder.checkpoints / "source.ckpt").exists()
-        names.insert(0, "source.ckpt" if started else "source-last.ckpt")
+        started = (folder.checkpoints / SOURCE).exists()
+        names.insert(0, SOURCE if started else SOURCE_LAST)
     paths = (folder.checkpoints / name for name in names)
     steps = {path.name: check_resumable(path) for path in paths if path.exists()}
-    return steps.get("last.ckpt", 0)
+    return steps.get(LAST, 0)
 
 
 def _start(
@@ -184,14 +185,14 @@ def _start(
     """Give the module the weights that the training under the protocol starts from."""
     if not config.starts_on_source:
         return
-    start = folder.checkpoints / "source.ckpt"
+    start = folder.checkpoints / SOURCE
     if not start.exists():
         with folder.phase("source start"):
-            last = folder.checkpoints / "source-last.ckpt"
+            last = folder.checkpoints / SOURCE_LAST
             weights = "none" if last.exists() else config.encoder_weights
             settings = replace(config, decay_steps=None, encoder_weights=weights)
             learner = new_module(settings, domains, "source_only")
-            saved = saving(folder, "source-last", config.warm_start_steps)
+            saved = saving(folder, SOURCE_LAST, config.warm_start_steps)
             steps = config.warm_start_steps
             trainer = run_trainer(config, folder, "source-start", steps, [*watching, *saved])
             data = new_data(replace(config, validate_every=None), domains)

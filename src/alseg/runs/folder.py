@@ -16,6 +16,17 @@ from typing import Any
 
 from alseg.config.commands import resume_command
 from alseg.config.run import RunConfig, config_from, dump_config
+from alseg.config.run_files import (
+    ANALYSIS,
+    CHECKPOINTS,
+    CONFIG,
+    LABELS,
+    LAST_CHECKPOINT,
+    METRICS,
+    PICTURES,
+    PROVENANCE,
+    SUMMARY,
+)
 from alseg.config.settings import names_of
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AnswersNeeded, ConfigError
@@ -30,23 +41,8 @@ RUN_VARIABLE = "ALSEG_RUN_FOLDER"
 PARENT_VARIABLE = "ALSEG_FIRST_PROCESS"
 """Set likewise: the number of the process that started them."""
 
-CONFIG = "config.yaml"
-"""The settings of a run, all of them."""
-
-STARTS = "starts"
-"""The folder, in that of a matrix, of the starts on the source."""
-
 STARTED = "# Relative paths begin in "
 """What the settings begin with; the directory that the run was started in follows."""
-
-SUMMARY = "summary.json"
-"""The figures of a run."""
-
-PROVENANCE = "provenance.json"
-"""What a run was made with; there is an entry for the first start and each time it went on."""
-
-ANALYSIS = "analysis"
-"""The folder of what the report wants to know of every round."""
 
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """What the system says where nothing can be written, or no more."""
@@ -196,17 +192,32 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
-        return self.absolute / "checkpoints"
+        return self.absolute / CHECKPOINTS
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint that the run goes on from, as it is shown to a person."""
+        return self.path / LAST_CHECKPOINT
+
+    @property
+    def metrics(self) -> Path:
+        """The folder of the figures that are logged as CSV."""
+        return self.path / METRICS
+
+    @property
+    def provenance(self) -> Path:
+        """The file of what the run was made with."""
+        return self.path / PROVENANCE
 
     @property
     def labels(self) -> Path:
         """The folder of the label store."""
-        return self.path / "labels"
+        return self.path / LABELS
 
     @property
     def pictures(self) -> Path:
         """The folder of the pictures of every round."""
-        return self.path / "pictures"
+        return self.path / PICTURES
 
     @property
     def analysis(self) -> Path:

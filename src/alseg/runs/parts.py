@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,6 +16,7 @@ from torch import Tensor
 from alseg.active import ActiveLoop, People
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
+from alseg.config.run_files import BEST, LAST, METRICS
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import WeightsError
 from alseg.labels import RoundResult
@@ -135,7 +137,7 @@ def new_loop(
         annotator=people if config.annotator == "manual" else None,
         store=folder.labels,
         seed=config.seed,
-        checkpoint=folder.checkpoints / "last.ckpt",
+        checkpoint=folder.checkpoints / LAST,
         on_round=tell,
         keep_scores=config.pictures,
         progress=config.progress and progress.scoring,
@@ -151,27 +153,27 @@ def new_callbacks(
         callbacks.append(
             ModelCheckpoint(
                 folder.checkpoints,
-                filename="best",
+                filename=Path(BEST).stem,
                 monitor="val/mIoU",
                 mode="max",
                 enable_version_counter=False,
             )
         )
     validating = config.validate_every if domains.chosen or domains.reported else None
-    return [*callbacks, *saving(folder, "last", config.steps, validating)]
+    return [*callbacks, *saving(folder, LAST, config.steps, validating)]
 
 
 def saving(
     folder: RunFolder, name: str, steps: int, validate_every: int | None = None
 ) -> list[Callback]:
-    """Return what saves the training under one name: now and then, and when it is to end."""
+    """Return what saves the training as one file: now and then, and when it is to end."""
     now_and_then = ModelCheckpoint(
         folder.checkpoints,
-        filename=name,
+        filename=Path(name).stem,
         every_n_train_steps=max(1, min(500, steps // 4)),
         enable_version_counter=False,
     )
-    return [now_and_then, StopBetweenSteps(folder.checkpoints / f"{name}.ckpt", validate_every)]
+    return [now_and_then, StopBetweenSteps(folder.checkpoints / name, validate_every)]
 
 
 def run_trainer(
@@ -199,10 +201,9 @@ def run_trainer(
 
 
 def _loggers(config: RunConfig, folder: RunFolder, part: str) -> list[Logger]:
-    metrics = folder.path / "metrics"
-    earlier = len(list(metrics.glob(f"{part}-*")))
+    earlier = len(list(folder.metrics.glob(f"{part}-*")))
     loggers: list[Logger] = [
-        CSVLogger(folder.absolute, name="metrics", version=f"{part}-{earlier + 1}")
+        CSVLogger(folder.absolute, name=METRICS, version=f"{part}-{earlier + 1}")
     ]
     if config.logger == "wandb" and part == "training":
         # wandb takes a second to import, which runs without it need not wait for.

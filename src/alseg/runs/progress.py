@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
+from alseg.config.run_files import SOURCE
 from alseg.config.schedule import round_schedule
 from alseg.labels import LabelStore
 from alseg.runs.domains import Domains
@@ -52,7 +53,7 @@ class RunProgress:
         chosen = 0 if domains.chosen is None else math.ceil(len(domains.chosen) / ranks)
         validating = config.validate_every if chosen else None
         evaluations = sum(part not in known for part in ("before", "after"))
-        starts = config.starts_on_source and not (folder.checkpoints / "source.ckpt").exists()
+        starts = config.starts_on_source and not (folder.checkpoints / SOURCE).exists()
         done = "after" in known
         left = {
             START: config.warm_start_steps if starts and not done else 0,

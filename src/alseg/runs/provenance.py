@@ -21,7 +21,7 @@ from alseg.config.run import RunConfig
 from alseg.data import SegmentationDataset
 from alseg.errors import ConfigError, DatasetError
 from alseg.runs.domains import Domains
-from alseg.runs.folder import PROVENANCE, RunFolder, is_first_process
+from alseg.runs.folder import RunFolder, is_first_process
 from alseg.runs.processor import processor_name
 from alseg.storage.durable import replace_durably
 
@@ -54,7 +54,7 @@ def record_start(
     """
     if not is_first_process():
         return
-    path = folder.path / PROVENANCE
+    path = folder.provenance
     start = {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -83,7 +83,7 @@ def check_same_data(folder: RunFolder, domains: Domains, moved: Collection[str])
     Raises:
         DatasetError: Names, sizes or the bytes of a file differ.
     """
-    path = folder.path / PROVENANCE
+    path = folder.provenance
     if not moved or not path.is_file():
         return
     try:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alseg.config.run_files import round_name
 from alseg.data import SegmentationDataset
 from alseg.data.transforms import eval_transform
 from alseg.errors import DatasetError
@@ -69,7 +70,7 @@ class RoundAnalysis:
             "images": images,
             "sums": {name: values.tolist() for name, values in sums.items()},
         }
-        path = self.folder.analysis / f"round-{number:03d}.json"
+        path = self.folder.analysis / f"{round_name(number)}.json"
         with self.folder.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_durably(path, (json.dumps(content) + "\n").encode())
@@ -146,7 +147,7 @@ class RoundAnalysis:
             panels["errors"] = _errors_picture(image, (prediction != truth) & (truth != 255))
         names = {}
         for kind, picture in panels.items():
-            name = f"round-{number:03d}/{image_id}.{kind}.jpg"
+            name = f"{round_name(number)}/{image_id}.{kind}.jpg"
             path = self.folder.analysis / name
             buffer = io.BytesIO()
             # Colours at full resolution, or those of single windows are lost in the grey around.

@@ -10,6 +10,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 from torch import Tensor
 
+from alseg.config.run_files import round_name
 from alseg.data import SegmentationDataset
 from alseg.labels import LabelStore
 from alseg.runs.folder import RunFolder
@@ -42,7 +43,7 @@ class RoundPictures:
             heat = score_picture(score.float().numpy())
             rounds = store.round_map(image_id)
             picks = picks_picture(image, rounds > 0, rounds == number)
-            path = self.folder.pictures / f"round-{number:03d}" / f"{image_id}.png"
+            path = self.folder.pictures / round_name(number) / f"{image_id}.png"
             with self.folder.writing(path):
                 save_png(path, np.concatenate([image, heat, picks], axis=1))
             shown.append((image_id, image, heat, picks))

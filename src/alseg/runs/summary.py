@@ -16,7 +16,7 @@ from alseg.runs.folder import RunFolder
 def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset | None) -> str:
     """Return the figures before and after, what the labels cost, and what to do next."""
     known = folder.summary
-    last = folder.path / "checkpoints" / "last.ckpt"
+    last = folder.last_checkpoint
     if reported is None:
         lines = ["", "no mIoU: the target has no labelled images to measure on"]
     else:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from alseg.config.run_files import CONFIG, SUMMARY
 from alseg.config.yaml_file import write_mapping
 from alseg.runs.wandb_names import PROJECT
 from alseg.sweep.plan import Run, starts_of
@@ -28,14 +29,14 @@ SLURM = """\
 cd {here} || exit 1
 
 needs() {{ # FOLDER: end unless the start in it is finished
-    if ! grep -qs '"after"' "$1/summary.json"; then
+    if ! grep -qs '"after"' "$1/{summary}"; then
         echo "The start in $1 is not finished. See its log, then submit this task again." >&2
         exit 1
     fi
 }}
 
 resume() {{ # FOLDER OPTION...: go on with the run in a folder, if there is one
-    if [ -f "$1/config.yaml" ]; then
+    if [ -f "$1/{config}" ]; then
         exec alseg fit --resume "$@"
     fi
 }}
@@ -87,6 +88,8 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
     log = str(logs).replace("%", "%%") + "/slurm-%A-%a.log"
     return SLURM.format(
         title=title,
+        summary=SUMMARY,
+        config=CONFIG,
         submit="\n".join([f"#   mkdir -p {shlex.quote(str(logs))}", *(f"#   {x}" for x in lines)]),
         name=shlex.quote((here / out).name),
         log=shlex.quote(log),

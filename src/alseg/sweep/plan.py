@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from alseg.config.run import RunConfig, dump_settings
+from alseg.config.run_files import LAST_CHECKPOINT, STARTS
 from alseg.config.settings import MATRIX_MAY_DIFFER, MAY_CHANGE, names_of
 from alseg.errors import AlsegError, ConfigError
-from alseg.runs.folder import STARTS
 from alseg.sweep.matrix import Line, Matrix
 from alseg_strategies import UnknownOption, UnknownStrategy
 
-CHECKPOINT = Path("checkpoints", "last.ckpt")
+CHECKPOINT = Path(LAST_CHECKPOINT)
 """What the runs begin with, in the folder of a start."""
 
 AFTER_THE_START = frozenset(names_of("active", "output", "evaluation", "after start"))

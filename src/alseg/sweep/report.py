@@ -9,9 +9,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from alseg.config.run_files import CONFIG
 from alseg.config.settings import names_of
 from alseg.errors import ConfigError
-from alseg.runs.folder import CONFIG, RunFolder
+from alseg.runs.folder import RunFolder
 from alseg.sweep.plan import Run, differences
 from alseg.sweep.runner import Ended, Job, last_lines
 

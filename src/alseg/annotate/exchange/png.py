@@ -14,11 +14,12 @@ from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.outgoing import Outgoing
 from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
-from alseg.annotate.exchange.table import TABLE, read_table, write_table
+from alseg.annotate.exchange.table import read_table, write_table
 from alseg.config.yaml_file import read_mapping, write_mapping
 from alseg.data.label_space import IGNORE
 from alseg.errors import ConfigError, ExchangeError, did_you_mean
 from alseg.queries.asked import AskedImage, AskedRound
+from alseg.queries.asked_files import TABLE
 from alseg.queries.settling import paint
 
 MASKS, CLASSES = "masks", "classes.yaml"

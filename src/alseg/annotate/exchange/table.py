@@ -16,10 +16,9 @@ from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import QUERY, Words
 from alseg.errors import ExchangeError
 from alseg.queries.asked import Query
-from alseg.queries.asked_files import COLUMNS
+from alseg.queries.asked_files import COLUMNS, TABLE
 from alseg.storage.spreadsheet import from_cell, to_cell
 
-TABLE = "queries.csv"
 ANSWER = "answer"
 PLACE = ("row", "column", "top", "left", "bottom", "right")
 
