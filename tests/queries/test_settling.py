@@ -120,3 +120,17 @@ def value_at(asked, answers, image, row, column):
 
 def test_what_nobody_answered_stays_unlabelled(asked):
     assert np.all(paint(asked, {}, "city/a", (40, 60)) == 255)
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        (["skip", "unsure"], ("skip", False)),
+        (["skip", "unsure", "unsure"], ("unsure", False)),
+        (["skip", "unsure", 1], (1, False)),
+        (["unsure", "unsure", 1, "void"], (None, True)),
+    ],
+)
+def test_answers_that_are_not_charged_dispute_nothing(monkeypatch, votes, expected):
+    monkeypatch.setattr("alseg.queries.settling.NOT_CHARGED", {"skip", "unsure"})
+    assert majority(votes) == expected
