@@ -19,7 +19,7 @@ PLACES = {
     "selection": "alseg.active.choosing:pick_candidates",
     "storing": "alseg.labels.staged:write_durably",
     "archiving": "alseg.labels.staged:write_archive",
-    "commit": "alseg.labels.staged:sync_folder",
+    "commit": "alseg.storage.whole_folder:sync_folder",
     "training": "alseg.training.module:SegmentationModule.training_step",
     "checkpoint": "alseg.runs.checkpoint:DurableCheckpoints.save_checkpoint",
     "replacing": "pathlib:Path.replace",

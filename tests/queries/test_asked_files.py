@@ -93,7 +93,7 @@ def test_a_manifest_that_holds_something_else_is_named(tmp_path, key, value):
 def test_every_folder_that_a_round_brings_is_synced(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(
-        "alseg.queries.asked_files.sync_folder", lambda folder: synced.append(folder)
+        "alseg.storage.whole_folder.sync_folder", lambda folder: synced.append(folder)
     )
     folder = make_round(tmp_path).folder
     # After the round has its name, the names above it; the run's has the folder of all rounds.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from alseg.config.yaml_file import write_mapping
 from alseg.data.label_space import IGNORE
 from alseg.errors import ConfigError, LabelStoreError
 from alseg.labels.store import LabelStore
+from alseg.storage.whole_folder import export_folder
 
 CLASSES = "classes.yaml"
 
@@ -72,16 +71,10 @@ def export_labels(
             "Name a folder outside of it."
         )
     number = _check_round(store, up_to_round)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target} is in use, and nothing in it is overwritten. Name another.")
     asked = store.spent("pixels", number)
     images = [image for image, count in zip(store.images, asked, strict=True) if count]
-    draft = target
     pixels = 0
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        draft.chmod(0o755)
+    with export_folder(target) as draft:
         for done, image in enumerate(images, start=1):
             label = store.label(image.id, number)
             pixels += int((label != IGNORE).sum())
@@ -90,17 +83,6 @@ def export_labels(
                 progress(done, len(images))
         names = write_mapping({"classes": list(store.classes), "ignore": IGNORE})
         (draft / CLASSES).write_text(names, encoding="utf-8")
-        if target.exists():
-            target.rmdir()
-        draft.rename(target)
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot write {error.filename or draft}: {error.strerror or error}. Free some space "
-            "or name a folder that can be written, and export again."
-        ) from error
-    finally:
-        if draft != target:
-            shutil.rmtree(draft, ignore_errors=True)
     return Export(
         folder=target,
         round_number=number,

@@ -22,9 +22,9 @@ from alseg.labels.files import (
 )
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord
-from alseg.storage.durable import sync_folder
 from alseg.storage.regular_files import digest, digest_of_file
 from alseg.storage.sealed_json import encode_json
+from alseg.storage.whole_folder import publish
 
 OTHER_RUN = "Is another run using this folder? Stop it and resume."
 
@@ -39,6 +39,9 @@ def wrong_class(label: NDArray[np.uint8], classes: int) -> str:
 
 class StagedRound:
     """Writes the files of a round and makes them visible at once.
+
+    It is no block of one process, as ``whole_folder`` is: all processes of a run write to it, one
+    commits it, and what a killed run left is thrown away when the next one stages the round.
 
     Attributes:
         folder: The staging folder.
@@ -137,9 +140,7 @@ class StagedRound:
             for kind in SUFFIXES:
                 if (self.folder / kind).exists():
                     shutil.rmtree(self.folder / kind)
-            sync_folder(self.folder)
-            self.folder.rename(target)
-            sync_folder(target.parent)
+            publish(self.folder, target)
         except OSError as error:
             raise LabelStoreError(
                 f"Cannot commit round {self.number} as {target}: {error.strerror or error}. "

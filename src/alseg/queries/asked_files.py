@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,10 +27,10 @@ from alseg.errors import LabelStoreError
 from alseg.labels.files import replace_in_store, write_durably
 from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 from alseg.queries.asked_checks import check_classes, check_queries, check_split, image_of
-from alseg.storage.durable import sync_folder
 from alseg.storage.regular_files import digest, read_unchanged
 from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.spreadsheet import from_cell, to_cell
+from alseg.storage.whole_folder import whole_folder
 
 FORMAT = 1
 TABLE = "queries.csv"
@@ -70,45 +69,46 @@ def write_round(
         LabelStoreError: The round is there already, or cannot be written.
     """
     folder = run / QUERIES / round_name(number)
-    staging = folder.parent / _STAGING
     if folder.exists():
         raise LabelStoreError(f"The queries of round {number} are there already: {folder}.")
-    shutil.rmtree(staging, ignore_errors=True)
-    kept = []
-    for image in images:
-        if not image.file:
-            assert pixels is not None
-            image = replace(image, file=f"{IMAGES}/{image.id}.png")
-            buffer = io.BytesIO()
-            Image.fromarray(pixels(image.id)).save(buffer, format="PNG")
-            write_durably(staging / image.file, buffer.getvalue())
-            image = replace(image, digest=digest(buffer.getvalue()))
-        elif Path(image.file).is_file():
-            image = replace(image, digest=digest(Path(image.file).read_bytes()))
-        kept.append(image)
+    # What cannot be read is found before anything is written.
+    found = [
+        replace(image, digest=digest(Path(image.file).read_bytes()))
+        if image.file and Path(image.file).is_file()
+        else image
+        for image in images
+    ]
     table = _to_csv(queries)
-    content = {
-        "format": FORMAT,
-        "round": number,
-        "classes": list(classes),
-        "colors": [list(color) for color in colors],
-        "split": split,
-        "settings": dict(settings),
-        "images": [asdict(image) for image in kept],
-        "queries": digest(table),
-    }
-    write_durably(staging / TABLE, table)
-    write_durably(staging / MANIFEST, encode_json(content))
     try:
-        for inside in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
-            sync_folder(inside)
-        staging.rename(folder)
-        # Of the first round, the folder of all rounds is new, too.
-        for above in (folder.parent, run):
-            sync_folder(above)
+        with whole_folder(folder, folder.with_name(_STAGING)) as draft:
+            kept = [image if image.file else _kept(image, draft, pixels) for image in found]
+            content = {
+                "format": FORMAT,
+                "round": number,
+                "classes": list(classes),
+                "colors": [list(color) for color in colors],
+                "split": split,
+                "settings": dict(settings),
+                "images": [asdict(image) for image in kept],
+                "queries": digest(table),
+            }
+            write_durably(draft / TABLE, table)
+            write_durably(draft / MANIFEST, encode_json(content))
     except OSError as error:
         raise LabelStoreError(f"Cannot write {folder}: {error.strerror or error}.") from error
     return open_round(run, number)
+
+
+def _kept(
+    image: AskedImage, folder: Path, pixels: Callable[[str], NDArray[np.uint8]] | None
+) -> AskedImage:
+    """Write an image that is no file into the folder of its round."""
+    assert pixels is not None
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(image.id)).save(buffer, format="PNG")
+    file = f"{IMAGES}/{image.id}.png"
+    write_durably(folder / file, buffer.getvalue())
+    return replace(image, file=file, digest=digest(buffer.getvalue()))
 
 
 def asked_rounds(run: Path) -> list[int]:

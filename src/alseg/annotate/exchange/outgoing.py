@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +17,10 @@ from alseg.annotate.exchange.words import Words
 from alseg.annotate.rounds import open_newest
 from alseg.config.answer_keys import MIXED
 from alseg.data.images import read_header
-from alseg.errors import ConfigError
 from alseg.queries.answers import Answer, latest, newest
 from alseg.queries.asked import AskedImage, AskedRound, Query
 from alseg.queries.settling import settle
+from alseg.storage.whole_folder import export_folder
 
 IMAGES = "images"
 
@@ -121,7 +119,7 @@ def export_queries(
     target = Path(folder).resolve()
     if not images:
         asked.check_images(asked.images)
-    with _new_folder(target) as draft:
+    with export_folder(target) as draft:
         files = write(draft, outgoing)
         converted = sum(
             _bring(asked, image, draft / IMAGES / file_name(image), link)
@@ -159,26 +157,3 @@ def _bring(asked: AskedRound, image: AskedImage, target: Path, link: bool) -> bo
             return False
     target.write_bytes(data)
     return False
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target} is in use, and nothing in it is overwritten. Name another.")
-    draft = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        draft.chmod(0o755)
-        yield draft
-        if target.exists():
-            target.rmdir()
-        draft.rename(target)
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot write {error.filename or target}: {error.strerror or error}. Free some space "
-            "or name a folder that can be written, and export again."
-        ) from error
-    finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
