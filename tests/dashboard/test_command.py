@@ -58,12 +58,12 @@ def test_curves_run_over_the_labelled_share_with_mean_and_range_by_method(saved)
     assert kind == "Run History Line Plot"
     assert (curve["xAxis"], curve["metrics"]) == ("labelled_fraction", ["val/mIoU"])
     assert (curve["groupBy"], curve["groupAgg"], curve["groupArea"]) == (
-        "method.value",
+        "variant.value",
         "mean",
         "minmax",
     )
     (runs,) = spec(backend)["runSets"]
-    assert runs["grouping"] == [{"section": "config", "name": "method.value"}]
+    assert runs["grouping"] == [{"section": "config", "name": "variant.value"}]
 
 
 def test_there_are_bars_for_every_class_of_the_runs(saved):

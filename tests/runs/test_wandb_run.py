@@ -97,7 +97,7 @@ def test_an_offline_run_arrives_as_what_it_is(sent):
     assert known["tags"] == ["ripu"]
     assert known["displayName"] == "halo-1"
     settings = json.loads(known["config"])
-    assert settings["method"]["value"] == "ripu at 0.01"
+    assert settings["variant"]["value"] == "ripu at 1 %"
     assert settings["seed"]["value"] == 3
 
 
@@ -282,7 +282,7 @@ def test_a_run_without_rounds_has_a_share_and_no_strategy(tmp_path, backend, pro
     sync(backend, *offline_runs(folder))
     (run,) = backend.runs
     assert rows_with(backend, run, "val/mIoU")[0]["labelled_fraction"] == share
-    assert json.loads(backend.runs[run]["config"])["method"]["value"] == protocol
+    assert json.loads(backend.runs[run]["config"])["variant"]["value"] == protocol
     assert not backend.runs[run].get("tags")
 
 

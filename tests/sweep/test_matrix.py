@@ -15,10 +15,10 @@ def read(tmp_path):
 
 
 def names(matrix):
-    return [line.name for line in matrix.lines]
+    return [variant.name for variant in matrix.variants]
 
 
-def test_strategies_are_crossed_with_budgets_and_protocols_without_labels_are_lines(read):
+def test_strategies_are_crossed_with_budgets_and_protocols_without_labels_stand_alone(read):
     matrix = read(
         "strategies: [random, halo]\nbudgets: [0.001, 1%, 40 regions]\nseeds: [3, 1]\n"
         "protocols: [source_only, fully_supervised]\n"
@@ -27,11 +27,11 @@ def test_strategies_are_crossed_with_budgets_and_protocols_without_labels_are_li
         "source_only",
         "fully_supervised",
         *("random-0.1%", "halo-0.1%", "random-1%", "halo-1%"),
-        *("random-40-regions", "halo-40-regions"),
+        *("random-40-regions-per-image", "halo-40-regions-per-image"),
     ]
     assert matrix.seeds == (3, 1)
-    assert matrix.lines[0].settings == {"protocol": "source_only"}
-    assert matrix.lines[4].settings == {
+    assert matrix.variants[0].settings == {"protocol": "source_only"}
+    assert matrix.variants[4].settings == {
         "protocol": "source_target",
         "strategy": "random",
         "budget": "0.01",
@@ -42,20 +42,44 @@ def test_a_protocol_that_asks_for_labels_is_crossed_with_the_strategies(read):
     matrix = read(
         "strategies: [ripu]\nbudgets: [0.01]\nprotocols: [source_target, source_free, source_only]"
     )
-    assert names(matrix) == ["source_only", "ripu-1%", "source_free-ripu-1%"]
+    assert names(matrix) == ["source_only", "ripu-1%", "ripu-source_free-1%"]
 
 
-def test_a_line_may_have_a_name_and_settings_of_its_own(read):
-    line = read(
+def test_a_variant_may_have_a_name_and_settings_of_its_own(read):
+    variant = read(
         "strategies:\n  - name: alone\n    strategy: ripu\n"
         "    strategy_options: {impurity: false}\n    head: hyperbolic\nbudgets: [0.05]\n"
-    ).lines[0]
-    assert line.name == "alone-5%"
-    assert line.settings["strategy_options"] == {"impurity": False}
-    assert line.settings["head"] == "hyperbolic"
+    ).variants[0]
+    assert variant.name == "alone-5%"
+    assert variant.settings["strategy_options"] == {"impurity": False}
+    assert variant.settings["head"] == "hyperbolic"
 
 
-def test_blocks_are_run_one_after_the_other_and_each_line_once(read):
+@pytest.mark.parametrize(
+    ("strategy", "protocol", "name"),
+    [
+        ("{strategy: ripu, radius: 4}", "source_target", "ripu-radius=4-1%"),
+        (
+            "{strategy: ripu, strategy_options: {impurity: false}, head: hyperbolic}",
+            "source_free",
+            "ripu-source_free-head=hyperbolic-impurity=False-1%",
+        ),
+        ("{strategy: ripu, round_steps: [0, 60]}", "source_target", "ripu-round_steps=[0-60]-1%"),
+        ("ripu", "{name: long, protocol: source_free, steps: 900}", "ripu-long-1%"),
+        (
+            "{name: mine, strategy: ripu}",
+            "{protocol: source_free, steps: 900}",
+            "mine-source_free-steps=900-1%",
+        ),
+        ("{strategy: ripu, workers: 3, experiment: x}", "source_target", "ripu-1%"),
+    ],
+)
+def test_a_variant_without_a_name_is_called_by_what_makes_it(read, strategy, protocol, name):
+    text = f"strategies: [{strategy}]\nprotocols: [{protocol}]\nbudgets: [1%]"
+    assert names(read(text)) == [name]
+
+
+def test_blocks_are_run_one_after_the_other_and_each_variant_once(read):
     matrix = read(
         "blocks:\n  - {strategies: [random, ripu], budgets: [0.01]}\n"
         "  - {strategies: [ripu], budgets: [0.01, 0.05]}\n  - protocols: [source_only]\n"
@@ -63,9 +87,14 @@ def test_blocks_are_run_one_after_the_other_and_each_line_once(read):
     assert names(matrix) == ["random-1%", "ripu-1%", "ripu-5%", "source_only"]
 
 
-def test_budgets_that_differ_little_are_lines_of_their_own(read):
+def test_budgets_that_differ_little_make_names_of_their_own(read):
     matrix = read("strategies: [random]\nbudgets: [0.01, 0.011, 1 regions, 1 clicks]\n")
-    assert names(matrix) == ["random-1%", "random-1.1%", "random-1-regions", "random-1-clicks"]
+    assert names(matrix) == [
+        "random-1%",
+        "random-1.1%",
+        "random-1-regions-per-image",
+        "random-1-clicks",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +169,8 @@ RUNS = "strategies: [random]\nbudgets: [0.01]\n"
             "block 2: budgets: 0.01 and 1% are the same",
         ),
         (
-            "strategies: [ripu, {strategy: ripu, head: hyperbolic}]\nbudgets: [1%]",
-            "two lines are called 'ripu-1%'",
+            "strategies: [ripu, {name: ripu, strategy: ripu, head: hyperbolic}]\nbudgets: [1%]",
+            "two variants are called 'ripu-1%'",
         ),
     ],
 )

@@ -103,7 +103,7 @@ def test_without_a_common_start_to_train_there_is_none(plan, settings):
 def test_target_only_takes_no_start_on_the_source(plan):
     (run,) = plan("protocols: [target_only]\nstrategies: [random]\nbudgets: [0.01]")
     assert (run.name, run.start, run.config.init_from) == (
-        "target_only-random-1%-seed0",
+        "random-target_only-1%-seed0",
         None,
         None,
     )
@@ -135,11 +135,17 @@ def test_what_all_runs_should_share_may_not_differ_unless_it_is_said(plan, setti
 @pytest.mark.parametrize(
     ("strategy", "words"),
     [
-        ("{strategy: halo, head: linear}", "halo-1%: .*needs the hyperbolic radius"),
-        ("{strategy: ripu, strategy_options: {impurty: 1}}", "ripu-1%: .*'impurty'"),
-        ("{strategy: halo, strategy_options: {term: 1}}", "halo-1%: .*term"),
-        ("{strategy: ripu, rounds: many}", "ripu-1%: --rounds: expected a whole number"),
-        ("{strategy: ripu, annotator: manual}", "ripu-1%: .*do not wait for people"),
+        ("{strategy: halo, head: linear}", "halo-head=linear-1%: .*needs the hyperbolic radius"),
+        ("{strategy: ripu, strategy_options: {impurty: 1}}", "ripu-impurty=1-1%: .*'impurty'"),
+        ("{strategy: halo, strategy_options: {term: 1}}", "halo-term=1-1%: .*term"),
+        (
+            "{strategy: ripu, rounds: many}",
+            "ripu-rounds=many-1%: --rounds: expected a whole number",
+        ),
+        (
+            "{strategy: ripu, annotator: manual}",
+            "ripu-annotator=manual-1%: .*do not wait for people",
+        ),
     ],
 )
 def test_impossible_runs_are_refused_by_their_names(plan, strategy, words):

@@ -35,8 +35,8 @@ PROGRAM = (sys.executable, "-m", "alseg.cli.main")
 LOGS = "logs"
 """The folder, in that of the matrix, of what the runs say."""
 
-ABOUT = """Run strategies, budgets, seeds and protocols as one table: each line and seed is a run of
-`alseg fit` in a folder of its own, and all runs of a seed share the start on the source. What is
+ABOUT = """Run strategies, budgets, seeds and protocols as one table: each variant and seed is a run
+of `alseg fit` in a folder of its own, and all runs of a seed share the start on the source. What is
 finished is not run again, what was stopped goes on: give the same command once more."""
 
 
@@ -239,8 +239,8 @@ def _below(
             f"start {start}, which is that of one seed. Leave init_from out of it: a start for "
             "each seed is then made here."
         )
-    # A base may be the file of a run: what it asks for is left for the lines to say, and so is the
-    # head, which in such a file is that of its strategy; its experiment is another.
+    # A base may be the file of a run: what it asks for is left for the variants to say, and so is
+    # the head, which in such a file is that of its strategy; its experiment is another.
     left = {*DECIDED, "head", "experiment", "progress"} if "strategy" in base else DECIDED
     kept = {name: value for name, value in base.items() if name not in left}
     # What the runs say goes to their logs, where a progress bar is no use.

@@ -16,7 +16,9 @@ from alseg.compare.statistics import (
     mean_height,
     mean_of_known,
 )
-from alseg.compare.variants import OF_DATA, Variant, budget_text, variant_names, variant_of
+from alseg.compare.variants import variant_names
+from alseg.config.settings import names_of
+from alseg.config.variants import Variant, budget_text, variant_of
 from alseg.errors import CompareError, did_you_mean
 
 LEFT_OUT = "Left out"
@@ -254,11 +256,11 @@ def compare_runs(runs: Sequence[Run], baseline: str | None = None) -> Comparison
         reasons = "\n".join(f"  {run.folder}: {run.problem}" for run in left_out[:5])
         raise CompareError(f"None of the {len(left_out)} runs has figures to compare:\n{reasons}")
     _check_one_task(usable)
-    names = variant_names(run for run in usable if not run.is_bound)
+    names = variant_names(variant_of(run.settings) for run in usable if not run.is_bound)
     places: dict[tuple[str, str], list[Run]] = {}
     for run in usable:
         if not run.is_bound:
-            place = names[variant_of(run)], budget_text(run.budget)
+            place = names[variant_of(run.settings)], budget_text(run.budget)
             left_out += _placed(run, places.setdefault(place, []))
     points = [Point(*place, tuple(group)) for place, group in places.items()]
     bounds = {}
@@ -298,7 +300,7 @@ def _placed(run: Run, group: list[Run]) -> list[Run]:
         if other.seed == run.seed:
             differing = [
                 name
-                for name in sorted(OF_DATA)
+                for name in sorted(names_of("domain"))
                 if run.settings.get(name) != other.settings.get(name)
             ]
             reason = f"It repeats {other.folder}: the same variant, budget and seed."
@@ -318,17 +320,17 @@ def _most_alike(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     groups: dict[Variant, list[Run]] = {}
     left_out: list[Run] = []
     for run in runs:
-        left_out += _placed(run, groups.setdefault(variant_of(run), []))
+        left_out += _placed(run, groups.setdefault(variant_of(run.settings), []))
     if not groups:
         return [], []
     chosen, group = max(groups.items(), key=lambda entry: len(entry[1]))
     for variant, others in groups.items():
         if variant != chosen:
-            differing = dict(sorted(variant[2] - chosen[2]))
+            differing = dict(sorted(variant.details - chosen.details))
             told = ", ".join(f"{name}={value}" for name, value in differing.items())
             reason = (
-                f"The line of {BOUNDS[variant[0]]} is drawn from {group[0].folder} and those like "
-                f"it; this run has other settings ({told or 'of those left empty'})."
+                f"The line of {BOUNDS[variant.protocol]} is drawn from {group[0].folder} and those "
+                f"like it; this run has other settings ({told or 'of those left empty'})."
             )
             left_out += [replace(run, problem=reason) for run in others]
     return group, left_out

@@ -122,7 +122,7 @@ class Run:
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     """Return the runs in some folders and archives, each once, in the order of their names.
 
-    The starts that the runs of a matrix share are no lines of its table: they are found only where
+    The starts that the runs of a matrix share are no variants of it: they are found only where
     their own folder is named.
 
     Args:

@@ -16,10 +16,10 @@ from alseg.errors import ConfigError
 from alseg.runs.wandb_names import (
     CLASS_AFTER,
     FRACTION,
-    METHOD,
     PHASES,
     PICKS,
     PICTURES,
+    VARIANT,
     seconds_name,
 )
 
@@ -33,7 +33,7 @@ def comparison(
 ) -> ws.Workspace:
     """Return the workspace, which is saved nowhere yet.
 
-    Curves and bars are grouped by the method of the runs: a mean over its runs, which differ by
+    Curves and bars are grouped by the variant of the runs: a mean over its runs, which differ by
     their seeds, and the range from the lowest to the highest.
 
     Args:
@@ -49,7 +49,7 @@ def comparison(
         sections=_sections(classes),
         settings=ws.WorkspaceSettings(max_runs=MAX_RUNS),
         runset_settings=ws.RunsetSettings(
-            groupby=[ws.Config(METHOD)],
+            groupby=[ws.Config(VARIANT)],
             filters="" if experiment is None else ws.And(ws.Metric("Group") == experiment),
         ),
     )
@@ -170,7 +170,7 @@ def _sections(classes: Sequence[str]) -> list[ws.Section]:
 
 
 _GROUPED: dict[str, Any] = {
-    "groupby": wr.Config(METHOD),
+    "groupby": wr.Config(VARIANT),
     "groupby_aggfunc": "mean",
     "groupby_rangefunc": "minmax",
 }

@@ -17,15 +17,15 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from alseg.config.commands import resume_command
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig, dump_settings
+from alseg.config.variants import name_by_itself
 from alseg.errors import ConfigError
 from alseg.labels import LabelStore
 from alseg.runs.folder import RunFolder, is_first_process
 from alseg.runs.wandb_account import logged_in
 from alseg.runs.wandb_names import (
     FRACTION,
-    METHOD,
     PROJECT,
-    method_of,
+    VARIANT,
     stage_names,
     summary_figures,
 )
@@ -65,7 +65,7 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
         group=config.experiment,
         tags=[config.strategy] if active else [],
         job_type=config.protocol,
-        config={**settings, METHOD: method_of(settings, active)},
+        config={**settings, VARIANT: name_by_itself(settings)},
     )
 
 

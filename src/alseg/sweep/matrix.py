@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from alseg.config.budget import Budget
+from alseg.config.protocols import PROTOCOLS
 from alseg.config.settings import all_settings
+from alseg.config.variants import USUAL_PROTOCOL, Variant, details_of, folder_word
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import BudgetError, ConfigError, did_you_mean
 from alseg_strategies import available
@@ -19,18 +21,16 @@ OF_A_MATRIX = ("base", "settings", "seeds", "may_differ", "blocks", *OF_A_BLOCK)
 DECIDED = {entry.name: entry.in_matrix for entry in all_settings() if entry.in_matrix}
 """The settings that a matrix decides, and how they are given instead of for all runs."""
 
-USUAL_PROTOCOL = "source_target"
-
 LISTED = 20
 """As many known keys as this are not listed any more."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """What is run once for every seed: a line of the table to come.
+class NamedVariant:
+    """What is run once for every seed.
 
     Attributes:
-        name: What tells it from the others, such as ``ripu-1%``.
+        name: What tells it from the others, as part of the names of folders, such as ``ripu-1%``.
         settings: Its settings, on top of those of all runs.
     """
 
@@ -46,8 +46,8 @@ class Matrix:
         path: The file.
         base: A file with settings of all runs; None if there is none.
         settings: Settings of all runs, on top of those.
-        seeds: The seeds that every line is run with.
-        lines: The lines, each name once.
+        seeds: The seeds that every variant is run with.
+        variants: The variants, each name once.
         may_differ: Settings in which runs of one seed may differ although all should share them.
     """
 
@@ -55,7 +55,7 @@ class Matrix:
     base: Path | None
     settings: Mapping[str, Any]
     seeds: tuple[int, ...]
-    lines: tuple[Line, ...]
+    variants: tuple[NamedVariant, ...]
     may_differ: frozenset[str]
 
 
@@ -73,8 +73,8 @@ def read_matrix(path: str | Path) -> Matrix:
     _check_keys(settings, known - set(DECIDED), f"{path}: settings", hints=known)
     may_differ = _list(content.get("may_differ", []), f"{path}: may_differ")
     _check_keys(may_differ, known, f"{path}: may_differ")
-    lines = list(_once(_lines(content, path), path))
-    if not lines:
+    variants = list(_once(_variants(content, path), path))
+    if not variants:
         raise ConfigError(
             f"{path} names nothing to run. Give strategies and budgets, such as "
             "`strategies: [random, ripu]` and `budgets: [0.01]`, or protocols, such as "
@@ -88,12 +88,12 @@ def read_matrix(path: str | Path) -> Matrix:
         base=None if base is None else path.parent / base,
         settings=settings,
         seeds=_seeds(content, path),
-        lines=tuple(lines),
+        variants=tuple(variants),
         may_differ=frozenset(may_differ),
     )
 
 
-def _lines(content: Mapping[str, Any], path: Path) -> Iterator[Line]:
+def _variants(content: Mapping[str, Any], path: Path) -> Iterator[NamedVariant]:
     blocks = _list(content.get("blocks", []), f"{path}: blocks")
     here = {key: content[key] for key in OF_A_BLOCK if key in content}
     if here and blocks:
@@ -102,42 +102,46 @@ def _lines(content: Mapping[str, Any], path: Path) -> Iterator[Line]:
             "block is run as it is, and takes nothing from the others."
         )
     if not blocks:
-        yield from _lines_of(here, str(path))
+        yield from _variants_of(here, str(path))
     for number, block in enumerate(blocks, start=1):
         where = f"{path}: block {number}"
         block = _mapping(block, where)
         _check_keys(block, OF_A_BLOCK, where)
-        yield from _lines_of(block, where)
+        yield from _variants_of(block, where)
 
 
-def _lines_of(block: Mapping[str, Any], where: str) -> Iterator[Line]:
-    """Yield the lines of a block: protocols that ask for no label, then strategies × budgets."""
+def _variants_of(block: Mapping[str, Any], where: str) -> Iterator[NamedVariant]:
+    """Yield the variants of a block: protocols that ask for no label, then strategies × budgets."""
     given = {key: _list(block.get(key, []), f"{where}: {key}") for key in OF_A_BLOCK}
     strategies = [_entry(item, "strategy", f"{where}: strategies") for item in given["strategies"]]
     protocols = [_entry(item, "protocol", f"{where}: protocols") for item in given["protocols"]]
     budgets = [_budget(value, f"{where}: budgets") for value in given["budgets"]]
     for key, found in (("strategies", strategies), ("protocols", protocols)):
-        words = [line.name for line in found]
-        _check_distinct([line.settings for line in found], words, f"{where}: {key}")
+        words = [entry.word for entry in found]
+        _check_distinct([entry.settings for entry in found], words, f"{where}: {key}")
     _check_distinct(budgets, [str(value) for value in given["budgets"]], f"{where}: budgets")
-    # PyTorch comes with this; what is misspelt was answered before.
-    from alseg.config.protocols import PROTOCOLS
-
-    asking = [line for line in protocols if PROTOCOLS[line.settings["protocol"]].active]
+    asking = [entry for entry in protocols if PROTOCOLS[entry.settings["protocol"]].active]
     if strategies and not budgets:
         raise ConfigError(f"{where}: strategies need budgets, such as `budgets: [0.01, 0.05]`.")
     if not strategies and (budgets or asking):
         what = "budgets" if budgets else f"the protocol {asking[0].settings['protocol']}"
         raise ConfigError(f"{where}: {what} need strategies, such as `strategies: [random, ripu]`.")
-    yield from (line for line in protocols if line not in asking)
-    for protocol in asking or [Line(USUAL_PROTOCOL, {"protocol": USUAL_PROTOCOL})]:
-        prefix = "" if protocol.name == USUAL_PROTOCOL else f"{protocol.name}-"
+    for protocol in protocols:
+        if protocol not in asking:
+            yield NamedVariant(_name(protocol), protocol.settings)
+    for protocol in asking or [_Entry(USUAL_PROTOCOL, {}, {"protocol": USUAL_PROTOCOL})]:
         for budget in budgets:
             for strategy in strategies:
-                yield Line(
-                    f"{prefix}{strategy.name}-{_budget_word(budget)}",
+                yield NamedVariant(
+                    _name(protocol, strategy, budget),
                     {**protocol.settings, **strategy.settings, "budget": str(budget.plain)},
                 )
+
+
+def _name(protocol: _Entry, strategy: _Entry | None = None, budget: Budget | None = None) -> str:
+    told = {**protocol.told, **({} if strategy is None else strategy.told)}
+    variant = Variant(protocol.word, "" if strategy is None else strategy.word, details_of(told))
+    return folder_word(variant.name({"protocol": USUAL_PROTOCOL}, budget))
 
 
 def _budget(value: Any, where: str) -> Budget:
@@ -157,7 +161,22 @@ def _check_distinct(found: Sequence[Any], words: Sequence[str], where: str) -> N
         raise ConfigError(f"{where}: {what}. Leave one of them out.")
 
 
-def _entry(item: Any, kind: str, where: str) -> Line:
+@dataclass(frozen=True)
+class _Entry:
+    """A strategy or a protocol of a list.
+
+    Attributes:
+        word: What it is called, given or not.
+        told: The settings that tell it from others of that word; none if its name was given.
+        settings: Its settings.
+    """
+
+    word: str
+    told: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+def _entry(item: Any, kind: str, where: str) -> _Entry:
     """Return a strategy or protocol of a list: its name alone, or a mapping with settings."""
     if isinstance(item, str):
         item = {kind: item}
@@ -168,32 +187,33 @@ def _entry(item: Any, kind: str, where: str) -> Line:
     if not isinstance(settings.get(kind), str):
         raise ConfigError(
             f"{where}: expected a name, or a mapping such as {{name: mine, {kind}: ...}} with "
-            f"settings of that line, got {item!r:.80}."
+            f"settings of its own, got {item!r:.80}."
         )
     if kind == "strategy":
         _check_keys([settings[kind]], available(), where, what="strategy")
     else:
         _check_keys([settings[kind]], get_args(known[kind].type), where, what="protocol")
+    told = {} if "name" in settings else settings
     name = settings.pop("name", settings[kind])
     if not isinstance(name, str) or not name or name[0] in ".-" or set(name) & set("/\\\n"):
         raise ConfigError(
             f"{where}: the name {name!r} becomes that of a folder: it is text without a slash, "
             "a backslash or a line break, is not empty and does not start with a dot or a hyphen."
         )
-    return Line(name, settings)
+    return _Entry(name, told, settings)
 
 
-def _once(lines: Iterator[Line], path: Path) -> Iterator[Line]:
+def _once(variants: Iterator[NamedVariant], path: Path) -> Iterator[NamedVariant]:
     """Leave out what several blocks name; what differs needs a name of its own."""
-    known: dict[str, Line] = {}
-    for line in lines:
-        before = known.setdefault(line.name, line)
-        if before is line:
-            yield line
-        elif before != line:
+    known: dict[str, NamedVariant] = {}
+    for variant in variants:
+        before = known.setdefault(variant.name, variant)
+        if before is variant:
+            yield variant
+        elif before != variant:
             raise ConfigError(
-                f"{path}: two lines are called {line.name!r}, with different settings. Name one of "
-                "them: {name: ..., strategy: ...}."
+                f"{path}: two variants are called {variant.name!r}, with different settings. Name "
+                "one of them: {name: ..., strategy: ...}."
             )
 
 
@@ -206,12 +226,6 @@ def _seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"{path}: seeds: {seeds!r} names a seed twice.")
     return tuple(seeds)
-
-
-def _budget_word(budget: Budget) -> str:
-    if budget.share is not None:
-        return f"{100 * budget.share:g}%"
-    return str(budget.plain).replace(" ", "-")
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:

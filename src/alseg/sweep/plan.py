@@ -13,7 +13,7 @@ from alseg.config.run import RunConfig, dump_settings
 from alseg.config.run_files import LAST_CHECKPOINT, STARTS
 from alseg.config.settings import MATRIX_MAY_DIFFER, MAY_CHANGE, names_of
 from alseg.errors import AlsegError, ConfigError
-from alseg.sweep.matrix import Line, Matrix
+from alseg.sweep.matrix import Matrix, NamedVariant
 from alseg_strategies import UnknownOption, UnknownStrategy
 
 CHECKPOINT = Path(LAST_CHECKPOINT)
@@ -65,12 +65,12 @@ def plan_runs(matrix: Matrix, shared: Mapping[str, Any], out: Path, check: Check
         ConfigError: A run is impossible, or runs of one seed would not be comparable.
     """
     configs: list[tuple[str, dict[str, Any], RunConfig]] = []
-    # Reading the settings of a run takes a while: once a line, not once a seed.
-    checked = [_checked(check, matrix, line, shared) for line in matrix.lines]
+    # Reading the settings of a run takes a while: once per variant, not once per seed.
+    checked = [_checked(check, matrix, variant, shared) for variant in matrix.variants]
     for seed in matrix.seeds:
-        for line, config in zip(matrix.lines, checked, strict=True):
-            settings = {**shared, **line.settings, "seed": seed}
-            configs.append((f"{line.name}-seed{seed}", settings, replace(config, seed=seed)))
+        for variant, config in zip(matrix.variants, checked, strict=True):
+            settings = {**shared, **variant.settings, "seed": seed}
+            configs.append((f"{variant.name}-seed{seed}", settings, replace(config, seed=seed)))
     _check_comparable(configs, matrix)
     names = _names_of_starts([config for *_, config in configs if config.starts_on_source])
     starts: dict[str, Run] = {}
@@ -132,10 +132,12 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _checked(check: Check, matrix: Matrix, line: Line, shared: Mapping[str, Any]) -> RunConfig:
-    where = f"{matrix.path}: {line.name}"
+def _checked(
+    check: Check, matrix: Matrix, variant: NamedVariant, shared: Mapping[str, Any]
+) -> RunConfig:
+    where = f"{matrix.path}: {variant.name}"
     try:
-        config = check(to_arguments({**shared, **line.settings}))
+        config = check(to_arguments({**shared, **variant.settings}))
     except (AlsegError, UnknownOption, UnknownStrategy) as error:
         raise ConfigError(f"{where}: {error}") from error
     if config.annotator == "manual":
@@ -149,7 +151,7 @@ def _start(
     name: str, settings: Mapping[str, Any], config: RunConfig, out: Path, check: Check
 ) -> Run:
     """Return the run that trains on the source alone what others start from."""
-    # Not the logger: among the runs of the matrix it would be taken for one of its methods.
+    # Not the logger: among the runs of the matrix it would be taken for one of its variants.
     kept = names_of("evaluation", "resume")
     own = {
         key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
@@ -169,7 +171,7 @@ def _key(config: RunConfig) -> str:
 def _names_of_starts(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Name every start by its head and seed, and by what else it differs in from the first.
 
-    A line that is added to a matrix leaves the names of the others' starts as they are.
+    A variant that is added to a matrix leaves the names of the others' starts as they are.
     """
     names: dict[str, str] = {}
     first: dict[str, Any] = {}
@@ -189,7 +191,7 @@ def _names_of_starts(configs: Sequence[RunConfig]) -> dict[str, str]:
 
 
 def _check_comparable(configs: Sequence[tuple[str, Any, RunConfig]], matrix: Matrix) -> None:
-    """Check that all runs share what no line of the table is about.
+    """Check that all runs share what no variant is about.
 
     Raises:
         ConfigError: Two differ in it.
