@@ -196,7 +196,7 @@ def test_a_folder_with_other_settings_is_refused_before_anything_is_run(here, ca
 
 def test_what_is_asked_for_means_nothing_to_runs_that_ask_for_no_labels(here, capsys):
     text = (
-        "settings: {rounds: 5}\nstrategies: [{strategy: random, rounds: 3}]\n"
+        "settings: {rounds: 5}\nstrategies: [{name: random, strategy: random, rounds: 3}]\n"
         "budgets: [0.01]\nprotocols: [source_only]\n"
     )
     (here / "matrix.yaml").write_text(text)
@@ -270,8 +270,8 @@ def test_runs_that_were_moved_without_their_start_are_known_again(here, capsys):
 
 
 def test_a_name_with_the_signs_of_a_pattern_is_a_name_too(here, capsys):
-    line = "{name: 'a[1]', strategy: ripu}"
-    (here / "matrix.yaml").write_text(f"budgets: [0.01]\nstrategies: [{line}]\n")
+    entry = "{name: 'a[1]', strategy: ripu}"
+    (here / "matrix.yaml").write_text(f"budgets: [0.01]\nstrategies: [{entry}]\n")
     assert sweep("--only", "a[1]-1%-seed0", "--dry-run") == 0
     assert "--out 'out/a[1]-1%-seed0'" in capsys.readouterr().out
 
@@ -313,7 +313,7 @@ def test_settings_of_the_command_line_win_over_those_of_the_matrix_and_these_ove
     }
     assert float(given["--learning-rate"]) == 2e-5
     assert (given["--rounds"], given["--strategy"]) == ("2", "ripu")
-    # That of the run's strategy is not that of the line's, nor is its experiment.
+    # That of the run's strategy is not that of the variant's, nor is its experiment.
     assert "--head" not in given
     assert (given["--experiment"], given["--progress"]) == ("out", "false")
 

@@ -51,7 +51,7 @@ def saved(account, capsys):
     return account, out.split()[1]
 
 
-def test_curves_run_over_the_labelled_share_with_mean_and_range_by_method(saved):
+def test_curves_run_over_the_labelled_share_with_mean_and_range_by_variant(saved):
     backend, address = saved
     assert address.startswith(f"{backend.url}/lab/roads?nw=")
     kind, curve = panels(backend)["Accuracy for labels"][0]

@@ -23,7 +23,6 @@ Tag = Literal[
     "evaluation",  # It changes how a network is measured, not how it is trained.
     "after start",  # The start on the source does not depend on it.
     "head",  # It is one of the network's head: a network with another has a start of its own.
-    "loss",  # It is one of the loss.
     "variant",  # It makes a variant, beside what is asked for.
     "compared",  # It is what runs are compared by.
     "uncompared",  # It changes no figure, or figures show whether it is the same.

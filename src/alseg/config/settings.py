@@ -140,31 +140,29 @@ class TrainingSettings:
         of={"after start"},
         at_least=1,
     )
-    source_weight: float = setting(
-        1.0, "weight of the cross-entropy on source labels", of={"loss"}, at_least=0
-    )
+    source_weight: float = setting(1.0, "weight of the cross-entropy on source labels", at_least=0)
     target_weight: float = setting(
         1.0,
         "weight of the cross-entropy on asked-for target pixels",
-        of={"loss", "variant", "after start"},
+        of={"variant", "after start"},
         at_least=0,
     )
     consistency_weight: float = setting(
         0.1,
         "weight of the local consistency on the source",
-        of={"loss", "variant", "after start"},
+        of={"variant", "after start"},
         at_least=0,
     )
     negative_weight: float = setting(
         1.0,
         "weight of negative learning on the target",
-        of={"loss", "variant", "after start"},
+        of={"variant", "after start"},
         at_least=0,
     )
     negative_threshold: float = setting(
         0.05,
         "negative learning takes a class of a lower probability to be wrong",
-        of={"loss", "variant", "after start"},
+        of={"variant", "after start"},
         at_least=0,
         below=1,
     )
