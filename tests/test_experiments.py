@@ -54,19 +54,15 @@ def test_the_matrices_compare_the_strategies_over_three_seeds(folder, tmp_path, 
     assert main(["sweep", str(matrix), "--out", str(tmp_path), "--dry-run"]) == 0
     commands = capsys.readouterr().out.splitlines()
     runs = {Path(shlex.split(line)[-1]).relative_to(tmp_path).as_posix() for line in commands}
-    free = "source_free-1%"
-    asking = [f"{name}-{free}" for name in ("entropy", "margin", "halo-impurity", "halo-radius")]
-    asking += [
-        f"{name}-source_free-{share}%"
-        for name in ("random", "ripu", "halo")
-        for share in (0.1, 1, 5)
-    ]
+    asking = ["entropy-1%", "margin-1%", "halo-impurity-1%", "halo-radius-1%"]
+    asking += [f"{name}-{share}%" for name in ("random", "ripu", "halo") for share in (0.1, 1, 5)]
     on_both = []
     if folder == "camvid":
-        asking += [f"ripu-{what}-{free}" for what in ("impurity", "uncertainty", "hyperbolic")]
-        asking += [f"random-hyperbolic-{free}", f"ripu-hyperbolic-apart-{free}"]
+        asking += [f"ripu-{what}-1%" for what in ("impurity", "uncertainty", "hyperbolic")]
+        asking += ["random-hyperbolic-1%", "ripu-hyperbolic-apart-1%"]
         on_both = ["random-1%", "ripu-1%", "halo-1%"]
-    variants = ["source_only", "fully_supervised", *asking, *on_both]
+    variants = ["source_only", "fully_supervised", *(f"source_free-{name}" for name in asking)]
+    variants += on_both
     expected = {f"{variant}-seed{seed}" for variant in variants for seed in (0, 1, 2)}
     starts = {
         f"starts/{head}-seed{seed}" for head in ("linear", "hyperbolic") for seed in (0, 1, 2)

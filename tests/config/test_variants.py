@@ -3,7 +3,7 @@ import pytest
 from alseg.cli.fit import checked_strategy
 from alseg.config.budget import Budget
 from alseg.config.run import config_from, dump_settings
-from alseg.config.variants import folder_word, name_by_itself, variant_of
+from alseg.config.variants import name_by_itself, variant_of
 
 
 def settings_of(**settings):
@@ -65,13 +65,21 @@ def test_what_goes_without_saying_is_for_the_caller_to_say():
 
 
 @pytest.mark.parametrize(
-    ("name", "word"),
+    ("settings", "budget", "name"),
     [
-        ("ripu at 0.1 %", "ripu-0.1%"),
-        ("ripu (source_free, radius=4) at 1,500 clicks", "ripu-source_free-radius=4-1500-clicks"),
-        ("source_only (head=hyperbolic)", "source_only-head=hyperbolic"),
-        ("mine (encoder_weights=a/b c.pth)", "mine-encoder_weights=a-b-c.pth"),
+        ({}, "0.1%", "ripu-0.1%"),
+        (
+            {"protocol": "source_free", "radius": 4},
+            "1500 clicks",
+            "source_free-ripu-radius=4-1500-clicks",
+        ),
+        ({"encoder_weights": "a/b c.pth"}, "4 regions", "ripu-encoder_weights=b-c.pth-4-regions"),
+        ({"protocol": "source_only", "head": "hyperbolic"}, None, "source_only-head=hyperbolic"),
     ],
 )
-def test_the_word_of_a_folder_has_no_space_no_parenthesis_and_no_slash(name, word):
-    assert folder_word(name) == word
+def test_the_name_of_a_folder_has_no_space_no_parenthesis_and_no_slash(settings, budget, name):
+    made = {"protocol": "source_target", "strategy": "ripu", **settings}
+    variant = variant_of(made)
+    unsaid = {"protocol": "source_target", **({"radius": "1"} if variant.strategy else {})}
+    chosen = None if budget is None else Budget.parse(budget)
+    assert variant.folder_name(unsaid, chosen) == name

@@ -27,7 +27,7 @@ def test_strategies_are_crossed_with_budgets_and_protocols_without_labels_stand_
         "source_only",
         "fully_supervised",
         *("random-0.1%", "halo-0.1%", "random-1%", "halo-1%"),
-        *("random-40-regions-per-image", "halo-40-regions-per-image"),
+        *("random-40-regions", "halo-40-regions"),
     ]
     assert matrix.seeds == (3, 1)
     assert matrix.variants[0].settings == {"protocol": "source_only"}
@@ -42,7 +42,7 @@ def test_a_protocol_that_asks_for_labels_is_crossed_with_the_strategies(read):
     matrix = read(
         "strategies: [ripu]\nbudgets: [0.01]\nprotocols: [source_target, source_free, source_only]"
     )
-    assert names(matrix) == ["source_only", "ripu-1%", "ripu-source_free-1%"]
+    assert names(matrix) == ["source_only", "ripu-1%", "source_free-ripu-1%"]
 
 
 def test_a_variant_may_have_a_name_and_settings_of_its_own(read):
@@ -62,14 +62,14 @@ def test_a_variant_may_have_a_name_and_settings_of_its_own(read):
         (
             "{strategy: ripu, strategy_options: {impurity: false}, head: hyperbolic}",
             "source_free",
-            "ripu-source_free-head=hyperbolic-impurity=False-1%",
+            "source_free-ripu-head=hyperbolic-impurity=False-1%",
         ),
         ("{strategy: ripu, round_steps: [0, 60]}", "source_target", "ripu-round_steps=[0-60]-1%"),
-        ("ripu", "{name: long, protocol: source_free, steps: 900}", "ripu-long-1%"),
+        ("ripu", "{name: long, protocol: source_free, steps: 900}", "long-ripu-1%"),
         (
             "{name: mine, strategy: ripu}",
             "{protocol: source_free, steps: 900}",
-            "mine-source_free-steps=900-1%",
+            "source_free-mine-steps=900-1%",
         ),
         ("{strategy: ripu, workers: 3, experiment: x}", "source_target", "ripu-1%"),
     ],
@@ -92,7 +92,7 @@ def test_budgets_that_differ_little_make_names_of_their_own(read):
     assert names(matrix) == [
         "random-1%",
         "random-1.1%",
-        "random-1-regions-per-image",
+        "random-1-regions",
         "random-1-clicks",
     ]
 

@@ -103,7 +103,7 @@ def test_without_a_common_start_to_train_there_is_none(plan, settings):
 def test_target_only_takes_no_start_on_the_source(plan):
     (run,) = plan("protocols: [target_only]\nstrategies: [random]\nbudgets: [0.01]")
     assert (run.name, run.start, run.config.init_from) == (
-        "random-target_only-1%-seed0",
+        "target_only-random-1%-seed0",
         None,
         None,
     )

@@ -46,16 +46,33 @@ class Variant:
                 name with None it goes without saying that there is no such detail.
             budget: The budget to name; None names none.
         """
+        protocol, details = self._told(unsaid)
+        told = ", ".join([*protocol, *details])
+        text = self.strategy or self.protocol
+        text = f"{text} ({told})" if told else text
+        return text if budget is None else f"{text} at {budget_text(budget)}"
+
+    def folder_name(self, unsaid: Mapping[str, str | None], budget: Budget | None = None) -> str:
+        """Return its name as that of a folder, such as ``source_free-ripu-radius=4-1%``.
+
+        It takes what `name` takes.
+        """
+        protocol, details = self._told(unsaid)
+        words = [*protocol, self.strategy or self.protocol, *details]
+        if budget is not None:
+            share = budget.share
+            words.append(str(budget.plain) if share is None else f"{100 * share:g}%")
+        return re.sub(r"[\s(),:'\"/\\]+", "-", "-".join(words))
+
+    def _told(self, unsaid: Mapping[str, str | None]) -> tuple[list[str], list[str]]:
+        """Return the protocol, if it is to be said, and the details that are."""
         own = dict(self.details)
-        told = [self.protocol] if self.strategy and self.protocol != unsaid.get("protocol") else []
-        told += [
+        protocol = [self.protocol] if self.strategy else []
+        return [name for name in protocol if name != unsaid.get("protocol")], [
             f"{name}={own.get(name)}"
             for name in sorted({*own, *unsaid} - {"protocol"})
             if own.get(name) != unsaid.get(name)
         ]
-        text = self.strategy or self.protocol
-        text = f"{text} ({', '.join(told)})" if told else text
-        return text if budget is None else f"{text} at {budget_text(budget)}"
 
 
 def variant_of(settings: Mapping[str, Any]) -> Variant:
@@ -113,12 +130,6 @@ def name_by_itself(settings: Mapping[str, Any]) -> str:
     own, unsaid = (variant_of({name: one[name] for name in told}) for one in (given, usual))
     budget = Budget.parse(settings["budget"]) if asks else None
     return own.name({**dict(unsaid.details), "protocol": USUAL_PROTOCOL}, budget)
-
-
-def folder_word(name: str) -> str:
-    """Return the name of a variant as part of the name of a folder, such as ``ripu-1%``."""
-    name = re.sub(r"(?<=\d),(?=\d)", "", name.replace(" at ", " ").replace(" %", "%"))
-    return re.sub(r"[\s(),:'\"/\\]+", "-", name).strip("-")
 
 
 def budget_text(budget: Budget) -> str:

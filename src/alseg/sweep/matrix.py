@@ -10,7 +10,7 @@ from typing import Any, get_args
 from alseg.config.budget import Budget
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.settings import all_settings
-from alseg.config.variants import USUAL_PROTOCOL, Variant, details_of, folder_word
+from alseg.config.variants import USUAL_PROTOCOL, Variant, details_of
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import BudgetError, ConfigError, did_you_mean
 from alseg_strategies import available
@@ -141,7 +141,7 @@ def _variants_of(block: Mapping[str, Any], where: str) -> Iterator[NamedVariant]
 def _name(protocol: _Entry, strategy: _Entry | None = None, budget: Budget | None = None) -> str:
     told = {**protocol.told, **({} if strategy is None else strategy.told)}
     variant = Variant(protocol.word, "" if strategy is None else strategy.word, details_of(told))
-    return folder_word(variant.name({"protocol": USUAL_PROTOCOL}, budget))
+    return variant.folder_name({"protocol": USUAL_PROTOCOL}, budget)
 
 
 def _budget(value: Any, where: str) -> Budget:
