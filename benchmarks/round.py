@@ -25,6 +25,7 @@ from alseg.active import ActiveLoop
 from alseg.data import load_label_space, open_dataset
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes import render_scene
+from alseg.models import Network
 from alseg.runs.fit import quiet_lightning
 from alseg.training.module import SegmentationModule
 from benchmarks.measure import machine, print_table, write_json
@@ -72,8 +73,9 @@ def profile(
     target = open_dataset(f"folder:{folder / 'data.yaml'}", "train")
     module = SegmentationModule(
         target.label_space,
-        encoder_weights="none",
-        head="hyperbolic" if strategy == "halo" else "linear",
+        network=Network(
+            encoder_weights="none", head="hyperbolic" if strategy == "halo" else "linear"
+        ),
         protocol="target_only",
     )
     data = SegmentationDataModule(

@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from alseg.data import load_label_space
-from alseg.models.hyperbolic import HyperbolicHead
+from alseg.models import HyperbolicHead, Network
 from alseg.runs.fit import quiet_lightning
 from alseg.training.module import SegmentationModule
 from benchmarks.measure import machine, print_table, seconds, write_json
@@ -128,7 +128,7 @@ def compare_steps(
 def new_module(head: str) -> SegmentationModule:
     """A DeepLabV3+ with MobileNetV2 for 19 classes."""
     return SegmentationModule(
-        load_label_space("cityscapes19"), encoder_weights="none", head=head, seed=0
+        load_label_space("cityscapes19"), network=Network(encoder_weights="none", head=head), seed=0
     )
 
 

@@ -11,6 +11,7 @@ from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import LabelStoreError
 from alseg.labels import LabelStore
+from alseg.models import Network, Optimization
 from alseg.training.module import SegmentationModule
 
 
@@ -29,11 +30,13 @@ def run(folder, *, store=None, logger=False, ckpt_path=None, steps=4, weights=0,
     torch.manual_seed(weights)
     network = SegmentationModule(
         changes.get("space", SPACE),
-        encoder_weights="none",
+        network=Network(
+            encoder=changes.get("encoder", "mobilenet_v2"),
+            encoder_weights="none",
+            head=changes.get("head", "linear"),
+        ),
+        optimization=Optimization(learning_rate=changes.get("learning_rate", 1e-4)),
         seed=changes.get("network_seed", 0),
-        head=changes.get("head", "linear"),
-        encoder=changes.get("encoder", "mobilenet_v2"),
-        learning_rate=changes.get("learning_rate", 1e-4),
     )
     target = changes.get("target", Toy(3))
     target.label_space = changes.get("space", SPACE)

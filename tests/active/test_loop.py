@@ -9,12 +9,14 @@ from alseg.active.round import spread
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import BudgetError, ConfigError, LabelStoreError, PoolExhausted
 from alseg.labels import LabelStore
+from alseg.models import Network
 from alseg.training.module import SegmentationModule
 
 
-def module(**settings):
+def module(head="linear", **settings):
+    network = Network(encoder_weights="none", head=head)
     torch.manual_seed(0)
-    return SegmentationModule(SPACE, **{"encoder_weights": "none", "seed": 0, **settings})
+    return SegmentationModule(SPACE, network=network, **{"seed": 0, **settings})
 
 
 def data(target, **settings):

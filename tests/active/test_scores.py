@@ -8,6 +8,7 @@ from alseg.active import ActiveLoop
 from alseg.active.scores import score_map
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import AlsegError, ScoreError
+from alseg.models import Network
 from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
 
@@ -67,7 +68,9 @@ class Broken(Strategy):
 
 def test_a_round_with_a_broken_strategy_ends_with_its_name_and_leaves_no_round(tmp_path):
     loop = ActiveLoop(Broken(), 0.05, rounds=1, store=tmp_path / "labels", progress=False)
-    network = SegmentationModule(SPACE, encoder_weights="none", protocol="target_only")
+    network = SegmentationModule(
+        SPACE, network=Network(encoder_weights="none"), protocol="target_only"
+    )
     images = SegmentationDataModule(target=Toy(3), batch_size=2)
     words = "strategy Broken returned 1,536 NaN among 1,536 values as the score of train-001"
     with pytest.raises(AlsegError, match=words):

@@ -21,6 +21,7 @@ from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import FolderInUse, LabelStoreError
 from alseg.labels import LabelStore
+from alseg.models import Network
 from alseg.runs.round_pictures import RoundPictures
 from alseg.storage.folder_lock import lock_folder
 from alseg.training.module import SegmentationModule
@@ -416,7 +417,7 @@ def test_a_store_of_another_run_is_refused_by_the_library(tmp_path, change, word
     def fit(folder, strategy="entropy", budget=0.05, pool=None):
         pool = pool or Toy(3)
         network = SegmentationModule(
-            pool.label_space, encoder_weights="none", protocol="target_only"
+            pool.label_space, network=Network(encoder_weights="none"), protocol="target_only"
         )
         loop = ActiveLoop(strategy, budget, rounds=2, store=tmp_path / "labels", progress=False)
         data = SegmentationDataModule(target=pool, batch_size=2)
@@ -452,7 +453,7 @@ def test_a_second_process_on_a_label_store_is_refused(tmp_path):
     def train(store):
         loop = ActiveLoop("entropy", 0.05, rounds=1, progress=False, store=store)
         images = SegmentationDataModule(source=Toy(2), target=Toy(2), batch_size=2)
-        network = SegmentationModule(SPACE, encoder_weights="none")
+        network = SegmentationModule(SPACE, network=Network(encoder_weights="none"))
         quiet_trainer(tmp_path, 1, callbacks=[loop]).fit(network, images)
 
     store = tmp_path / "labels"

@@ -16,6 +16,7 @@ from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes.dataset import Scenes
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError, DatasetError
+from alseg.models import Network
 from alseg.training.module import SegmentationModule
 
 
@@ -110,7 +111,9 @@ def test_probabilities_are_the_softmax_of_the_logits(constant_checkpoint, tmp_pa
 def test_probabilities_vary_with_the_image_as_the_network_does():
     space = load_label_space("camvid11")
     torch.manual_seed(0)
-    module = SegmentationModule(space, encoder_weights="none", protocol="source_only", flip=False)
+    module = SegmentationModule(
+        space, network=Network(encoder_weights="none"), protocol="source_only", flip=False
+    )
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     module.eval()
     with torch.no_grad():
@@ -264,7 +267,7 @@ def train(folder, checkpoint=None):
     pool = open_dataset(f"folder:{folder / 'mine.yaml'}", "train")
     scenes = Scenes("sim", "train", size=(32, 32), count=2)
     source = RelabelledDataset(scenes, pool.label_space)
-    module = SegmentationModule(pool.label_space, encoder_weights="none")
+    module = SegmentationModule(pool.label_space, network=Network(encoder_weights="none"))
     trainer = quiet_trainer(folder, 1)
     data = SegmentationDataModule(source=source, target=pool, batch_size=2)
     trainer.fit(module, data, ckpt_path=checkpoint)

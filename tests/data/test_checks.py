@@ -12,6 +12,7 @@ from alseg.cli.main import main
 from alseg.data import IGNORE, open_dataset
 from alseg.data.checks import check_headers, check_teaches, check_training_sizes, say_stretched
 from alseg.errors import ConfigError, DatasetError
+from alseg.models import Network
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_labels_that_are_all_void_are_refused_without_reading_thousands(count, w
 
 
 def network(protocol):
-    return SegmentationModule(SPACE, encoder_weights="none", protocol=protocol, head="linear")
+    return SegmentationModule(SPACE, network=Network(encoder_weights="none"), protocol=protocol)
 
 
 FAULTY = [

@@ -16,6 +16,7 @@ from alseg.data.image_files import find_images
 from alseg.data.names import check_storable
 from alseg.errors import ConfigError, DatasetError
 from alseg.labels.committed import SUFFIXES
+from alseg.models import Network
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,9 @@ def test_a_file_name_that_is_not_utf8_is_refused(tmp_path):
 
 
 def test_a_loop_refuses_names_before_anything_is_computed(tmp_path):
-    network = SegmentationModule(TOYS, encoder_weights="none", protocol="target_only")
+    network = SegmentationModule(
+        TOYS, network=Network(encoder_weights="none"), protocol="target_only"
+    )
     loop = ActiveLoop("random", budget="2 regions", rounds=1, store=tmp_path / "store")
     with pytest.raises(DatasetError, match="cannot both be stored"):
         loop.check(network, names_of(["a", "a.png/b"]), 4)
@@ -150,7 +153,9 @@ def test_a_run_folder_among_images_is_refused(place, described, tmp_path, capsys
 def test_a_store_among_images_is_refused_in_a_script(described, tmp_path):
     pool = open_dataset(described, "train")
     data = SegmentationDataModule(target=pool, size=(32, 64), batch_size=2)
-    network = SegmentationModule(pool.label_space, encoder_weights="none", protocol="target_only")
+    network = SegmentationModule(
+        pool.label_space, network=Network(encoder_weights="none"), protocol="target_only"
+    )
     place = tmp_path / "photos/train/labels"
     loop = ActiveLoop("random", budget="2 regions", rounds=1, store=place)
     with pytest.raises(ConfigError, match="holds the images"):

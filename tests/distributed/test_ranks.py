@@ -12,6 +12,7 @@ from alseg.data.module import SegmentationDataModule
 from alseg.distributed import ranks
 from alseg.distributed.stop_together import StopTogether
 from alseg.errors import LabelStoreError, RankError
+from alseg.models import Network
 from alseg.training.module import SegmentationModule
 
 
@@ -79,7 +80,7 @@ class Failing(L.Callback):
 def train_and_test(folder, place, rank, killed):
     failing = Failing(place, rank, killed)
 
-    class Network(SegmentationModule):
+    class Failed(SegmentationModule):
         def signals(self, *arguments):
             failing.at("scoring", self.trainer.global_rank)
             return super().signals(*arguments)
@@ -87,7 +88,7 @@ def train_and_test(folder, place, rank, killed):
     loop = ActiveLoop("entropy", 0.05, rounds=1, progress=False, store=folder / "labels")
     stop = StopTogether(grace=1.0, interval=0.2)
     runner = quiet_trainer(folder, 4, callbacks=[stop, failing, loop], devices=2, strategy="ddp")
-    network = Network(SPACE, encoder_weights="none", head="linear")
+    network = Failed(SPACE, network=Network(encoder_weights="none"))
     images = SegmentationDataModule(
         source=Toy(4, seed=1), target=Toy(4), test=Toy(4, split="test"), batch_size=2
     )

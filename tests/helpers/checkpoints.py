@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from alseg.data import load_label_space
+from alseg.models import Network
 from alseg.training.module import SegmentationModule
 
 CLASS = 3
@@ -13,7 +14,9 @@ CLASS = 3
 @pytest.fixture(scope="session")
 def constant_checkpoint(tmp_path_factory):
     module = SegmentationModule(
-        load_label_space("camvid11"), encoder_weights="none", protocol="source_only", head="linear"
+        load_label_space("camvid11"),
+        network=Network(encoder_weights="none"),
+        protocol="source_only",
     )
     classifier = module.segmenter.head.classifier
     with torch.no_grad():

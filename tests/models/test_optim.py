@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from alseg.errors import ConfigError
-from alseg.models import HyperbolicHead, LinearHead, Segmenter, build_optimizer
+from alseg.models import HyperbolicHead, LinearHead, Optimization, Segmenter, build_optimizer
 
 OPTIMIZERS = ["adam", "sgd"]
 
@@ -41,7 +41,7 @@ def loss_of(segmenter):
 def test_class_points_move_and_stay_in_the_ball(name, curvature):
     segmenter = small(curvature=curvature)
     start = segmenter.head.points.detach().clone()
-    optimizer = build_optimizer(segmenter, name, lr=1.0, head_lr_factor=10.0)
+    optimizer = build_optimizer(segmenter, Optimization(name, 1.0, head_lr_factor=10.0))
     for _ in range(40):
         optimizer.zero_grad()
         loss_of(segmenter).backward()
@@ -56,7 +56,7 @@ def test_class_points_move_and_stay_in_the_ball(name, curvature):
 def test_weight_decay_spares_the_class_points_alone(name):
     segmenter = small()
     before = {key: value.clone() for key, value in segmenter.state_dict().items()}
-    optimizer = build_optimizer(segmenter, name, lr=1e-6, weight_decay=0.1)
+    optimizer = build_optimizer(segmenter, Optimization(name, 1e-6, weight_decay=0.1))
     for parameter in segmenter.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter)
@@ -70,7 +70,7 @@ def test_weight_decay_spares_the_class_points_alone(name):
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_the_head_learns_at_a_multiple_of_the_rate(head):
     segmenter = small(head)
-    optimizer = build_optimizer(segmenter, "adam", lr=1e-3, head_lr_factor=7.0)
+    optimizer = build_optimizer(segmenter, Optimization("adam", 1e-3, head_lr_factor=7.0))
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     trained = [p for p in segmenter.parameters() if p.requires_grad]
     assert set(rates) == {id(p) for p in trained}
@@ -82,7 +82,7 @@ def test_the_head_learns_at_a_multiple_of_the_rate(head):
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_a_batch_of_noise_is_fitted(head, name):
     segmenter = small(head)
-    optimizer = build_optimizer(segmenter, name, lr=0.01)
+    optimizer = build_optimizer(segmenter, Optimization(name, 0.01))
     losses = []
     for _ in range(60):
         losses.append(loss := loss_of(segmenter))
@@ -94,7 +94,9 @@ def test_a_batch_of_noise_is_fitted(head, name):
 
 def test_riemannian_adam_is_adam_off_the_manifold():
     segmenter = small()
-    optimizer = build_optimizer(segmenter, "adam", lr=0.01, head_lr_factor=1.0, weight_decay=0.1)
+    optimizer = build_optimizer(
+        segmenter, Optimization("adam", 0.01, head_lr_factor=1.0, weight_decay=0.1)
+    )
     twin = segmenter.network.encoder.weight.detach().clone().requires_grad_()
     plain = torch.optim.Adam([twin], lr=0.01, weight_decay=0.1)
     for _ in range(5):
@@ -116,7 +118,7 @@ def test_a_saved_state_continues_the_same_path(head, name, tmp_path):
             optimizer.step()
 
     first = small(head)
-    optimizer = build_optimizer(first, name, lr=0.01)
+    optimizer = build_optimizer(first, Optimization(name, 0.01))
     train(first, optimizer, 3)
     state = {"model": first.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save(state, tmp_path / "state.pt")
@@ -125,7 +127,7 @@ def test_a_saved_state_continues_the_same_path(head, name, tmp_path):
     loaded = torch.load(tmp_path / "state.pt", weights_only=True)
     second = small(head)
     second.load_state_dict(loaded["model"])
-    resumed = build_optimizer(second, name, lr=0.01)
+    resumed = build_optimizer(second, Optimization(name, 0.01))
     resumed.load_state_dict(loaded["optimizer"])
     train(second, resumed, 3)
     for key, value in first.state_dict().items():
@@ -143,10 +145,10 @@ def test_lightning_steps_the_optimizer_with_its_closure(name, tmp_path):
             return loss_of(self.segmenter)
 
         def configure_optimizers(self):
-            return build_optimizer(self.segmenter, name, lr=0.01)
+            return build_optimizer(self.segmenter, Optimization(name, 0.01))
 
     by_hand = small()
-    optimizer = build_optimizer(by_hand, name, lr=0.01)
+    optimizer = build_optimizer(by_hand, Optimization(name, 0.01))
     for _ in range(3):
         optimizer.zero_grad()
         loss_of(by_hand).backward()
@@ -162,4 +164,4 @@ def test_lightning_steps_the_optimizer_with_its_closure(name, tmp_path):
 
 def test_an_unknown_optimizer_lists_the_known():
     with pytest.raises(ConfigError, match="'adamw'; choose from adam, sgd"):
-        build_optimizer(small(), "adamw", lr=0.1)
+        build_optimizer(small(), Optimization("adamw", 0.1))

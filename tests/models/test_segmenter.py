@@ -4,7 +4,14 @@ from torch import nn
 from torch.nn import functional
 
 from alseg.errors import AlsegError, ConfigError
-from alseg.models import Prediction, Segmenter, build_optimizer, create_segmenter
+from alseg.models import (
+    Network,
+    Optimization,
+    Prediction,
+    Segmenter,
+    build_optimizer,
+    create_segmenter,
+)
 from alseg.models.segmenter import crop_to_cover
 
 ARCHITECTURES = [
@@ -28,7 +35,9 @@ def _seed():
 
 @pytest.mark.parametrize(("architecture", "encoder", "stride"), ARCHITECTURES)
 def test_predictions_of_any_size_cover_the_image(architecture, encoder, stride):
-    segmenter = create_segmenter(architecture, encoder, "none", 5, head="hyperbolic").eval()
+    segmenter = create_segmenter(
+        Network(architecture, encoder, "none", head="hyperbolic"), 5
+    ).eval()
     for height, width in [(97, 131), (60, 80), (1, 2)]:
         with torch.no_grad():
             prediction = segmenter(torch.randn(2, 3, height, width))
@@ -73,7 +82,7 @@ def test_resized_predictions_are_in_place(size):
 
 
 def test_a_size_that_needs_no_padding_changes_nothing():
-    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", "none", 5).eval()
+    segmenter = create_segmenter(Network("deeplabv3plus", "mobilenet_v2", "none"), 5).eval()
     images = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         features = segmenter.network.decoder(segmenter.network.encoder(images))
@@ -84,7 +93,7 @@ def test_a_size_that_needs_no_padding_changes_nothing():
 
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_parameters_are_split_between_encoder_and_head(head):
-    segmenter = create_segmenter("fpn", "resnet18", "none", 5, head=head)
+    segmenter = create_segmenter(Network("fpn", "resnet18", "none", head=head), 5)
     encoder = {id(p) for p in segmenter.network.encoder.parameters()}
     assert encoder == {id(p) for p in segmenter.encoder_parameters()}
     of_head = {id(p) for p in segmenter.head_parameters()}
@@ -94,8 +103,8 @@ def test_parameters_are_split_between_encoder_and_head(head):
 
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_one_batch_is_learnt(head):
-    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", "none", 3, head=head)
-    optimizer = build_optimizer(segmenter, "adam", 3e-3)
+    segmenter = create_segmenter(Network("deeplabv3plus", "mobilenet_v2", "none", head=head), 3)
+    optimizer = build_optimizer(segmenter, Optimization("adam", 3e-3))
     labels = torch.randint(0, 3, (2, 4, 4)).repeat_interleave(8, 1).repeat_interleave(8, 2)
     images = functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()
     losses = []
@@ -110,7 +119,7 @@ def test_one_batch_is_learnt(head):
 
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_bfloat16_autocast_trains_without_nan(head):
-    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", "none", 3, head=head)
+    segmenter = create_segmenter(Network("deeplabv3plus", "mobilenet_v2", "none", head=head), 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         prediction = segmenter(torch.randn(2, 3, 50, 70))
         loss = functional.cross_entropy(prediction.logits, torch.zeros(2, 13, 18).long())
@@ -123,7 +132,7 @@ def test_bfloat16_autocast_trains_without_nan(head):
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_a_checkpoint_restores_the_predictions(head, tmp_path):
     first, second = (
-        create_segmenter("fpn", "resnet18", "none", 4, head=head).eval() for _ in range(2)
+        create_segmenter(Network("fpn", "resnet18", "none", head=head), 4).eval() for _ in range(2)
     )
     torch.save(first.state_dict(), tmp_path / "weights.pt")
     second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
@@ -134,15 +143,15 @@ def test_a_checkpoint_restores_the_predictions(head, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("deeplabv3+", "resnet18", "none", 5), "Did you mean 'deeplabv3"),
+        ((Network("deeplabv3+", "resnet18", "none"), 5), "Did you mean 'deeplabv3"),
         (
-            ("unet", "resnet19", "none", 5),
+            (Network("unet", "resnet19", "none"), 5),
             r"encoder 'resnet19'. Did you mean 'resnet1\d'.*densenet121",
         ),
-        (("unet", "tu-resnet19", "none", 5), r"Did you mean 'tu-resnet1"),
-        (("linknet", "mit_b0", "none", 5), "cannot build linknet on mit_b0"),
-        (("unet", "resnet18", "none", 1), "at least 2 classes and got 1"),
-        (("unet", "resnet18", "none", 5, "hyperbolc"), "Did you mean 'hyperbolic'"),
+        ((Network("unet", "tu-resnet19", "none"), 5), r"Did you mean 'tu-resnet1"),
+        ((Network("linknet", "mit_b0", "none"), 5), "cannot build linknet on mit_b0"),
+        ((Network("unet", "resnet18", "none"), 1), "at least 2 classes and got 1"),
+        ((Network("unet", "resnet18", "none", "hyperbolc"), 5), "Did you mean 'hyperbolic'"),
     ],
 )
 def test_what_cannot_be_built_is_an_error_of_ours(arguments, message):

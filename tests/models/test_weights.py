@@ -6,7 +6,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from alseg.errors import WeightsError
-from alseg.models import create_segmenter
+from alseg.models import Network, create_segmenter
 from alseg.models.weights import load_encoder_file
 
 
@@ -39,7 +39,7 @@ def test_the_published_file_gives_every_tensor_of_the_encoder(shared):
     target = encoder("mobilenet_v2")
     assert load_encoder_file(target, path, "mobilenet_v2") == 312
     assert same(target, torch.load(path, weights_only=True))
-    segmenter = create_segmenter("deeplabv3plus", "mobilenet_v2", str(path), 11)
+    segmenter = create_segmenter(Network("deeplabv3plus", "mobilenet_v2", str(path)), 11)
     assert same(segmenter.network.encoder, torch.load(path, weights_only=True))
 
 
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_torch_file_is_refused(tmp_path):
 
 def test_a_name_that_is_neither_weights_nor_a_file_lists_the_choices():
     with pytest.raises(WeightsError, match="'imagnet': resnet18 has imagenet, .*none"):
-        create_segmenter("unet", "resnet18", "imagnet", 5)
+        create_segmenter(Network("unet", "resnet18", "imagnet"), 5)
 
 
 class Unreachable:
@@ -147,7 +147,7 @@ def test_without_network_and_cache_the_alternatives_are_named_at_once(monkeypatc
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
     monkeypatch.setattr(huggingface_hub, "get_session", Unreachable)
     with pytest.raises(WeightsError, match="--encoder-weights PATH.*--encoder-weights none"):
-        create_segmenter("deeplabv3plus", name, "imagenet", 5)
+        create_segmenter(Network("deeplabv3plus", name, "imagenet"), 5)
 
 
 def test_cached_imagenet_weights_are_loaded_without_network(monkeypatch, tmp_path):
@@ -165,7 +165,7 @@ def test_cached_imagenet_weights_are_loaded_without_network(monkeypatch, tmp_pat
     )
     monkeypatch.setattr(huggingface_hub, "get_session", Unreachable)
     monkeypatch.setattr(smp_encoders, "hf_hub_download", download)
-    segmenter = create_segmenter("unet", "resnet18", "imagenet", 5)
+    segmenter = create_segmenter(Network("unet", "resnet18", "imagenet"), 5)
     assert same(segmenter.network.encoder, state)
 
 
@@ -176,4 +176,4 @@ def test_a_download_that_breaks_off_is_an_error_of_ours(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: "cached")
     monkeypatch.setattr(smp_encoders, "hf_hub_download", download)
     with pytest.raises(WeightsError, match="connection reset.*--encoder-weights none"):
-        create_segmenter("unet", "resnet18", "imagenet", 5)
+        create_segmenter(Network("unet", "resnet18", "imagenet"), 5)

@@ -11,6 +11,7 @@ from alseg.cli.main import main
 from alseg.config.budget import Budget
 from alseg.data.transforms import eval_transform
 from alseg.labels import LabelStore, PoolImage
+from alseg.models import Network
 from alseg.runs.folder import RunFolder
 from alseg.runs.round_analysis import WIDTH, RoundAnalysis
 from alseg.training.module import SegmentationModule
@@ -20,7 +21,9 @@ from alseg.training.module import SegmentationModule
 def module():
     torch.manual_seed(0)
     # Without the mirror image, `segment` gives what one look at the image gives.
-    return SegmentationModule(SPACE, encoder_weights="none", head="hyperbolic", flip=False)
+    return SegmentationModule(
+        SPACE, network=Network(encoder_weights="none", head="hyperbolic"), flip=False
+    )
 
 
 def held_round(folder, pool, answers, budget="10%", rounds=1):
@@ -105,9 +108,7 @@ def test_the_network_is_looked_at_as_it_scores(tmp_path):
     torch.manual_seed(0)
     module = SegmentationModule(
         SPACE,
-        encoder_weights="none",
-        head="hyperbolic",
-        curvature=4.0,
+        network=Network(encoder_weights="none", head="hyperbolic", curvature=4.0),
         eval_size=(16, 24),
         flip=False,
     )
@@ -170,7 +171,7 @@ def test_without_labels_only_what_was_answered_is_told(tmp_path, module):
 def test_a_linear_head_has_a_norm_and_no_radius(tmp_path):
     pool = Toy(2)
     run, _, scores = held_round(tmp_path, pool, pool)
-    linear = SegmentationModule(SPACE, encoder_weights="none", head="linear")
+    linear = SegmentationModule(SPACE, network=Network(encoder_weights="none"))
     found = analysed(run, pool, linear, scores)
     assert found["rim"] is None
     assert "class_radius" not in found["sums"]

@@ -12,6 +12,7 @@ from alseg.active import ActiveLoop
 from alseg.cli.main import main
 from alseg.cli.sweep import checker
 from alseg.data.module import SegmentationDataModule
+from alseg.models import Network
 from alseg.sweep.matrix import read_matrix
 from alseg.sweep.plan import plan_runs
 from alseg.training.module import SegmentationModule
@@ -38,7 +39,7 @@ def batches(tmp_path):
         )
         head = "hyperbolic" if strategy == "halo" else "linear"
         module = SegmentationModule(
-            target.label_space, encoder_weights="none", head=head, seed=seed
+            target.label_space, network=Network(encoder_weights="none", head=head), seed=seed
         )
         store = tmp_path / f"{strategy}-{seed}-{budget}"
         loop = ActiveLoop(strategy, budget, rounds=2, seed=seed, store=store, progress=False)

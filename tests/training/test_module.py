@@ -1,22 +1,40 @@
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 import torch
 from tests.helpers.toys import SPACE, Toy, quiet_trainer
 from torch import nn
+from torchmetrics import MetricCollection, SumMetric
+from torchmetrics.classification import MulticlassAccuracy
 
+from alseg.config.run import RunConfig
 from alseg.data.label_space import load_label_space
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
-from alseg.models import Prediction
+from alseg.models import Network, Optimization, Prediction
 from alseg.training.module import SegmentationModule
+from alseg.training.terms import LossTerm
+
+UNTRAINED = Network(encoder_weights="none")
 
 
-def module(**settings):
-    return SegmentationModule(SPACE, encoder_weights="none", **settings)
+def module(kind=SegmentationModule, network=UNTRAINED, **settings):
+    return kind(SPACE, network=network, **settings)
 
 
-def rates(folder, steps, **settings):
+def train(folder, network, steps=1):
+    """Train on two source images, validate on one."""
+    data = SegmentationDataModule(
+        source=Toy(2), val=Toy(1, split="val"), batch_size=2, augmentation="none"
+    )
+    runner = quiet_trainer(folder, steps, num_sanity_val_steps=0)
+    runner.fit(network, data)
+    return runner
+
+
+def rates(folder, steps, **optimization):
     """The learning rate of the encoder and of the head at every step."""
     seen = []
 
@@ -24,9 +42,8 @@ def rates(folder, steps, **settings):
         def on_before_optimizer_step(self, optimizer):
             seen.append([group["lr"] for group in optimizer.param_groups])
 
-    network = Watched(SPACE, encoder_weights="none", protocol="source_only", **settings)
-    data = SegmentationDataModule(source=Toy(2), batch_size=2, augmentation="none")
-    quiet_trainer(folder, steps).fit(network, data)
+    optimization = Optimization(**optimization)
+    train(folder, module(Watched, protocol="source_only", optimization=optimization), steps)
     return np.array(seen)
 
 
@@ -65,7 +82,7 @@ def test_flipping_averages_the_probabilities_of_image_and_mirror_image():
 
 
 def test_signals_of_a_hyperbolic_head_come_on_the_label_grid():
-    network = module(head="hyperbolic").eval()
+    network = module(network=replace(UNTRAINED, head="hyperbolic")).eval()
     with torch.no_grad():
         signals = network.signals(torch.randn(2, 3, 32, 48), (40, 60))
     assert signals.logits.shape == (2, 3, 40, 60)
@@ -74,7 +91,7 @@ def test_signals_of_a_hyperbolic_head_come_on_the_label_grid():
 
 def test_a_checkpoint_keeps_the_network_and_the_label_space_with_its_aliases(tmp_path):
     space = load_label_space("cityscapes19")
-    network = SegmentationModule(space, encoder_weights="none", protocol="source_only").eval()
+    network = SegmentationModule(space, network=UNTRAINED, protocol="source_only").eval()
     runner = quiet_trainer(tmp_path, 1)
     runner.strategy.connect(network)
     runner.save_checkpoint(tmp_path / "one.ckpt")
@@ -115,4 +132,111 @@ def test_unknown_protocols_and_protocols_without_a_loss_are_refused():
     with pytest.raises(ConfigError, match="choose from source_only"):
         module(protocol="magic")
     with pytest.raises(ConfigError, match="weight 0"):
-        module(protocol="source_only", source_weight=0.0)
+        module(protocol="source_only", losses={"source_weight": 0.0})
+
+
+def test_a_misspelt_setting_of_a_loss_is_named():
+    with pytest.raises(ConfigError, match="'consistencyweight'. Did you mean 'consistency_weight'"):
+        module(losses={"consistencyweight": 0.0})
+
+
+def test_the_command_and_a_script_start_from_the_same_defaults():
+    of_command = {entry.name: entry.default for entry in fields(RunConfig)}
+    hparams = SegmentationModule(SPACE, network=replace(UNTRAINED, head="linear")).settings
+    # The command chooses these by the strategy and by what can be downloaded.
+    assert of_command.keys() >= hparams.keys() - {"label_space"}
+    chosen = {"encoder_weights", "head", "label_space", "seed"}
+    assert {n: of_command[n] for n in hparams.keys() - chosen} == {
+        n: v for n, v in hparams.items() if n not in chosen
+    }
+
+
+def test_a_checkpoint_holds_plain_values_in_groups_and_no_need_of_the_encoders_file(tmp_path):
+    network = module(
+        network=replace(UNTRAINED, hyperbolic_dim=8),
+        losses={"consistency_weight": 0.5},
+        optimization=Optimization("sgd", momentum=0.8),
+        eval_size=(32, 48),
+    )
+    runner = quiet_trainer(tmp_path, 1)
+    runner.strategy.connect(network)
+    runner.save_checkpoint(tmp_path / "one.ckpt")
+    found = torch.load(tmp_path / "one.ckpt", weights_only=True)["hyper_parameters"]
+    assert found["network"]["encoder_weights"] == "none"
+    again = SegmentationModule.load_from_checkpoint(tmp_path / "one.ckpt")
+    assert again.settings == network.settings
+    assert (again.losses["consistency_weight"], again.eval_size) == (0.5, (32, 48))
+    assert again.optimization == Optimization("sgd", momentum=0.8)
+
+
+class Brightness(LossTerm):
+    """The mean square of the logits."""
+
+    name = "brightness"
+    domain = "source"
+
+    def forward(self, view):
+        return view.logits.square().mean()
+
+
+class Seen(SumMetric):
+    """Counts the pixels that were looked at."""
+
+    def update(self, prediction, label):
+        super().update(label.numel())
+
+
+class Own(SegmentationModule):
+    """A module as a user writes it, with a setting of its own."""
+
+    def __init__(self, label_space, brightness, **settings):
+        super().__init__(label_space, **settings)
+        self.save_hyperparameters()
+
+    def configure_losses(self):
+        return [*super().configure_losses(), Brightness(self.hparams["brightness"])]
+
+    def configure_metrics(self):
+        metrics = super().configure_metrics()
+        metrics.add_metrics({"seen": Seen()})
+        return metrics
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.segmenter.parameters(), lr=0.0)
+
+
+def test_a_subclass_brings_a_loss_a_metric_and_an_optimiser_of_its_own(tmp_path):
+    network = Own(SPACE, 0.25, network=UNTRAINED, protocol="source_only")
+    weights = [p.detach().clone() for p in network.segmenter.parameters()]
+    runner = train(tmp_path, network)
+    figures = runner.logged_metrics
+    expected = figures["train/source"] + 0.25 * figures["train/brightness"]
+    assert float(figures["train/loss"]) == pytest.approx(float(expected))
+    assert float(figures["train/brightness"]) > 0
+    # A rate of 0 leaves the weights as they are.
+    assert all(map(torch.equal, weights, network.segmenter.parameters()))
+    seen = runner.validate(network, runner.datamodule, verbose=False)[0]
+    assert seen["val/seen"] == 32 * 48
+    assert 0 <= seen["val/mIoU"] <= 1
+    assert network.scores.miou == pytest.approx(seen["val/mIoU"])
+    runner.save_checkpoint(tmp_path / "own.ckpt")
+    again = Own.load_from_checkpoint(tmp_path / "own.ckpt")
+    assert [term.weight for term in again.terms] == [1.0, 0.25]
+
+
+def test_metrics_can_be_replaced(tmp_path):
+    class Accurate(SegmentationModule):
+        def configure_metrics(self):
+            return MetricCollection(
+                {"hits": MulticlassAccuracy(3, average="micro", ignore_index=255)}
+            )
+
+    network = module(Accurate, protocol="source_only")
+    runner = train(tmp_path, network)
+    assert set(runner.validate(network, runner.datamodule, verbose=False)[0]) == {"val/hits"}
+    assert network.scores is None
+
+
+def test_a_term_of_a_domain_that_is_not_trained_on_is_refused():
+    with pytest.raises(ConfigError, match="brightness looks at the source, which the protocol"):
+        Own(SPACE, 1.0, network=UNTRAINED, protocol="target_only")

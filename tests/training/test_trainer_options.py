@@ -10,6 +10,7 @@ from tests.helpers.toys import SPACE, Toy
 from alseg.active import ActiveLoop
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import BudgetUnspent, ConfigError
+from alseg.models import Network
 from alseg.training.module import SegmentationModule
 
 STEPS, ROUNDS, BUDGET = 6, 3, 0.05
@@ -32,7 +33,7 @@ class Watch(L.Callback):
 
 def run(folder, *callbacks, strategy="ripu", head="linear", steps=STEPS, data=None, **options):
     torch.manual_seed(0)
-    module = SegmentationModule(SPACE, encoder_weights="none", seed=0, head=head)
+    module = SegmentationModule(SPACE, network=Network(encoder_weights="none", head=head), seed=0)
     images = {"source": Toy(6, seed=1), "target": Toy(4), "val": Toy(2, split="val")}
     loop = ActiveLoop(
         strategy, BUDGET, rounds=ROUNDS, store=folder / "labels", seed=0, progress=False
@@ -266,7 +267,7 @@ def fit_with(folder, **options):
         enable_checkpointing=False,
     )
     data = SegmentationDataModule(source=Toy(2), target=Toy(2), batch_size=2)
-    trainer.fit(SegmentationModule(SPACE, encoder_weights="none"), data)
+    trainer.fit(SegmentationModule(SPACE, network=Network(encoder_weights="none")), data)
 
 
 def test_a_module_that_steps_by_itself_is_refused(tmp_path):
@@ -276,11 +277,11 @@ def test_a_module_that_steps_by_itself_is_refused(tmp_path):
     )
     data = SegmentationDataModule(source=Toy(2), target=Toy(2), batch_size=2)
     with pytest.raises(ConfigError, match="automatic_optimization"):
-        trainer.fit(ManySteps(SPACE, encoder_weights="none"), data)
+        trainer.fit(ManySteps(SPACE, network=Network(encoder_weights="none")), data)
 
 
 def test_a_network_whose_batch_norm_copes_trains_on_batches_of_one(tmp_path):
-    module = SegmentationModule(SPACE, architecture="fpn", encoder_weights="none")
+    module = SegmentationModule(SPACE, network=Network("fpn", encoder_weights="none"))
     loop = ActiveLoop("random", BUDGET, rounds=1, store=tmp_path / "labels", progress=False)
     trainer = L.Trainer(
         max_steps=2,
@@ -307,7 +308,7 @@ def test_a_run_that_accumulates_resumes_to_what_it_would_have_been(tmp_path, sto
     with pytest.raises(SystemExit):
         run(tmp_path / "run", Stop(), accumulate_grad_batches=2)
     torch.manual_seed(1)
-    module = SegmentationModule(SPACE, encoder_weights="none", seed=0)
+    module = SegmentationModule(SPACE, network=Network(encoder_weights="none"), seed=0)
     loop = ActiveLoop(
         "ripu", BUDGET, rounds=ROUNDS, store=tmp_path / "run" / "labels", progress=False
     )

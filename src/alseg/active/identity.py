@@ -37,7 +37,7 @@ def identity(module: SegmentationModule, data: SegmentationDataModule) -> dict[s
         name: getattr(data, name)
         for name in ("sizes", "crop", "eval_size", "augmentation", "batch_size", "seed")
     }
-    network = {name: value for name, value in module.hparams.items() if name not in SEPARATELY}
+    network = {name: value for name, value in module.settings.items() if name not in SEPARATELY}
     content: dict[str, Any] = json.loads(
         json.dumps(
             {

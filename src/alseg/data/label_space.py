@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -66,6 +66,26 @@ class LabelSpace:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> LabelSpace:
+        """Return the label space that ``plain`` wrote."""
+        return cls(
+            name=content["name"],
+            classes=tuple(content["classes"]),
+            colors=tuple((int(r), int(g), int(b)) for r, g, b in content["colors"]),
+            aliases=tuple((alias, name) for alias, name in content["aliases"]),
+        )
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The label space in strings, numbers and lists, as checkpoints hold it."""
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "colors": [list(color) for color in self.colors],
+            "aliases": [list(pair) for pair in self.aliases],
+        }
 
     @property
     def palette(self) -> NDArray[np.uint8]:

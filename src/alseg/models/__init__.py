@@ -9,16 +9,19 @@ with warnings.catch_warnings():
 
 from alseg.models.hyperbolic import REWEIGHTINGS, HyperbolicHead
 from alseg.models.linear import LinearHead
-from alseg.models.optim import build_optimizer
+from alseg.models.optim import Optimization, build_optimizer, build_schedule
 from alseg.models.prediction import Prediction
-from alseg.models.segmenter import Segmenter, create_segmenter
+from alseg.models.segmenter import Network, Segmenter, create_segmenter
 
 __all__ = [
     "REWEIGHTINGS",
     "HyperbolicHead",
     "LinearHead",
+    "Network",
+    "Optimization",
     "Prediction",
     "Segmenter",
     "build_optimizer",
+    "build_schedule",
     "create_segmenter",
 ]

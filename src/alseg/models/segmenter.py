@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,31 @@ HEADS = ("linear", "hyperbolic")
 DECODER_STRIDES = {"dpt": 32, "pan": 128}
 """Decoders that halve the encoder's last features further, and to what."""
 MOST_LISTED = 100
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network is trained.
+
+    Attributes:
+        architecture: Name of the decoder in segmentation-models-pytorch, in any case.
+        encoder: Name of the encoder there, or ``tu-NAME`` for timm's.
+        encoder_weights: ``imagenet`` (or another name that smp knows for this encoder), ``none``
+            or the path of a state dict.
+        head: ``linear`` or ``hyperbolic``.
+        hyperbolic_dim: Dimension of the ball, for the hyperbolic head.
+        curvature: c > 0 of the ball of radius 1/√c, for the hyperbolic head.
+        reweighting: How the hyperbolic head weighs its channels: ``rms``, ``published`` or
+            ``none``.
+    """
+
+    architecture: str = "deeplabv3plus"
+    encoder: str = "mobilenet_v2"
+    encoder_weights: str = "imagenet"
+    head: str = "linear"
+    hyperbolic_dim: int = 64
+    curvature: float = 1.0
+    reweighting: str = "rms"
 
 
 class Segmenter(nn.Module):
@@ -92,45 +118,32 @@ def crop_to_cover(maps: Tensor, size: tuple[int, int], padded: tuple[int, int]) 
         return functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
-def create_segmenter(
-    architecture: str,
-    encoder: str,
-    encoder_weights: str | Path,
-    num_classes: int,
-    head: str = "linear",
-    hyperbolic_dim: int = 64,
-    curvature: float = 1.0,
-    reweighting: str = "rms",
-) -> Segmenter:
+def create_segmenter(network: Network, num_classes: int) -> Segmenter:
     """Build a segmenter and load its encoder's weights.
 
     Args:
-        architecture: Name of the decoder in smp, such as ``deeplabv3plus``, in any case.
-        encoder: Name of the encoder in smp, such as ``mobilenet_v2``, or ``tu-NAME`` for timm's.
-        encoder_weights: ``imagenet`` (or another name that smp knows for this encoder), ``none``
-            or the path of a state dict.
+        network: What to build.
         num_classes: Number of classes C.
-        head: ``linear`` or ``hyperbolic``.
-        hyperbolic_dim: Dimension of the ball, for the hyperbolic head.
-        curvature: Curvature c > 0 of the ball, for the hyperbolic head.
-        reweighting: ``rms``, ``published`` or ``none``, for the hyperbolic head.
 
     Raises:
         ConfigError: A name is unknown, or the parts do not go together.
         WeightsError: The weights cannot be found, downloaded or fitted to the encoder.
     """
-    _check_name("architecture", architecture.lower(), smp.MODEL_ARCHITECTURES_MAPPING)
+    architecture, encoder = network.architecture.lower(), network.encoder
+    _check_name("architecture", architecture, smp.MODEL_ARCHITECTURES_MAPPING)
     _check_name("encoder", encoder, _encoders(encoder))
-    _check_name("head", head, HEADS)
+    _check_name("head", network.head, HEADS)
     if num_classes < 2:
         raise ConfigError(f"A segmenter needs at least 2 classes and got {num_classes}.")
-    network = _create_network(architecture.lower(), encoder, str(encoder_weights))
-    stride = max(network.encoder.output_stride, DECODER_STRIDES.get(architecture.lower(), 1))
-    channels = _split_off_head(network)
-    if head == "linear":
-        return Segmenter(network, LinearHead(channels, num_classes), stride)
-    hyperbolic = HyperbolicHead(channels, num_classes, hyperbolic_dim, curvature, reweighting)
-    return Segmenter(network, hyperbolic, stride)
+    model = _create_network(architecture, encoder, network.encoder_weights)
+    stride = max(model.encoder.output_stride, DECODER_STRIDES.get(architecture, 1))
+    channels = _split_off_head(model)
+    if network.head == "linear":
+        return Segmenter(model, LinearHead(channels, num_classes), stride)
+    hyperbolic = HyperbolicHead(
+        channels, num_classes, network.hyperbolic_dim, network.curvature, network.reweighting
+    )
+    return Segmenter(model, hyperbolic, stride)
 
 
 def _create_network(architecture: str, encoder: str, weights: str) -> smp.base.SegmentationModel:

@@ -221,16 +221,18 @@ def load_weights(module: SegmentationModule, path: str | Path) -> None:
     try:
         module.segmenter.load_state_dict(weights)
     except RuntimeError as error:
-        theirs, ours = checkpoint["hyper_parameters"], module.hparams
+        theirs, ours = checkpoint["hyper_parameters"], module.settings
+        network = theirs.get("network", {})
         differing = [
-            f"{name} is {theirs.get(name)} there and {ours[name]} here"
+            f"{name} is {network.get(name)} there and {ours[name]} here"
             for name in ("architecture", "encoder", "head", "hyperbolic_dim")
-            if theirs.get(name) != ours[name]
+            if network.get(name) != ours[name]
         ]
-        if theirs["label_space"]["classes"] != ours["label_space"]["classes"]:
+        classes = theirs["label_space"]["classes"]
+        if classes != list(module.label_space.classes):
             differing.append(
-                f"its classes are {', '.join(theirs['label_space']['classes'])} there and "
-                f"{', '.join(ours['label_space']['classes'])} here"
+                f"its classes are {', '.join(classes)} there and "
+                f"{', '.join(module.label_space.classes)} here"
             )
         raise WeightsError(
             f"The network of {path} is another one: {'; '.join(differing) or error}. "

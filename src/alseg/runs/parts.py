@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -20,12 +20,14 @@ from alseg.config.run_files import BEST, LAST, METRICS
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import WeightsError
 from alseg.labels import RoundResult
+from alseg.models import Network, Optimization
 from alseg.runs.checkpoint import DurableCheckpoints, StopBetweenSteps
 from alseg.runs.domains import Domains
 from alseg.runs.folder import RunFolder
 from alseg.runs.launch import new_trainer
 from alseg.runs.progress import RunProgress
 from alseg.training.module import SegmentationModule
+from alseg.training.terms import loss_settings
 
 log = logging.getLogger("alseg")
 
@@ -39,42 +41,29 @@ def new_module(config: RunConfig, domains: Domains, protocol: str) -> Segmentati
     Raises:
         WeightsError: The encoder's weights cannot be had.
     """
-    settings: dict[str, Any] = {
-        name: getattr(config, name)
-        for name in (
-            "architecture",
-            "encoder",
-            "head",
-            "hyperbolic_dim",
-            "curvature",
-            "reweighting",
-            "optimizer",
-            "learning_rate",
-            "head_lr_factor",
-            "weight_decay",
-            "momentum",
-            "warmup_steps",
-            "poly_power",
-            "decay_steps",
-            "source_weight",
-            "target_weight",
-            "consistency_weight",
-            "negative_weight",
-            "negative_threshold",
-            "flip",
-            "seed",
+    of = {entry.name: getattr(config, entry.name) for entry in fields(config)}
+    of["encoder_weights"] = config.encoder_weights or "imagenet"
+    network = Network(**{entry.name: of[entry.name] for entry in fields(Network)})
+
+    def built(network: Network) -> SegmentationModule:
+        return SegmentationModule(
+            domains.target.label_space,
+            network=network,
+            protocol=protocol,
+            losses={name: of[name] for name in loss_settings({})},
+            optimization=Optimization(**{e.name: of[e.name] for e in fields(Optimization)}),
+            flip=config.flip,
+            eval_size=config.eval_size or config.size,
+            seed=config.seed,
         )
-    }
-    settings["eval_size"] = config.eval_size or config.size
-    space = domains.target.label_space
-    weights = config.encoder_weights or "imagenet"
+
     try:
-        return SegmentationModule(space, protocol=protocol, encoder_weights=weights, **settings)
+        return built(network)
     except WeightsError as error:
         if config.encoder_weights is not None or not _only_scenes(config):
             raise
         log.warning("%s Training starts from random weights.", str(error).split(". ")[0] + ".")
-        return SegmentationModule(space, protocol=protocol, encoder_weights="none", **settings)
+        return built(replace(network, encoder_weights="none"))
 
 
 def _only_scenes(config: RunConfig) -> bool:

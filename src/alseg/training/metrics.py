@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix
 
-from alseg.data.label_space import LabelSpace, load_label_space
+from alseg.data.label_space import IGNORE, LabelSpace, load_label_space
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,24 @@ class SegmentationScores:
             for name, value in zip(space.classes, self.iou, strict=True)
         )
         return figures
+
+
+class SegmentationMetric(MulticlassConfusionMatrix):
+    """Counts pixels over a data set, and computes the figures of their scores by name.
+
+    Args:
+        space: The classes.
+
+    Attributes:
+        scores: What was computed last, over all ranks; None before.
+    """
+
+    def __init__(self, space: LabelSpace) -> None:
+        super().__init__(len(space), ignore_index=IGNORE, validate_args=False)
+        self.space = space
+        self.scores: SegmentationScores | None = None
+
+    def compute(self) -> dict[str, float]:  # type: ignore[override]
+        """Return the figures of ``SegmentationScores.as_dict``."""
+        self.scores = SegmentationScores(super().compute().cpu())
+        return self.scores.as_dict(self.space)

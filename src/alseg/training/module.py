@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import lightning as L
@@ -13,16 +14,23 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics import MetricCollection
 
 from alseg.config.protocols import PROTOCOLS
-from alseg.data.label_space import IGNORE, LabelSpace
+from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
-from alseg.models import HyperbolicHead, build_optimizer, create_segmenter
-from alseg.training.metrics import SegmentationScores
-from alseg.training.terms import View, build_terms
+from alseg.models import (
+    HyperbolicHead,
+    Network,
+    Optimization,
+    build_optimizer,
+    build_schedule,
+    create_segmenter,
+)
+from alseg.training.metrics import SegmentationMetric, SegmentationScores
+from alseg.training.terms import LossTerm, View, build_terms, check_terms, loss_settings
 from alseg.training.trainer_options import check_batch_size, check_trainer
 from alseg_strategies import Signals
 
@@ -34,65 +42,38 @@ class SegmentationModule(L.LightningModule):
     an evaluation batch is ``{"image": B×3×h×w, "label": list of H×W}``. Images are normalised as
     by ``alseg.data.transforms``.
 
+    A subclass may override ``configure_losses``, ``configure_metrics`` and
+    ``configure_optimizers``; the first two are called while the module is constructed.
+
     Args:
-        label_space: The classes; a mapping of its fields where it comes from a checkpoint.
-        architecture: The decoder, by the name of segmentation-models-pytorch.
-        encoder: The encoder, by the name of segmentation-models-pytorch.
-        encoder_weights: ``imagenet``, ``none`` or the path of a state dict.
-        head: ``linear`` or ``hyperbolic``.
-        hyperbolic_dim: Channels of the embedding in the hyperbolic head.
-        curvature: c > 0 of the Poincaré ball of radius 1/√c.
-        reweighting: How the hyperbolic head weighs its channels.
+        label_space: The classes.
+        network: Which network is trained.
         protocol: ``source_only``, ``source_target``, ``source_free``, ``target_only`` or
             ``fully_supervised``.
-        optimizer: ``adam`` or ``sgd``; with a hyperbolic head their Riemannian forms.
-        learning_rate: For the encoder.
-        head_lr_factor: Decoder and head learn at ``learning_rate`` times this.
-        weight_decay: L2 penalty; not applied to points on the manifold.
-        momentum: For ``sgd``.
-        warmup_steps: Steps in which the learning rate rises linearly from near 0.
-        poly_power: Exponent of the polynomial decay that follows.
-        decay_steps: The step at which the decay would reach 0; None is the last of the training.
-        source_weight: Weight of the cross-entropy on source labels.
-        target_weight: Weight of the cross-entropy on asked-for target pixels.
-        consistency_weight: Weight of the local consistency on source images.
-        negative_weight: Weight of negative learning on target images.
-        negative_threshold: Probability under which negative learning takes a class as wrong.
+        losses: Settings of the loss terms that differ from their defaults, such as
+            ``{"consistency_weight": 0.0}``.
+        optimization: How the weights are learnt.
         flip: Average the evaluation over the image and its mirror image.
         eval_size: Height and width at which images are shown to the network in evaluation;
             None shows them as they are.
         seed: Makes what a step draws at random, such as dropout, depend on the seed, the step and
             the rank alone, so that a resumed run draws the same; None leaves torch's generator be.
 
+    From a checkpoint, label space, network and optimization come as mappings of their fields.
+
     Raises:
-        ConfigError: The protocol is unknown or has no loss term of a weight other than 0.
+        ConfigError: The protocol is unknown or has no loss term of a weight other than 0, or a
+            loss term needs a domain that the protocol does not train on.
     """
 
     def __init__(
         self,
         label_space: LabelSpace | Mapping[str, Any],
         *,
-        architecture: str = "deeplabv3plus",
-        encoder: str = "mobilenet_v2",
-        encoder_weights: str = "imagenet",
-        head: str = "linear",
-        hyperbolic_dim: int = 64,
-        curvature: float = 1.0,
-        reweighting: str = "rms",
+        network: Network | Mapping[str, Any] = Network(),
         protocol: str = "source_target",
-        optimizer: str = "adam",
-        learning_rate: float = 1e-4,
-        head_lr_factor: float = 10.0,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        warmup_steps: int = 0,
-        poly_power: float = 0.9,
-        decay_steps: int | None = None,
-        source_weight: float = 1.0,
-        target_weight: float = 1.0,
-        consistency_weight: float = 0.1,
-        negative_weight: float = 1.0,
-        negative_threshold: float = 0.05,
+        losses: Mapping[str, float] = MappingProxyType({}),
+        optimization: Optimization | Mapping[str, Any] = Optimization(),
         flip: bool = True,
         eval_size: tuple[int, int] | None = None,
         seed: int | None = None,
@@ -100,44 +81,73 @@ class SegmentationModule(L.LightningModule):
         super().__init__()
         if protocol not in PROTOCOLS:
             raise ConfigError(f"Unknown protocol {protocol!r}; choose from {', '.join(PROTOCOLS)}.")
-        space = label_space if isinstance(label_space, LabelSpace) else _read_space(label_space)
-        self.save_hyperparameters(ignore=["label_space"])
-        self.hparams["label_space"] = _write_space(space)
-        self.label_space = space
+        if not isinstance(label_space, LabelSpace):
+            label_space = LabelSpace.from_plain(label_space)
+        if not isinstance(network, Network):
+            network = Network(**network)
+        if not isinstance(optimization, Optimization):
+            optimization = Optimization(**optimization)
+        self.label_space = label_space
         self.protocol = PROTOCOLS[protocol]
+        self.losses = loss_settings(losses)
+        self.optimization = optimization
         self.flip = flip
         self.eval_size = eval_size
         self.seed = seed
-        self.segmenter = create_segmenter(
-            architecture=architecture,
-            encoder=encoder,
-            encoder_weights=encoder_weights,
-            num_classes=len(space),
-            head=head,
-            hyperbolic_dim=hyperbolic_dim,
-            curvature=curvature,
-            reweighting=reweighting,
+        # As mappings, so that a checkpoint can be opened without executing anything in it.
+        self._groups = {
+            "network": asdict(network),
+            "losses": self.losses,
+            "optimization": asdict(optimization),
+        }
+        self.save_hyperparameters(ignore=[*self._groups, "label_space"])
+        self.save_hyperparameters(self._groups)
+        self.hparams["label_space"] = label_space.plain
+        self.segmenter = create_segmenter(network, len(label_space))
+        terms = self.configure_losses()
+        check_terms(terms, self.protocol)
+        self.terms = nn.ModuleList(terms)
+        self.metrics = self.configure_metrics()
+
+    def configure_losses(self) -> list[LossTerm]:
+        """Return the terms whose weighted sum is the loss."""
+        return build_terms(self.protocol, self.losses)
+
+    def configure_metrics(self) -> MetricCollection:
+        """Return what is measured in validation and test.
+
+        Each metric is updated with the train ids 1×H×W of an image, predicted and true; 255 has no
+        label. What it computes, a number or numbers by name, is logged as ``val/NAME`` and
+        ``test/NAME``: here ``mIoU``, ``accuracy`` and ``IoU/CLASS``.
+        """
+        # Metrics that agree on the first image would be taken for one in compute groups.
+        return MetricCollection(
+            {"segmentation": SegmentationMetric(self.label_space)}, compute_groups=False
         )
-        self.terms = nn.ModuleList(
-            build_terms(
-                self.protocol,
-                source_weight=source_weight,
-                target_weight=target_weight,
-                consistency_weight=consistency_weight,
-                negative_weight=negative_weight,
-                negative_threshold=negative_threshold,
-            )
-        )
-        if not self.terms:
-            raise ConfigError(
-                f"Every loss term of the protocol {protocol!r} has weight 0; give at least one of "
-                f"{', '.join(self.protocol.terms)} a weight."
-            )
-        self.confusion = MulticlassConfusionMatrix(
-            len(space), ignore_index=IGNORE, validate_args=False
-        )
-        # Of the evaluation before, over all ranks.
-        self.scores: SegmentationScores | None = None
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser and its schedule: linear warm-up, then polynomial decay."""
+        optimizer = build_optimizer(self.segmenter, self.optimization)
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = build_schedule(optimizer, self.optimization, steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The hyperparameters one by one, out of their groups."""
+        groups = self._groups
+        others = {name: value for name, value in self.hparams.items() if name not in groups}
+        trained = {"protocol": self.protocol.name, **groups["optimization"], **groups["losses"]}
+        return {**groups["network"], **trained, **others}
+
+    @property
+    def scores(self) -> SegmentationScores | None:
+        """The scores of the evaluation before, over all ranks."""
+        found = (m.scores for m in self.metrics.values() if isinstance(m, SegmentationMetric))
+        return next(found, None)
 
     @property
     def has_radius(self) -> bool:
@@ -188,33 +198,31 @@ class SegmentationModule(L.LightningModule):
         return View(logits=logits, labels=part["label"])
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
-        """Count the batch into the confusion matrix."""
+        """Count the batch into the metrics."""
         self._count(batch)
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
-        """Count the batch into the confusion matrix."""
+        """Count the batch into the metrics."""
         self._count(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log ``val/mIoU``, ``val/accuracy`` and ``val/IoU/CLASS``."""
-        self._log_scores("val")
+        """Log the metrics, such as ``val/mIoU``."""
+        self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log ``test/mIoU``, ``test/accuracy`` and ``test/IoU/CLASS``."""
-        self._log_scores("test")
+        """Log the metrics, such as ``test/mIoU``."""
+        self._log_metrics("test")
 
     def _count(self, batch: Mapping[str, Any]) -> None:
         for image, label in zip(batch["image"], batch["label"], strict=True):
-            self.confusion.update(self.labels(image[None], label.shape[-2:]), label[None])
+            self.metrics.update(self.labels(image[None], label.shape[-2:]), label[None])
 
-    def _log_scores(self, stage: str) -> None:
-        scores = SegmentationScores(self.confusion.compute().cpu())
+    def _log_metrics(self, stage: str) -> None:
+        figures = self.metrics.compute()
         # A tensor made in inference mode could not be counted into by a later validation.
         with torch.inference_mode(False):
-            self.confusion.reset()
-        self.scores = scores
-        figures = scores.as_dict(self.label_space)
-        # The same on every rank, since the matrix is summed over the ranks; and on every rank,
+            self.metrics.reset()
+        # The same on every rank, since the metrics are summed over the ranks; and on every rank,
         # since ModelCheckpoint looks there for the figure that it chooses by.
         self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
 
@@ -279,35 +287,12 @@ class SegmentationModule(L.LightningModule):
         self.train(was_training)
         return probabilities
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and its schedule: linear warm-up, then polynomial decay."""
-        h = self.hparams
-        optimizer = build_optimizer(
-            self.segmenter,
-            h["optimizer"],
-            lr=h["learning_rate"],
-            head_lr_factor=h["head_lr_factor"],
-            weight_decay=h["weight_decay"],
-            momentum=h["momentum"],
-        )
-        total = h["decay_steps"] or int(self.trainer.estimated_stepping_batches)
-        warmup, power = h["warmup_steps"], h["poly_power"]
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return float((step + 1) / warmup)
-            left = 1 - (step - warmup) / max(1, total - warmup)
-            return float(max(0.0, left) ** power)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record that the weights are in the checkpoint, so that loading it needs no other file."""
-        checkpoint["hyper_parameters"]["encoder_weights"] = "none"
+        network = {**self._groups["network"], "encoder_weights": "none"}
+        # A subclass that saves its hyperparameters too has put the objects in their place.
+        plain = {**self._groups, "network": network, "label_space": self.label_space.plain}
+        checkpoint["hyper_parameters"].update(plain)
 
 
 def _full(maps: Tensor) -> Tensor:
@@ -319,22 +304,3 @@ def _resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     if maps.shape[-2:] == tuple(size):
         return maps
     return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def _write_space(space: LabelSpace) -> dict[str, Any]:
-    fields = asdict(space)
-    return {
-        "name": fields["name"],
-        "classes": list(fields["classes"]),
-        "colors": [list(color) for color in fields["colors"]],
-        "aliases": [list(names) for names in fields["aliases"]],
-    }
-
-
-def _read_space(fields: Mapping[str, Any]) -> LabelSpace:
-    return LabelSpace(
-        name=fields["name"],
-        classes=tuple(fields["classes"]),
-        colors=tuple((int(r), int(g), int(b)) for r, g, b in fields["colors"]),
-        aliases=tuple(tuple(names) for names in fields["aliases"]),
-    )

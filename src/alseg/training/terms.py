@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import NamedTuple
 
 import torch
@@ -10,6 +12,7 @@ from torch.nn import functional
 
 from alseg.config.protocols import Protocol
 from alseg.data.label_space import IGNORE
+from alseg.errors import ConfigError, did_you_mean
 from alseg.training.losses import local_consistency_loss, negative_learning_loss
 
 
@@ -28,6 +31,9 @@ class View(NamedTuple):
 class LossTerm(nn.Module):
     """One summand of the training loss.
 
+    What a term is constructed with are its settings, each with a default: ``weight`` of the term
+    ``negative`` is called ``negative_weight`` in the settings of a run.
+
     A term is a module, so that one that carries state (a teacher, a memory per class) has it
     saved, moved between devices and restored with the network.
 
@@ -40,7 +46,7 @@ class LossTerm(nn.Module):
     name: str
     domain: str
 
-    def __init__(self, weight: float) -> None:
+    def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = weight
 
@@ -77,6 +83,9 @@ class SourceConsistency(LossTerm):
     name = "consistency"
     domain = "source"
 
+    def __init__(self, weight: float = 0.1) -> None:
+        super().__init__(weight)
+
     def forward(self, view: View) -> Tensor:
         """Return the mean distance of a boundary pixel's prediction to that of its window."""
         return local_consistency_loss(view.logits, view.labels)
@@ -93,7 +102,7 @@ class TargetNegativeLearning(LossTerm):
     name = "negative"
     domain = "target"
 
-    def __init__(self, weight: float, threshold: float) -> None:
+    def __init__(self, weight: float = 1.0, threshold: float = 0.05) -> None:
         super().__init__(weight)
         self.threshold = threshold
 
@@ -102,23 +111,70 @@ class TargetNegativeLearning(LossTerm):
         return negative_learning_loss(view.logits, threshold=self.threshold)
 
 
-def build_terms(
-    protocol: Protocol,
-    *,
-    source_weight: float,
-    target_weight: float,
-    consistency_weight: float,
-    negative_weight: float,
-    negative_threshold: float,
-) -> list[LossTerm]:
-    """Return the terms that a protocol sums; those of weight 0 are left out."""
-    terms: list[LossTerm] = [
-        SourceCrossEntropy(source_weight),
-        TargetCrossEntropy(target_weight),
-        SourceConsistency(consistency_weight),
-        TargetNegativeLearning(negative_weight, negative_threshold),
+TERMS: tuple[type[LossTerm], ...] = (
+    SourceCrossEntropy,
+    TargetCrossEntropy,
+    SourceConsistency,
+    TargetNegativeLearning,
+)
+"""The terms that a protocol can name, in the order in which they are summed."""
+
+
+def loss_settings(given: Mapping[str, float]) -> dict[str, float]:
+    """Return the settings of all terms by their names, such as ``consistency_weight``.
+
+    Args:
+        given: The settings that differ from their defaults.
+
+    Raises:
+        ConfigError: No term has a setting of that name.
+    """
+    defaults = {
+        f"{term.name}_{parameter.name}": parameter.default
+        for term in TERMS
+        for parameter in signature(term).parameters.values()
+    }
+    for name in given:
+        if name not in defaults:
+            raise ConfigError(
+                f"No loss term has a setting {name!r}.{did_you_mean(name, defaults)} "
+                f"Known are: {', '.join(defaults)}."
+            )
+    return {**defaults, **given}
+
+
+def build_terms(protocol: Protocol, settings: Mapping[str, float]) -> list[LossTerm]:
+    """Return the terms that a protocol sums; those of weight 0 are left out.
+
+    Args:
+        protocol: The protocol.
+        settings: The settings of all terms.
+    """
+    terms = [
+        term(**{name: settings[f"{term.name}_{name}"] for name in signature(term).parameters})
+        for term in TERMS
+        if term.name in protocol.terms
     ]
-    return [term for term in terms if term.name in protocol.terms and term.weight]
+    return [term for term in terms if term.weight]
+
+
+def check_terms(terms: Sequence[LossTerm], protocol: Protocol) -> None:
+    """Check that there is a loss, and that each of its terms sees what it looks at.
+
+    Raises:
+        ConfigError: There is no term, or one looks at a domain that is not trained on.
+    """
+    if not terms:
+        raise ConfigError(
+            f"Every loss term of the protocol {protocol.name!r} has weight 0; give at least one of "
+            f"{', '.join(protocol.terms)} a weight."
+        )
+    for term in terms:
+        if term.domain not in protocol.domains:
+            raise ConfigError(
+                f"The loss term {term.name} looks at the {term.domain}, which the protocol "
+                f"{protocol.name} does not train on; leave it out of configure_losses."
+            )
 
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
