@@ -99,7 +99,7 @@ def check_signals(strategy: Strategy, module: SegmentationModule) -> None:
     if "radius" in strategy.requires and not module.has_radius:
         raise ConfigError(
             f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
-            "linear head does not have; give the module head='hyperbolic'."
+            "linear head does not have; give the module Network(head='hyperbolic')."
         )
 
 
