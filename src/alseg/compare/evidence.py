@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 from alseg.compare.archive import Place
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import Run
 from alseg.config.run_files import ANALYSIS, ROUND, round_name
-from alseg.runs.analysis import Sums, added, checked
+from alseg.runs.analysis import Sums, added
+from alseg.runs.round_evidence import RoundEvidence
 
 DAMAGED = "Rounds that are not known or do not fit"
 """Stands above what is wrong with what runs wrote down about their rounds."""
-
-FORMAT = 1
 
 UNREADABLE = (AttributeError, OSError, OverflowError, RecursionError, TypeError, ValueError)
 """What is raised where a file holds something else than a round's evidence."""
 
 
-@dataclass(frozen=True)
-class RoundEvidence:
-    """What a run wrote down about one round.
-
-    Attributes:
-        number: The round, from 1.
-        classes: The names of the classes.
-        rim: The largest hyperbolic radius that can be told; None for other networks.
-        images: The images that were pictured, and their small pictures by kind.
-        sums: See `alseg.runs.analysis`.
-    """
-
-    number: int
-    classes: tuple[str, ...]
-    rim: float | None
-    images: tuple[tuple[str, dict[str, Place]], ...]
-    sums: Sums
+Round = RoundEvidence[Place]
 
 
 class Evidence:
@@ -65,7 +44,7 @@ class Evidence:
                 if not run.is_bound and (problem := self._lacking(run))
             ]
 
-    def rounds(self, run: Run) -> list[RoundEvidence]:
+    def rounds(self, run: Run) -> list[Round]:
         """Return the rounds of a run, in order; none where it wrote nothing down."""
         return self._rounds[run.folder]
 
@@ -87,7 +66,7 @@ class Evidence:
                     total = added(total, part.sums)
         return total
 
-    def _read_run(self, run: Run) -> list[RoundEvidence]:
+    def _read_run(self, run: Run) -> list[Round]:
         folder = run.folder / ANALYSIS
         paths: list[Place] = sorted(folder.glob(f"{ROUND}*.json"), key=str)
         rounds = [part for path in paths if (part := self._read(folder, path)) is not None]
@@ -101,10 +80,10 @@ class Evidence:
                 return []
         return rounds
 
-    def _read(self, folder: Place, path: Place) -> RoundEvidence | None:
+    def _read(self, folder: Place, path: Place) -> Round | None:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found = _evidence(folder, content)
+            text = path.read_text(encoding="utf-8")
+            found = RoundEvidence.decode(text, lambda name: _within(folder, name))
             if path.name != f"{round_name(found.number)}.json":
                 raise ValueError(f"it tells of round {found.number}")
         except KeyError as error:
@@ -128,22 +107,6 @@ class Evidence:
         if told - wanted:
             parts.append(f"tells of {_rounds_text(told - wanted)}, which it should not have")
         return f"`{run.folder}` {' and '.join(parts)}; its rounds are {count}." if parts else ""
-
-
-def _evidence(folder: Place, content: dict[str, Any]) -> RoundEvidence:
-    if content["format"] != FORMAT:
-        raise ValueError(f"it has format {content['format']!r}, and format {FORMAT} is read here")
-    classes = tuple(map(str, content["classes"]))
-    images = [
-        (str(image["id"]), {kind: _within(folder, name) for kind, name in image["panels"].items()})
-        for image in content["images"]
-    ]
-    rim = None if content["rim"] is None else float(content["rim"])
-    if not classes or (rim is not None and not (math.isfinite(rim) and rim > 0)):
-        raise ValueError("it has no classes, or a rim that is no length")
-    return RoundEvidence(
-        int(content["round"]), classes, rim, tuple(images), checked(content["sums"], len(classes))
-    )
 
 
 def _within(folder: Place, name: str) -> Place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from alseg.models.poincare import RIM
 from alseg.runs.analysis import SAMPLE, Sums, added, network_sums, pick_sums, place_sums
 from alseg.runs.folder import RunFolder
 from alseg.runs.pictures import RGB, picks_picture, score_picture
+from alseg.runs.round_evidence import RoundEvidence
 from alseg.storage.durable import replace_durably
 from alseg.training.module import SegmentationModule
 
@@ -62,18 +62,12 @@ class RoundAnalysis:
         for index in sample.tolist():
             sums = added(sums, self._sums(number, index, store))
         images = [self._pictures(number, *kept, store) for kept in scores.items()]
-        content = {
-            "format": 1,
-            "round": number,
-            "classes": list(self.pool.label_space.classes),
-            "rim": self._rim,
-            "images": images,
-            "sums": {name: values.tolist() for name, values in sums.items()},
-        }
+        classes = tuple(self.pool.label_space.classes)
+        evidence = RoundEvidence(number, classes, self._rim, tuple(images), sums)
         path = self.folder.analysis / f"{round_name(number)}.json"
         with self.folder.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_durably(path, (json.dumps(content) + "\n").encode())
+            replace_durably(path, evidence.encode())
 
     def _sums(self, number: int, index: int, store: LabelStore) -> Sums:
         """Return what was picked in an image, where, and what the network made of it before."""
@@ -130,7 +124,7 @@ class RoundAnalysis:
         index: int,
         score: Tensor,
         store: LabelStore,
-    ) -> dict[str, Any]:
+    ) -> tuple[str, dict[str, str]]:
         """Write the small pictures of an image, and return its name and theirs."""
         image_id = self.pool.ids[index]
         truth = self._truth(index)
@@ -156,7 +150,7 @@ class RoundAnalysis:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(buffer.getvalue())
             names[kind] = name
-        return {"id": image_id, "panels": names}
+        return image_id, names
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from PIL import Image
 
 from alseg.compare.archive import Place
 from alseg.compare.comparison import Comparison
-from alseg.compare.evidence import Evidence, RoundEvidence
+from alseg.compare.evidence import Evidence, Round
 from alseg.compare.report.classes import NO_ROUNDS
 from alseg.compare.report.markup import paragraph, section
 from alseg.compare.report.shown import shown_points
@@ -37,7 +37,7 @@ class _Shown:
     """A variant, with the first and the last round of one of its runs; just one if it is both."""
 
     name: str
-    rounds: tuple[RoundEvidence, ...]
+    rounds: tuple[Round, ...]
 
     def has(self, image: str) -> bool:
         return all(image in dict(part.images) for part in self.rounds)
