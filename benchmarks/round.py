@@ -33,10 +33,10 @@ from benchmarks.measure import machine, print_table, write_json
 PARTS = {
     "forward pass": "alseg.models.segmenter.Segmenter.forward",
     "with upsampling": "alseg.training.module.SegmentationModule.signals",
-    "earlier rounds": "alseg.active.choosing._excluded",
+    "earlier rounds": "alseg.active.choosing._barred",
     "scoring": "alseg_strategies.{strategy}.score",
-    "selection": "alseg.active.choosing.pick_candidates",
-    "storing": "alseg.active.labelling._ask",
+    "selection": "alseg.labels.regions.windows.Windows.candidates",
+    "storing": "alseg.active.round.Round._label",
     "commit": "alseg.labels.store.LabelStore.commit",
 }
 ROUNDS = 2

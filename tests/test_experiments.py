@@ -6,11 +6,11 @@ import pytest
 import torch
 from experiments.heaps import heaps
 
-from alseg.active import OracleAnnotator, acquire_round
+from alseg.active import OracleAnnotator
 from alseg.cli.main import main
 from alseg.cli.parser import load_config
-from alseg.config.budget import Budget
 from alseg.labels import LabelStore, PoolImage
+from tests.helpers.rounds import hold_round
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TABLES = ("matrix", "recipe", "ablation")
@@ -86,17 +86,8 @@ def test_regions_that_touch_are_one_place_and_void_ones_teach_nothing(tmp_path):
     score[4, 4], score[4, 7], score[16, 16] = 3, 2, 1
     truth[15:18, 15:18] = 255
     store = LabelStore.create(tmp_path, [PoolImage("a", 24, 24)], ["road"])
-    store.stage(1)
-    asked = acquire_round(
-        [(0, score)],
-        store,
-        budget=Budget.parse("3 regions"),
-        round_number=1,
-        rounds=1,
-        radius=1,
-        annotator=OracleAnnotator(lambda image: truth),
-    )
-    store.commit(1, {}, asked.images)
+    oracle = OracleAnnotator(lambda image: truth)
+    hold_round(store, [(0, score)], oracle, number=1, rounds=1, budget="3 regions")
     assert heaps(store, (8, 8)) == (1 / 3, 2 / 3, 2)
     assert heaps(store, (24, 24)) == (1 / 3, 2 / 3, 18)
 

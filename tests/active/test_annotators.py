@@ -11,7 +11,7 @@ from alseg.errors import DatasetError
 def test_the_oracle_tells_only_what_it_is_asked():
     truth = np.array([[1, 2, 255], [3, 4, 5]], dtype=np.uint8)
     asked = np.array([[True, False, True], [False, False, True]])
-    answer = OracleAnnotator(lambda image_id: truth).answer("a", asked)
+    answer = OracleAnnotator(lambda image_id: truth).label("a", asked)
     assert answer.dtype == np.uint8
     assert answer.tolist() == [[1, 255, 255], [255, 255, 5]]
 
@@ -25,7 +25,7 @@ class Flat(Toy):
 
 def test_the_oracle_looks_up_a_data_set_by_name():
     oracle = OracleAnnotator.from_dataset(Flat(3, (2, 2)))
-    assert oracle.answer("train-002", np.eye(2, dtype=bool)).tolist() == [[2, 255], [255, 2]]
+    assert oracle.label("train-002", np.eye(2, dtype=bool)).tolist() == [[2, 255], [255, 2]]
 
 
 def test_the_oracle_refuses_a_data_set_without_labels():
@@ -37,4 +37,4 @@ def test_the_oracle_refuses_a_data_set_without_labels():
 def test_the_oracle_names_an_image_whose_label_has_another_size():
     oracle = OracleAnnotator(lambda image_id: np.zeros((2, 3), dtype=np.uint8))
     with pytest.raises(DatasetError, match=r"street/7 is \(2, 3\), its image \(4, 6\)"):
-        oracle.answer("street/7", np.ones((4, 6), dtype=bool))
+        oracle.label("street/7", np.ones((4, 6), dtype=bool))

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers.rounds import hold_round
 
-from alseg.active import OracleAnnotator, acquire_round
-from alseg.active.choosing import exclusion_for
-from alseg.config.budget import Budget
+from alseg.active import OracleAnnotator
 from alseg.config.strategy_options import options_for
-from alseg.labels import LabelStore, PoolImage
+from alseg.labels import LabelStore, PoolImage, Windows
 from alseg_strategies import Signals, available, create
 
 SIZE = (40, 52)
@@ -43,25 +42,21 @@ def centres_of(strategy, classes, *, radius, scope, rounds, budget="6%", seed=0,
     with tempfile.TemporaryDirectory() as folder:
         store = LabelStore.create(Path(folder) / "labels", pool, ["road"])
         for number in range(1, rounds + 1):
-            store.stage(number)
             drawn = torch.Generator().manual_seed(seed + number)
             maps = [
                 strategy.score(noise(classes, seed + 100 * number + index), drawn)[0]
                 for index in range(IMAGES)
             ]
-            result = acquire_round(
-                enumerate(maps),
+            hold_round(
                 store,
-                budget=Budget.parse(budget),
-                round_number=number,
+                enumerate(maps),
+                oracle,
+                number=number,
                 rounds=rounds,
-                radius=radius,
-                exclusion_radius=exclusion_for(strategy, radius, None),
+                budget=budget,
+                region=Windows(radius, **asked).for_strategy(strategy),
                 scope=scope,
-                annotator=oracle,
-                **asked,
             )
-            store.commit(number, {}, result.images)
             for image in pool:
                 table = store.queries(image.id, number)
                 picks += [] if table is None else zip(table.rows, table.columns, strict=True)

@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers.rounds import hold_round
 
-from alseg.active import OracleAnnotator, acquire_round
+from alseg.active import OracleAnnotator
 from alseg.config.budget import Budget
 from alseg.errors import BudgetError
-from alseg.labels import LabelStore, PoolImage, verify
+from alseg.labels import LabelStore, PoolImage, Windows, verify
 
 KINDS = ("noise", "levels", "constant", "barred", "half barred", "infinite")
 
@@ -61,25 +62,23 @@ def test_any_round_keeps_its_budget_and_leaves_a_sound_store(
     with tempfile.TemporaryDirectory() as folder:
         store = LabelStore.create(Path(folder) / "labels", pool, ["road", "sky"])
         for number in range(1, rounds + 1):
-            store.stage(number)
-            result = acquire_round(
-                [(index, scores(kind, shape, rng)) for index, shape in enumerate(shapes)],
+            result = hold_round(
                 store,
-                budget=whole,
-                round_number=number,
+                [(index, scores(kind, shape, rng)) for index, shape in enumerate(shapes)],
+                OracleAnnotator(truth.__getitem__),
+                number=number,
                 rounds=rounds,
-                radius=radius,
-                exclusion_radius=radius + further,
+                budget=budget,
+                region=Windows(radius, radius + further),
                 scope=scope,
-                annotator=OracleAnnotator(truth.__getitem__),
             )
-            store.commit(number, {}, result.images)
             target = whole.targets(store.areas, number, rounds).sum()
             left = target - store.spent(whole.unit).sum()
             # The last region may be paid for by half, and none is larger than its image.
             largest = max(min(2 * radius + 1, h) * min(2 * radius + 1, w) for h, w in shapes)
-            assert left >= -(largest if whole.unit == "pixels" else 1) / 2
-            assert result.shortfall == (round(left) if left > whole.region_cost(radius) / 2 else 0)
+            half = (largest if whole.unit == "pixels" else 1) / 2
+            assert left >= -half
+            assert result.shortfall == (round(left) if left > half else 0)
             if kind == "barred":
                 assert result.regions == 0
         found = verify(store.folder)

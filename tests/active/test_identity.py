@@ -10,7 +10,7 @@ from alseg.active import ActiveLoop
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import LabelStoreError
-from alseg.labels import LabelStore
+from alseg.labels import LabelStore, Windows
 from alseg.models import Network, Optimization
 from alseg.training.module import SegmentationModule
 
@@ -50,7 +50,7 @@ def run(folder, *, store=None, logger=False, ckpt_path=None, steps=4, weights=0,
         changes.get("strategy", "random"),
         0.05,
         rounds=2,
-        radius=changes.get("radius", 1),
+        region=Windows(changes.get("radius", 1)),
         seed=changes.get("loop_seed", 0),
         store=store,
         progress=False,

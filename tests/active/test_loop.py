@@ -4,11 +4,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
-from alseg.active import ActiveLoop
+from alseg.active import ActiveLoop, Annotator
 from alseg.active.round import spread
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import BudgetError, ConfigError, LabelStoreError, PoolExhausted
-from alseg.labels import LabelStore
+from alseg.labels import LabelStore, Windows
 from alseg.models import Network
 from alseg.training.module import SegmentationModule
 
@@ -54,10 +54,12 @@ def test_rounds_are_spaced_evenly_from_step_0(tmp_path):
     assert [loop.store.settings(number)["step"] for number in (1, 2, 3)] == [0, 2, 4]
 
 
-class Person:
+class Person(Annotator):
     """Answers from what it was shown, for a pool whose labels do not exist."""
 
-    def answer(self, image_id, asked, *rest, **more):
+    name = "a script"
+
+    def label(self, image_id, asked):
         return np.where(asked, 1, 255).astype(np.uint8)
 
 
@@ -84,6 +86,12 @@ def test_a_pool_without_labels_can_be_scored_asked_about_and_trained_on(tmp_path
     trainer(tmp_path, loop, steps=4).fit(module(protocol="target_only"), data(pool, source=None))
     labels = np.concatenate([loop.store.label(image_id).ravel() for image_id in pool.ids])
     assert set(labels) == {1, 255}
+    assert loop.store.settings(2)["annotator"] == "a script"
+
+
+def test_who_answers_is_an_annotator():
+    with pytest.raises(ConfigError, match="annotator is a int; subclass alseg.active.Annotator"):
+        ActiveLoop("random", 0.05, annotator=7)
 
 
 def test_the_labels_seen_in_training_are_those_that_were_asked_for(tmp_path):
@@ -182,16 +190,17 @@ def test_a_budget_of_half_a_region_or_less_is_refused_before_anything_is_compute
     # 2 images of 32×48 have 3,072 pixels. Half a region of radius 3 is 24.5, of radius 4 40.5, and
     # of one that is larger than the image 768.
     for budget, radius in ((25 / 3072, 3), (41 / 3072, 4), (769 / 3072, 500), ("1 region", 500)):
-        ActiveLoop("random", budget, radius=radius, rounds=1).check(module(), Toy(2), 4)
-    for budget, radius in ((24 / 3072, 3), (40 / 3072, 4), (0.25, 500)):
-        with pytest.raises(BudgetError, match=f"half of one region of radius {radius}"):
-            ActiveLoop("random", budget, radius=radius, rounds=1).check(module(), Toy(2), 4)
+        ActiveLoop("random", budget, region=Windows(radius), rounds=1).check(module(), Toy(2), 4)
+    for budget, radius, size in ((24 / 3072, 3, "49"), (40 / 3072, 4, "81"), (0.25, 500, "1,536")):
+        loop = ActiveLoop("random", budget, region=Windows(radius), rounds=1)
+        with pytest.raises(BudgetError, match=f"half of one region of {size} pixels"):
+            loop.check(module(), Toy(2), 4)
 
 
 def test_the_windows_of_a_strategy_follow_those_that_are_labelled():
-    assert ActiveLoop("ripu", 0.05, radius=3).strategy.radius == 3
-    assert ActiveLoop("ripu", 0.05, radius=0).strategy.radius == 1
-    given = ActiveLoop("ripu", 0.05, radius=3, strategy_options={"radius": 2})
+    assert ActiveLoop("ripu", 0.05, region=Windows(3)).strategy.radius == 3
+    assert ActiveLoop("ripu", 0.05, region=Windows(0)).strategy.radius == 1
+    given = ActiveLoop("ripu", 0.05, region=Windows(3), strategy_options={"radius": 2})
     assert given.strategy.radius == 2
 
 
@@ -209,17 +218,21 @@ def test_the_windows_of_a_strategy_follow_those_that_are_labelled():
 def test_the_exclusion_is_that_of_the_strategy_unless_given(
     strategy, options, radius, given, exclusion
 ):
-    loop = ActiveLoop(
-        strategy, 0.05, strategy_options=options, radius=radius, exclusion_radius=given
-    )
-    assert loop.exclusion_radius == exclusion
+    loop = ActiveLoop(strategy, 0.05, strategy_options=options, region=Windows(radius, given))
+    assert loop.region.exclusion == exclusion
 
 
 def test_what_a_round_was_asked_for_with_is_written_down_in_numbers(tmp_path):
-    loop = ActiveLoop("halo", 0.05, rounds=1, clipped="any", progress=False)
+    loop = ActiveLoop("halo", 0.05, rounds=1, region=Windows(clipped="any"), progress=False)
     trainer(tmp_path, loop, steps=1).fit(module(head="hyperbolic"), data(Toy(2)))
     kept = loop.store.settings(1)
-    assert (kept["radius"], kept["exclusion_radius"], kept["clipped"]) == (1, 5, "any")
+    assert kept["region"] == {
+        "shape": "windows",
+        "radius": 1,
+        "exclusion_radius": 5,
+        "clipped": "any",
+    }
+    assert (kept["strategy"], kept["annotator"]) == ("halo", "oracle")
 
 
 def test_an_exhausted_pool_is_reported_with_the_shortfall(tmp_path):

@@ -58,6 +58,7 @@ def test_a_score_of_any_floating_type_is_taken_as_it_is_infinities_among_it(dtyp
 class Broken(Strategy):
     """Fails on the second image that it is shown."""
 
+    name = "broken"
     shown = 0
 
     def score(self, signals, generator=None):
@@ -72,7 +73,7 @@ def test_a_round_with_a_broken_strategy_ends_with_its_name_and_leaves_no_round(t
         SPACE, network=Network(encoder_weights="none"), protocol="target_only"
     )
     images = SegmentationDataModule(target=Toy(3), batch_size=2)
-    words = "strategy Broken returned 1,536 NaN among 1,536 values as the score of train-001"
+    words = "strategy broken returned 1,536 NaN among 1,536 values as the score of train-001"
     with pytest.raises(AlsegError, match=words):
         quiet_trainer(tmp_path, 1, callbacks=[loop]).fit(network, images)
     assert list(digests(tmp_path / "labels")) == ["pool.json"]

@@ -5,6 +5,9 @@ import json
 import numpy as np
 from PIL import Image
 
+from alseg.active.request import RoundRequest
+from alseg.config.budget import Budget
+from alseg.labels import Windows
 from alseg.queries.asked import AskedImage, Query, query_id
 from alseg.queries.asked_files import write_round
 
@@ -53,6 +56,12 @@ def queries_at(centres, sizes, number=1):
     ]
 
 
+def settings_of(number=1, radius=1):
+    """What a round of windows is asked with."""
+    region = Windows(radius)
+    return RoundRequest(number, number, Budget.parse("1%"), region, strategy="halo").settings()
+
+
 def make_round(
     run,
     count=6,
@@ -89,7 +98,7 @@ def make_round(
         split=split,
         images=[AskedImage(name, *sizes[name], "") for name in names],
         queries=queries,
-        settings=settings or {"strategy": "halo"},
+        settings=settings or settings_of(number, more.get("radius", 1)),
         pixels=lambda name: random_image(*sizes[name], seed=names.index(name)),
     )
 

@@ -16,7 +16,7 @@ from tests.helpers.processes import alseg
 
 PLACES = {
     "scoring": "alseg.training.module:SegmentationModule.signals",
-    "selection": "alseg.active.choosing:pick_candidates",
+    "selection": "alseg.labels.regions.windows:Windows.candidates",
     "storing": "alseg.labels.staged:write_durably",
     "archiving": "alseg.labels.staged:write_archive",
     "commit": "alseg.storage.whole_folder:sync_folder",

@@ -1,15 +1,18 @@
-"""Rounds of acquisition on random scores by the ranks of a process group."""
+"""Rounds of acquisition on score maps, by one process, by threads or by a process group."""
 
 import os
+import threading
 
 import numpy as np
+import pytest
 import torch
 from torch import distributed
 
-from alseg.active import OracleAnnotator, acquire_round
+from alseg.active import OracleAnnotator, Round, RoundRequest
+from alseg.active.choosing import Scored
 from alseg.config.budget import Budget
 from alseg.distributed import ranks
-from alseg.labels import LabelStore, PoolImage
+from alseg.labels import LabelStore, PoolImage, Windows
 
 CASES = [
     (scope, budget, images)
@@ -19,6 +22,56 @@ CASES = [
 ]
 # One process is told nothing by a launcher.
 WORLD = (("RANK", "0"), ("WORLD_SIZE", "1"))
+
+
+def hold_round(
+    store, scores, annotator, *, number, rounds, budget, region=None, scope="image", further=None
+):
+    """Hold a round on score maps, given as pairs of pool index and map, and return its result."""
+    request = RoundRequest(
+        number, rounds, Budget.parse(budget), Windows() if region is None else region, scope
+    )
+    scored = (
+        Scored(index, score, torch.zeros(1).expand(2, *score.shape)) for index, score in scores
+    )
+    return Round(request, store, annotator, further or {}).hold(scored)
+
+
+def by_threads(count, work):
+    """Call ``work`` with each rank in a thread of its own; these gather as processes do.
+
+    Returns what each returned; what the first to fail raised is raised again.
+    """
+    barrier, own = threading.Barrier(count), threading.local()
+    slots, results, errors = [None] * count, [None] * count, []
+
+    def gather(mine):
+        slots[own.rank] = mine
+        barrier.wait()
+        everyone = list(slots)
+        barrier.wait()
+        return everyone
+
+    def run(rank):
+        own.rank = rank
+        try:
+            results[rank] = work(rank)
+        except BaseException as error:
+            errors.append(error)
+            barrier.abort()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranks, "gather", gather)
+        patch.setattr(ranks, "is_first", lambda: own.rank == 0)
+        threads = [threading.Thread(target=run, args=(rank,)) for rank in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if errors:
+        # Those that waited for the one that failed have nothing to say.
+        raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))
+    return results
 
 
 def hold_rounds(folder):
@@ -36,24 +89,16 @@ def hold_rounds(folder):
         ranks.gather(None)
         store = LabelStore.open(home)
         for round_number in (1, 2):
-            with ranks.together():
-                if rank == 0:
-                    store.stage(round_number)
-                ranks.gather(None)
-                result = acquire_round(
-                    ((index, _scores(index, round_number, size)) for index in _share(images)),
-                    store,
-                    budget=Budget.parse(budget),
-                    round_number=round_number,
-                    rounds=2,
-                    radius=1,
-                    scope=scope,
-                    annotator=OracleAnnotator(lambda _, answers=truth: answers),
-                    gather=ranks.gather,
-                )
-                ranks.gather(None)
-                if rank == 0:
-                    store.commit(round_number, {"case": number}, result.images)
+            hold_round(
+                store,
+                ((index, _scores(index, round_number, size)) for index in _share(images)),
+                OracleAnnotator(lambda _, answers=truth: answers),
+                number=round_number,
+                rounds=2,
+                budget=budget,
+                scope=scope,
+                further={"case": number},
+            )
     assert ranks.gather(rank) == list(range(count))
     distributed.destroy_process_group()
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from tests.helpers.archives import ARCHIVE, split, write_bytes
+from tests.helpers.rounds import hold_round
 
-from alseg.active import OracleAnnotator, acquire_round
-from alseg.config.budget import Budget
-from alseg.labels import LabelStore, PoolImage
+from alseg.active import OracleAnnotator
+from alseg.labels import LabelStore, PoolImage, Windows
 from alseg.storage.regular_files import digest
 from alseg.storage.sealed_json import encode_json
 
@@ -25,9 +25,9 @@ class Ask(OracleAnnotator):
         super().__init__(truth.__getitem__)
         self.truth, self.asked = truth, []
 
-    def answer(self, image_id, asked):
+    def label(self, image_id, asked):
         self.asked.append((image_id, asked.copy()))
-        return super().answer(image_id, asked)
+        return super().label(image_id, asked)
 
 
 def random_store(folder, rounds=3, after_round=lambda store, number: None):
@@ -52,20 +52,16 @@ def _random_store(folder, rounds, after_round):
     for number in range(1, rounds + 1):
         scores = [torch.from_numpy(rng.random(size)) for size in SIZES.values()]
         scores[-1] -= 2
-        store.stage(number)
-        result = acquire_round(
-            enumerate(scores),
+        result = hold_round(
             store,
-            budget=Budget.parse("50%"),
-            round_number=number,
+            enumerate(scores),
+            annotator,
+            number=number,
             rounds=rounds,
-            radius=RADIUS,
-            exclusion_radius=RADIUS,
+            budget="50%",
+            region=Windows(RADIUS, RADIUS, "any"),
             scope="pool",
-            clipped="any",
-            annotator=annotator,
         )
-        store.commit(number, {"seed": 7}, result.images)
         results.append(result)
         after_round(store, number)
     return store, annotator, results

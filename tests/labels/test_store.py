@@ -14,8 +14,10 @@ from PIL import Image
 from tests.helpers.archives import files_in, read_bytes, write_bytes
 
 from alseg.errors import LabelStoreError
-from alseg.labels.queries import Queries, owners, windows
+from alseg.labels.queries import Queries
 from alseg.labels.records import PoolImage
+from alseg.labels.regions import write_region
+from alseg.labels.regions.windows import Windows
 from alseg.labels.store import LabelStore
 from alseg.storage.sealed_json import decode_json, encode_json
 
@@ -27,9 +29,9 @@ def queries(*entries):
     """Queries of radius 1 from (row, column, score, asked, void)."""
     rows, columns, scores, asked, void = zip(*entries, strict=True) if entries else [()] * 5
     return Queries(
+        Windows(1),
         np.array(rows, dtype=np.int64),
         np.array(columns, dtype=np.int64),
-        1,
         np.array(scores, dtype=np.float64),
         np.array(asked, dtype=np.int64),
         np.array(void, dtype=np.int64),
@@ -48,7 +50,8 @@ def write(store, number, image_id, value):
 def commit_round(store, number, answers):
     store.stage(number)
     records = [write(store, number, image_id, value) for image_id, value in answers.items()]
-    store.commit(number, {"strategy": "random", "round": number}, records)
+    settings = {"strategy": "random", "round": number, "region": write_region(Windows(1))}
+    store.commit(number, settings, records)
 
 
 def snapshot(folder):
@@ -100,7 +103,8 @@ def test_totals_come_from_the_manifests(two_rounds):
     assert store.spent("pixels").tolist() == [12, 6, 3]
     assert store.spent("regions", 1).tolist() == [1, 0, 1]
     assert [record.id for record in store.records(2)] == ["a/1", "a/2"]
-    assert store.settings(2) == {"strategy": "random", "round": 2}
+    assert store.settings(2)["strategy"] == "random"
+    assert store.region(2) == Windows(1, 2)
 
 
 def test_a_round_without_a_region_is_a_round(store):
@@ -150,27 +154,12 @@ def test_a_store_is_read_in_processes_that_are_forked(two_rounds):
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 2, st.floats(allow_nan=False), *[st.just(1)] * 2)))
 def test_queries_survive_their_csv(entries):
     table = queries(*entries)
-    again = Queries.from_csv(table.to_csv())
+    again = Queries.from_csv(table.to_csv(), Windows(1))
     for name in ("rows", "columns", "scores", "asked", "void"):
         assert np.array_equal(getattr(again, name), getattr(table, name))
-    assert again.radius == 1 or not entries
-
-
-@given(st.data())
-def test_windows_and_owners_are_those_of_a_plain_loop(data):
-    height, width = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
-    centre = st.tuples(st.integers(0, height - 1), st.integers(0, width - 1))
-    centres = data.draw(st.lists(centre, max_size=6))
-    radius = data.draw(st.integers(0, 5))
-    expected = np.full((height, width), -1)
-    for y in range(height):
-        for x in range(width):
-            for i, (row, column) in reversed(list(enumerate(centres))):
-                if abs(y - row) <= radius and abs(x - column) <= radius:
-                    expected[y, x] = i
-    rows, columns = np.array(centres, dtype=np.int64).reshape(-1, 2).T
-    assert np.array_equal(owners((height, width), rows, columns, radius), expected)
-    assert np.array_equal(windows((height, width), rows, columns, radius), expected >= 0)
+    if entries:
+        with pytest.raises(ValueError, match="another radius than 2"):
+            Queries.from_csv(table.to_csv(), Windows(2))
 
 
 def test_a_store_sees_what_another_process_commits(store):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tests.helpers.asked import CLASSES, COLORS, make_round
 
 from alseg.errors import LabelStoreError
+from alseg.labels import Windows
 from alseg.queries.asked import AskedRound, Query
 
 
@@ -26,7 +27,7 @@ def test_an_image_that_is_gone_is_named(tmp_path):
 
 def one_query(split, top, left, bottom, right, row, column):
     query = Query("r001-q000001", "a", row, column, top, left, bottom, right, 1.0, 0)
-    return query, AskedRound("here", 1, CLASSES, COLORS, split, {}, (query,))
+    return query, AskedRound("here", 1, CLASSES, COLORS, Windows(3), split, {}, (query,))
 
 
 @st.composite
@@ -42,13 +43,13 @@ def windows(draw):
 def test_parts_cover_each_pixel_of_their_window_once(window, split):
     query, asked = one_query(split, *window)
     parts = asked.parts(query)
-    if query.pixels == 1:
+    if query.box.pixels == 1:
         assert parts == ()
         return
     times = np.zeros((12, 9), dtype=int)
     for part in parts:
         times[part.top : part.bottom, part.left : part.right] += 1
-        assert 0 < part.pixels < query.pixels
+        assert 0 < part.box.pixels < query.box.pixels
         assert part.top <= part.row < part.bottom
         assert part.left <= part.column < part.right
     expected = np.zeros((12, 9), dtype=int)
@@ -65,7 +66,7 @@ def test_quadrants_of_a_whole_window_meet_at_its_centre():
 def test_parts_are_found_by_name_and_have_no_parts():
     query, asked = one_query("pixels", 0, 0, 2, 2, 0, 0)
     third = asked.find("r001-q000001.3")
-    assert (third.top, third.left, third.pixels) == (1, 0, 1)
+    assert (third.top, third.left, third.box.pixels) == (1, 0, 1)
     assert asked.parts(third) == ()
     assert asked.find("r001-q000001") is query
     for unknown in ("", "r001-q000002", "r001-q000001.5", "r001-q000001.1.1", "r001-q000001.", "."):
@@ -79,7 +80,7 @@ def test_the_parts_of_a_window_are_made_once_however_often_one_is_looked_for(mon
     parts = AskedRound.parts
     monkeypatch.setattr(AskedRound, "parts", lambda *args: made.append(args) or parts(*args))
     for number in range(1, 50):
-        assert asked.find(f"{query.id}.{number}").pixels == 1
+        assert asked.find(f"{query.id}.{number}").box.pixels == 1
     assert len(made) == 1
 
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from tests.helpers.asked import CLASSES, COLORS, make_round, random_image
+from tests.helpers.asked import CLASSES, COLORS, make_round, random_image, settings_of
 
 from alseg.errors import LabelStoreError
 from alseg.queries.asked import AskedImage, Query
@@ -21,7 +21,7 @@ def test_a_round_is_read_as_it_was_written(tmp_path):
         split="pixels",
         images=[AskedImage("street/ü, 7", 8, 9, "/pictures/7.png")],
         queries=[query],
-        settings={"strategy": "halo", "budget": 0.01},
+        settings=settings_of(2),
     )
     read = open_round(tmp_path, 2)
     assert read == written

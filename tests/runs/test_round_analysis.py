@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.helpers.rounds import hold_round
 from tests.helpers.toys import SPACE, TINY, Toy
 
-from alseg.active import OracleAnnotator, acquire_round
+from alseg.active import OracleAnnotator
 from alseg.cli.main import main
-from alseg.config.budget import Budget
 from alseg.data.transforms import eval_transform
 from alseg.labels import LabelStore, PoolImage
 from alseg.models import Network
@@ -34,17 +34,8 @@ def held_round(folder, pool, answers, budget="10%", rounds=1):
     rng = np.random.default_rng(1)
     scores = {index: torch.from_numpy(rng.random(pool.size(index))) for index in range(len(pool))}
     for number in range(1, rounds + 1):
-        store.stage(number)
-        result = acquire_round(
-            scores.items(),
-            store,
-            budget=Budget.parse(budget),
-            round_number=number,
-            rounds=rounds,
-            radius=1,
-            annotator=OracleAnnotator(lambda name: answers.label(pool.ids.index(name))),
-        )
-        store.commit(number, {}, result.images)
+        oracle = OracleAnnotator(lambda name: answers.label(pool.ids.index(name)))
+        hold_round(store, scores.items(), oracle, number=number, rounds=rounds, budget=budget)
     return run, store, scores
 
 

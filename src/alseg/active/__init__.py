@@ -8,19 +8,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from alseg.active.acquisition import acquire_round
-    from alseg.active.annotators import Annotator, OracleAnnotator
+    from alseg.active.annotators import Annotator, Answers, OracleAnnotator
     from alseg.active.loop import ActiveLoop
     from alseg.active.people import People
+    from alseg.active.request import RoundRequest
+    from alseg.active.round import Round
 
-__all__ = ["ActiveLoop", "Annotator", "OracleAnnotator", "People", "acquire_round"]
+__all__ = [
+    "ActiveLoop",
+    "Annotator",
+    "Answers",
+    "OracleAnnotator",
+    "People",
+    "Round",
+    "RoundRequest",
+]
 
 _HOMES = {
     "ActiveLoop": "loop",
     "Annotator": "annotators",
+    "Answers": "annotators",
     "OracleAnnotator": "annotators",
     "People": "people",
-    "acquire_round": "acquisition",
+    "Round": "round",
+    "RoundRequest": "request",
 }
 
 

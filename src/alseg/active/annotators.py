@@ -1,38 +1,105 @@
-"""Who answers the queries of a round."""
+"""Who answers the queries of a round: one verb for known labels, people and scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alseg.data.checks import check_headers
 from alseg.data.label_space import IGNORE
+from alseg.distributed import ranks
 from alseg.errors import DatasetError
+from alseg.labels.regions.candidates import Candidates
 
 if TYPE_CHECKING:
+    from alseg.active.questions import Questions
     from alseg.data.base import SegmentationDataset
 
 
-class Annotator(Protocol):
-    """Gives labels for the pixels that a round asks for."""
+@dataclass(frozen=True)
+class Answers:
+    """What a round was answered.
 
-    def answer(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    Attributes:
+        regions: The regions of this rank that were answered, by pool index.
+        label: Returns the labels of a named image, H×W uint8; 255 is void. It is given the pixels
+            asked for now, H×W; the values of others do not count.
+        clicks: Returns how many answers a named image took; None: one per region.
+        left: What was due and could not be chosen because no region was left, in the budget's unit.
+    """
+
+    regions: Mapping[int, Candidates]
+    label: Callable[[str, NDArray[np.bool_]], NDArray[np.uint8]]
+    clicks: Callable[[str], int] | None = None
+    left: int = 0
+
+
+class Annotator:
+    """Answers what a round asks; a script overrides ``label``.
+
+    Attributes:
+        name: What manifests call it.
+        run: The folder of the run that it belongs to; None where there is none.
+        declines: Whether regions may come back without an answer and are not charged then.
+    """
+
+    name: str = "script"
+    run: Path | None = None
+    declines: bool = False
+
+    def answer(self, questions: Questions) -> AbstractContextManager[Answers]:
+        """Answer a round; the answers are committed in the body of the ``with`` statement.
+
+        Every rank calls it.
+
+        Args:
+            questions: What is asked. It is chosen when the annotator looks at it, so that one that
+                has its answers already needs no scores.
+
+        Raises:
+            AnswersNeeded: Nobody can answer now; the run ends here until somebody has.
+        """
+        return self._answer_at_once(questions)
+
+    @contextmanager
+    def _answer_at_once(self, questions: Questions) -> Iterator[Answers]:
+        with ranks.together():
+            choice = questions.choose()
+        yield Answers(choice.regions, self.label, left=choice.left)
+
+    def label(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the labels of an image, H×W; 255 for void and for pixels not asked for.
 
         Args:
             image_id: Name of the image in the pool.
             asked: The pixels asked for now, H×W; those of earlier rounds are not among them.
         """
+        raise NotImplementedError
+
+    def check(self, number: int) -> None:
+        """Check, before anything is computed, that a round which is asked already is answered.
+
+        Args:
+            number: The round that is due.
+
+        Raises:
+            AnswersMissing: It is not.
+        """
 
 
-class OracleAnnotator:
+class OracleAnnotator(Annotator):
     """Answers from labels that exist already, as research does to measure a strategy.
 
     Only the pixels asked for leave the oracle, so nothing downstream can see another label.
     """
+
+    name = "oracle"
 
     def __init__(self, lookup: Callable[[str], NDArray[np.uint8]]) -> None:
         """Answer from ``lookup``, which returns the whole H×W label of a named image."""
@@ -54,7 +121,7 @@ class OracleAnnotator:
         index = {image_id: position for position, image_id in enumerate(dataset.ids)}
         return cls(lambda image_id: dataset.label(index[image_id]))
 
-    def answer(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    def label(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the labels of the pixels asked for, H×W; 255 elsewhere.
 
         Raises:

@@ -6,65 +6,43 @@ then makes the same choice from the same lists, so the choice does not depend on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alseg.active.candidates import (
-    Candidates,
-    Clipped,
-    Shortlist,
-    flatten,
-    pick_candidates,
-)
-from alseg.config.budget import Budget, by_deficit, by_score, nearest_prefix
-from alseg.errors import ConfigError, LabelStoreError
-from alseg.labels.queries import windows
-from alseg.labels.records import PoolImage
-from alseg.labels.store import LabelStore
-from alseg_strategies import Strategy
-
-SCOPES = ("image", "pool")
-CLIPPED = ("last", "any")
-Gather = Callable[[Any], list[Any]]
+from alseg.active.request import RoundRequest
+from alseg.active.shortlist import Shortlist, flatten
+from alseg.config.budget import by_deficit, by_score, nearest_prefix
+from alseg.distributed import ranks
+from alseg.errors import LabelStoreError
+from alseg.labels import LabelStore, PoolImage
+from alseg.labels.regions.candidates import Candidates
 
 
-def alone(mine: object) -> list[Any]:
-    """Gather for a single process."""
-    return [mine]
+@dataclass(frozen=True)
+class Scored:
+    """What a round needs of an image of the pool once it is scored.
 
-
-def check_request(scope: str, radius: int, exclusion_radius: int, clipped: str) -> None:
-    """Check what can be checked of a request for regions before anything is scored.
-
-    Raises:
-        ConfigError: The scope or what happens to clipped windows is unknown, or the exclusion
-            would let a region be asked for twice.
+    Attributes:
+        index: Its place in the pool.
+        score: H×W, higher is asked first.
+        logits: C×H×W.
     """
-    if scope not in SCOPES:
-        raise ConfigError(f"Got the scope {scope!r}; allowed are {' and '.join(SCOPES)}.")
-    if clipped not in CLIPPED:
-        raise ConfigError(f"clipped is {clipped!r}; allowed are {' and '.join(CLIPPED)}.")
-    if exclusion_radius < radius:
-        raise ConfigError(
-            f"An exclusion radius of {exclusion_radius} lets regions of radius {radius} be asked "
-            f"for around pixels that are labelled already; use {radius} or more."
-        )
 
+    index: int
+    score: Tensor
+    logits: Tensor
 
-def exclusion_for(strategy: Strategy, radius: int, given: int | None) -> int:
-    """Return the exclusion radius of a run: the one that is given, else the strategy's own.
-
-    Args:
-        strategy: What ranks the regions.
-        radius: Window radius of a region.
-        given: What the settings of the run say; None leaves it to the strategy.
-    """
-    return max(radius, strategy.exclusion_radius(radius)) if given is None else given
+    def classes_at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the class that the network gives each of some pixels."""
+        at = torch.from_numpy(np.stack([rows, columns])).to(self.logits.device)
+        classes: NDArray[np.int64] = self.logits[:, at[0], at[1]].argmax(0).cpu().numpy()
+        return classes
 
 
 @dataclass(frozen=True)
@@ -72,86 +50,79 @@ class Choice:
     """The regions of a round, before anybody was asked.
 
     Attributes:
-        regions: The regions of this process, by pool index; none for images that get none.
-        left: How much of the round's target stays unspent over all processes, in pixels or regions.
+        regions: The regions of this rank, by pool index; none for images that get none.
+        left: How much of what is due could not be chosen because no region was left, over all
+            ranks, in the budget's unit; 0 where the rest is worth no region.
+        scores: The score maps that were kept, H×W, by pool index.
     """
 
-    regions: dict[int, Candidates]
-    left: float
+    regions: Mapping[int, Candidates]
+    left: int
+    scores: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def choose_regions(
-    scored: Iterable[tuple[int, Tensor]],
+    scored: Iterable[Scored],
     store: LabelStore,
+    request: RoundRequest,
     *,
-    budget: Budget,
-    round_number: int,
-    rounds: int,
-    radius: int,
-    exclusion_radius: int | None = None,
-    scope: str = "image",
-    clipped: Clipped = "last",
-    gather: Gather = alone,
+    keep: Collection[int] = (),
     clicks_per_region: float = 1.0,
-    also_excluded: Callable[[str], Sequence[tuple[int, int]]] | None = None,
-    on_candidates: Callable[[int, Candidates], None] | None = None,
+    declined: Mapping[str, Sequence[tuple[int, int]]] | None = None,
 ) -> Choice:
-    """Choose the regions of a round; the first half of ``acquire_round``.
+    """Choose the regions of a round; every rank calls it.
 
     Args:
-        scored: Pool index and score map H×W of the images of this process.
-        store: The label store.
-        budget: What the whole run may ask for.
-        round_number: This round, from 1.
-        rounds: Rounds of the run.
-        radius: Window radius of a region.
-        exclusion_radius: Window radius around a centre in which no further centre may lie.
-        scope: ``image`` or ``pool``.
-        clipped: ``last`` or ``any``.
-        gather: Returns what each process passes to it.
+        scored: The images of this rank; over all ranks every image of the pool comes once, in any
+            order.
+        store: The label store, which also holds what earlier rounds asked for.
+        request: What the round may ask for.
+        keep: The pool indices of images whose score maps are kept.
         clicks_per_region: Answers that a region will take, for a budget of clicks.
-        also_excluded: Returns row and column of further centres in a named image around which no
-            pick is made, besides those of earlier rounds.
-        on_candidates: Called with pool index and candidates of an image as soon as it is scored;
-            what is chosen of them later are the first few.
+        declined: Row and column of regions, by name of their image, that nobody could answer and
+            that are not asked for again.
 
     Raises:
-        ConfigError: As ``acquire_round`` does.
-        LabelStoreError: As ``acquire_round`` does.
+        LabelStoreError: A score map does not fit its image, images lack or come twice, or the
+            store cannot be read.
     """
-    exclusion = 2 * radius if exclusion_radius is None else exclusion_radius
-    check_request(scope, radius, exclusion, clipped)
-    targets = budget.targets(store.areas, round_number, rounds)
-    deficits = targets - store.spent(budget.unit, round_number - 1)
-    if budget.clicks is not None:
+    earlier, unit, declined = request.number - 1, request.budget.unit, declined or {}
+    targets = request.budget.targets(store.areas, request.number, request.rounds)
+    deficits = targets - store.spent(unit, earlier)
+    if unit == "clicks":
         deficits = deficits / clicks_per_region
+    by_pool = request.scope == "pool"
     total = float(deficits.sum())
-    shortlist = Shortlist(total if scope == "pool" else np.inf)
-    for index, score in scored:
-        _check_score(store.images[index], score, index in shortlist.images)
-        candidates = pick_candidates(
-            score,
-            total if scope == "pool" else float(deficits[index]),
-            unit=budget.unit,
-            radius=radius,
-            exclusion_radius=exclusion,
-            asked=store.asked(store.images[index].id, round_number - 1),
-            barred=_excluded(store, index, round_number - 1, exclusion, also_excluded),
+    shortlist = Shortlist(total if by_pool else np.inf)
+    scores: dict[int, Tensor] = {}
+    for item in scored:
+        image = store.images[item.index]
+        _check_score(image, item.score, item.index in shortlist.images)
+        if item.index in keep:
+            scores[item.index] = item.score.cpu()
+        candidates = request.region.candidates(
+            item.score,
+            total if by_pool else float(deficits[item.index]),
+            unit=unit,
+            asked=store.asked(image.id, earlier),
+            barred=_barred(store, image, request, declined.get(image.id, ())),
             thresholds=shortlist.thresholds,
-            clipped=clipped,
-            seed=index,
+            seed=item.index,
         )
-        if on_candidates is not None:
-            on_candidates(index, candidates)
-        shortlist.add(index, candidates)
+        classes = item.classes_at(candidates.rows, candidates.columns)
+        shortlist.add(item.index, replace(candidates, classes=classes))
     mine = shortlist.images
-    counts, left = _share_out(gather((sorted(mine), flatten(mine))), deficits, scope)
+    counts, left = _share_out(ranks.gather((sorted(mine), flatten(mine))), deficits, by_pool)
     chosen = {index: mine[index].first(int(counts[index])) for index in sorted(mine)}
-    return Choice({index: regions for index, regions in chosen.items() if len(regions)}, left)
+    return Choice(
+        {index: regions for index, regions in chosen.items() if len(regions)},
+        round(left) if left > request.region_cost(store.images) / 2 else 0,
+        scores,
+    )
 
 
 def _share_out(
-    parts: list[Any], deficits: NDArray[np.float64], scope: str
+    parts: list[Any], deficits: NDArray[np.float64], by_pool: bool
 ) -> tuple[NDArray[np.int64], float]:
     """Return how many candidates each image gets, and how much of the target is left unspent."""
     seen = sorted(index for indices, _ in parts for index in indices)
@@ -165,30 +136,26 @@ def _share_out(
     )
     pool_order = np.argsort(image, kind="stable")
     image, scores, costs, last = (column[pool_order] for column in (image, scores, costs, last))
-    order = (
-        by_score(scores, last) if scope == "pool" else by_deficit(image, scores, costs, deficits)
-    )
+    order = by_score(scores, last) if by_pool else by_deficit(image, scores, costs, deficits)
     total = float(deficits.sum())
     chosen = order[: nearest_prefix(costs[order], total)]
     counts: NDArray[np.int64] = np.bincount(image[chosen], minlength=len(deficits))
     return counts, total - float(costs[chosen].sum())
 
 
-def _excluded(
+def _barred(
     store: LabelStore,
-    index: int,
-    earlier: int,
-    exclusion: int,
-    also: Callable[[str], Sequence[tuple[int, int]]] | None,
+    image: PoolImage,
+    request: RoundRequest,
+    declined: Sequence[tuple[int, int]],
 ) -> NDArray[np.bool_]:
-    """Return the pixels of an image that the picks of earlier rounds exclude."""
-    image = store.images[index]
-    further = np.array(also(image.id) if also is not None else [], dtype=np.int64).reshape(-1, 2)
-    rounds = (store.queries(image.id, number) for number in range(1, earlier + 1))
+    """Return the pixels of an image that the regions of earlier rounds bar from being an anchor."""
+    further = np.array(declined, dtype=np.int64).reshape(-1, 2)
+    rounds = (store.queries(image.id, number) for number in range(1, request.number))
     asked = [queries for queries in rounds if queries is not None]
     rows = np.concatenate([further[:, 0], *(part.rows for part in asked)])
     columns = np.concatenate([further[:, 1], *(part.columns for part in asked)])
-    return windows((image.height, image.width), rows, columns, exclusion)
+    return request.region.barred((image.height, image.width), rows, columns)
 
 
 def _check_score(image: PoolImage, score: Tensor, seen: bool) -> None:

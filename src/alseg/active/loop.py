@@ -16,10 +16,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from alseg.active.annotators import Annotator, OracleAnnotator
-from alseg.active.candidates import Clipped
-from alseg.active.choosing import check_request, exclusion_for
+from alseg.active.choosing import Scored
 from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
-from alseg.active.people import People
+from alseg.active.request import RoundRequest, options_of
 from alseg.active.requirements import (
     check_level,
     check_none_missing,
@@ -28,7 +27,7 @@ from alseg.active.requirements import (
     parts_of,
     pool_images,
 )
-from alseg.active.round import Round, described, spread
+from alseg.active.round import Round, spread
 from alseg.active.scores import score_pool, share_buffers
 from alseg.config.budget import Budget, check_affordable
 from alseg.config.run_files import LABELS
@@ -39,12 +38,14 @@ from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_apart
 from alseg.distributed import interruption, ranks
 from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
-from alseg.labels import RoundResult
-from alseg.labels.store import MAX_ROUNDS, LabelStore
+from alseg.labels import LabelStore, RoundResult
+from alseg.labels.regions import RegionShape
+from alseg.labels.regions.windows import Windows
+from alseg.labels.store import MAX_ROUNDS
 from alseg.storage.folder_lock import lock_folder
 from alseg.training.module import SegmentationModule
-from alseg.training.trainer_options import check_layers
-from alseg_strategies import Strategy, create
+from alseg.training.trainer_options import check_layers, check_trainer
+from alseg_strategies import Strategy, create, name_of
 
 IN_CHECKPOINT = "alseg_label_store"
 """Where a checkpoint says which label store the run has."""
@@ -60,17 +61,14 @@ class ActiveLoop(L.Callback):
     Args:
         strategy: The name of a registered strategy, or a strategy.
         strategy_options: Options of a strategy that is given by name; its window radius follows
-            ``radius`` unless given here.
+            ``region`` unless given here.
         budget: What the whole run may spend: ``0.01`` is a share of the pool's pixels,
             ``"40 regions"`` a number for each image, ``"500 clicks"`` a number in all.
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
         round_steps: The steps before which the rounds take place, instead of ``rounds``.
-        radius: Window radius k of a region: its labels are asked for in a (2k+1)² window.
-        exclusion_radius: Window radius around a pick in which no further pick is made; None
-            takes the strategy's own: 5 for HALO, 2k unless it says otherwise.
+        region: The shape of what is asked about, such as ``Windows(radius=2)``; what it leaves open
+            the strategy decides. None takes windows of 3×3 pixels.
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
-        clipped: ``last`` asks for windows that the border of an image clips once no whole one is
-            left; ``any`` for all by their scores, as published.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
             With `People` a round that is not answered ends the training with `AnswersNeeded`.
         store: The folder of the label store, which belongs to one run; None is ``labels`` in the
@@ -101,11 +99,9 @@ class ActiveLoop(L.Callback):
         strategy_options: Mapping[str, Any] | None = None,
         rounds: int = 5,
         round_steps: Sequence[int] | None = None,
-        radius: int = 1,
-        exclusion_radius: int | None = None,
+        region: RegionShape | None = None,
         scope: str = "image",
-        clipped: Clipped = "last",
-        annotator: Annotator | People | None = None,
+        annotator: Annotator | None = None,
         store: str | Path | None = None,
         seed: int = 0,
         checkpoint: str | Path | None = None,
@@ -113,18 +109,17 @@ class ActiveLoop(L.Callback):
         keep_scores: int = 0,
         progress: bool | Callable[[Iterable[Any]], Iterable[Any]] = True,
     ) -> None:
+        region = Windows() if region is None else region
         if isinstance(strategy, str):
-            chosen = options_for(strategy, strategy_options or {}, radius)
+            chosen = options_for(strategy, strategy_options or {}, region.radius)
             self.name, self.strategy = strategy, create(strategy, **chosen)
         else:
-            self.name, self.strategy = type(strategy).__name__, strategy
+            self.name, self.strategy = name_of(strategy), strategy
         self.budget = Budget.parse(budget)
         self.rounds = len(round_steps) if round_steps is not None else rounds
         self.round_steps = list(round_steps) if round_steps is not None else None
-        self.radius = radius
-        self.exclusion_radius = exclusion_for(self.strategy, radius, exclusion_radius)
+        self.region = region.for_strategy(self.strategy)
         self.scope = scope
-        self.clipped = clipped
         self.annotator = annotator
         self.folder = None if store is None else Path(store)
         self.seed = seed
@@ -140,8 +135,13 @@ class ActiveLoop(L.Callback):
         self._in_use = 0
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
-        check_request(scope, radius, self.exclusion_radius, clipped)
+        if annotator is not None and not isinstance(annotator, Annotator):
+            raise ConfigError(
+                f"annotator is a {type(annotator).__name__}; subclass alseg.active.Annotator and "
+                "override its method label."
+            )
         check_level(self.strategy, self.name)
+        self._request(1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Refuse to be sent to spawned processes, whose rounds this one would not hear of."""
@@ -160,6 +160,7 @@ class ActiveLoop(L.Callback):
         if stage != "fit":
             return
         module, data = parts_of(trainer, pl_module)
+        check_trainer(trainer)
         check_one_loop(trainer, type(self))
         self.check(module, data.pool, trainer.max_steps)
         self._identity = identity(module, data)
@@ -172,8 +173,8 @@ class ActiveLoop(L.Callback):
         check_layers(trainer, module)
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
-        run = self.annotator.run if isinstance(self.annotator, People) else logged
-        self._place = place = self._place or run / LABELS
+        run = None if self.annotator is None else self.annotator.run
+        self._place = place = self._place or (run or logged) / LABELS
         resumed = self._start is not None
         self._start = self._start or weights_of(module)
         with ranks.together():
@@ -235,8 +236,9 @@ class ActiveLoop(L.Callback):
                 cannot be stored.
         """
         check_signals(self.strategy, module)
-        sizes = [(image.height, image.width) for image in pool_images(pool)]
-        check_affordable(self.budget, self.radius, sizes)
+        images = pool_images(pool)
+        regions = [self.region.largest_cost((image.height, image.width)) for image in images]
+        check_affordable(self.budget, regions, sum(image.area for image in images))
         check_counted_in_steps(max_steps)
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
@@ -267,9 +269,7 @@ class ActiveLoop(L.Callback):
             held = store.rounds
             self._checked = True
         check_none_missing(self._place, held, self._steps, step)
-        if isinstance(self._answers, People) and self._answers.has_asked(held + 1):
-            with self._answers.closed(held + 1):
-                self._answers.read(held + 1)
+        self._answers.check(held + 1)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Hold the rounds that are due at the step that training starts from."""
@@ -359,15 +359,15 @@ class ActiveLoop(L.Callback):
     def shortfall(self) -> int:
         """What the rounds held so far could not spend, in the unit of the budget.
 
-        0 where people answer: they may skip a region, and an exhausted pool is told when they are
-        asked.
+        0 where regions may come back without an answer: an exhausted pool is said when they are
+        asked about.
         """
-        if isinstance(self._answers, People):
+        if self._answers.declines:
             return 0
         held = self._store.rounds
         target = self.budget.targets(self._store.areas, held, self.rounds).sum()
         left = float(target - self._store.spent(self.budget.unit).sum())
-        return round(left) if left > self.budget.region_cost(self.radius) / 2 else 0
+        return round(left) if left > self._request(1).region_cost(self._store.images) / 2 else 0
 
     def _hold(
         self,
@@ -375,78 +375,55 @@ class ActiveLoop(L.Callback):
         trainer: L.Trainer,
         module: SegmentationModule,
         data: SegmentationDataModule,
-    ) -> tuple[RoundResult, dict[int, Tensor]]:
+    ) -> tuple[RoundResult, Mapping[int, Tensor]]:
         """Hold a round; return its result, and the score maps that were kept by pool index."""
-        answers = self._answers
-        people, annotator = (answers, None) if isinstance(answers, People) else (None, answers)
         this = Round(
-            number=number,
-            rounds=self.rounds,
-            store=self._store,
-            budget=self.budget,
-            radius=self.radius,
-            exclusion_radius=self.exclusion_radius,
-            scope=self.scope,
-            clipped=self.clipped,
-            settings=self._settings(trainer.global_step),
+            self._request(number), self._store, self._answers, self._further(trainer.global_step)
         )
-        kept: dict[int, Tensor] = {}
-        if people is not None and this.is_asked(people):
-            result = this.take(people)
-        else:
-            with ranks.together():
-                scored = self._scores(number, trainer, module, data)
-                keep = spread(len(data.pool), self.keep_scores, trainer.world_size)
-                regions = this.choose(scored, kept, keep, people)
-                if people is not None:
-                    this.ask(people, data.pool, regions)
-            result = this.label(annotator, regions)
-        return result, kept
+        keep = spread(len(data.pool), self.keep_scores, trainer.world_size)
+        result = this.hold(self._scores(this.request, trainer, module, data), data.pool, keep)
+        return result, this.scores
 
     def _scores(
         self,
-        number: int,
+        request: RoundRequest,
         trainer: L.Trainer,
         module: SegmentationModule,
         data: SegmentationDataModule,
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+    ) -> Iterator[Scored]:
         shown = self.progress and trainer.is_global_zero
-        title = f"round {number} of {self.rounds}: scoring the pool" if shown else None
+        title = f"round {request.number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
         loader: Iterable[Any] = data.pool_loader()
         if shown and callable(self.progress):
             loader, title = self.progress(loader), None
-        ids, entropy = data.pool.ids, (self.seed, number)
-        scored = score_pool(
-            module,
-            loader,
-            ids,
-            self.strategy,
-            self.name,
-            entropy,
-            title,
-            trainer.precision_plugin,
-        )
-        for image in scored:
+        ids, precision = data.pool.ids, trainer.precision_plugin
+        for image in score_pool(module, loader, ids, self.strategy, request, title, precision):
             if trainer.received_sigterm:
                 raise SIGTERMException
             yield image
 
-    def _settings_of(self, number: int) -> dict[str, Any]:
-        return self._settings(self._steps[number - 1]) if number <= self.rounds else {}
+    def _request(self, number: int) -> RoundRequest:
+        return RoundRequest(
+            number=number,
+            rounds=self.rounds,
+            budget=self.budget,
+            region=self.region,
+            scope=self.scope,
+            seed=self.seed,
+            strategy=self.name,
+            strategy_options=options_of(self.strategy),
+        )
 
-    def _settings(self, step: int) -> dict[str, Any]:
+    def _settings_of(self, number: int) -> dict[str, Any]:
+        if number > self.rounds:
+            return {}
+        return {**self._request(number).settings(), **self._further(self._steps[number - 1])}
+
+    def _further(self, step: int) -> dict[str, Any]:
         return {
+            "annotator": self._answers.name,
             "step": step,
-            "rounds": self.rounds,
-            "seed": self.seed,
-            **described(self.strategy, self.name),
-            "annotator": type(self._answers).__name__,
-            "budget": self.budget.plain,
-            "scope": self.scope,
-            "clipped": self.clipped,
-            "radius": self.radius,
-            "exclusion_radius": self.exclusion_radius,
             "run": self._identity,
             "start": self._start,
         }

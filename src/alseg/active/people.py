@@ -8,107 +8,181 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.active.candidates import Candidates
+from alseg.active.annotators import Annotator, Answers
+from alseg.active.choosing import Choice
+from alseg.active.questions import Questions
 from alseg.data.base import SegmentationDataset
-from alseg.errors import AnswersMissing, ConfigError
+from alseg.distributed import ranks
+from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError
+from alseg.labels import LabelStore
+from alseg.labels.regions import SPLITS, RegionShape
+from alseg.labels.regions.candidates import Candidates
 from alseg.queries.answers import LONGEST_LOOK, Journal, people
 from alseg.queries.answers_folder import lock_answers
-from alseg.queries.asked import SPLITS, AskedImage, AskedRound, Query, query_id
+from alseg.queries.asked import AskedImage, AskedRound, Query, query_id
 from alseg.queries.asked_files import asked_rounds, move_images, open_round, write_round
 from alseg.queries.settling import Settled, paint, settle
 
 
-class People:
+class People(Annotator):
     """Stands for the people who answer, and says what they are asked and have answered.
 
     Attributes:
         run: The folder of the run, in which queries and answers lie.
-        split: What becomes of a window that is answered as mixed, see ``AskedRound``.
+        split: What becomes of a region that is answered as mixed, see ``AskedRound``.
         partial: Whether to go on without the answers that are missing; their regions go back to the
             pool and are not charged.
     """
 
+    name = "people"
+    declines = True
+
     def __init__(self, run: str | Path, split: str = "quadrants", partial: bool = False) -> None:
         if split not in SPLITS:
             raise ConfigError(f"Got the split {split!r}; allowed are {', '.join(SPLITS)}.")
-        self.run = Path(run)
+        self.run: Path = Path(run)
         self.split = split
         self.partial = partial
 
-    def has_asked(self, number: int) -> bool:
-        """Return whether the queries of a round are written."""
-        return number in asked_rounds(self.run)
+    @contextmanager
+    def answer(self, questions: Questions) -> Iterator[Answers]:
+        """Yield what people have answered, or write the queries of the round for them.
 
-    def ask(
-        self,
-        number: int,
-        pool: SegmentationDataset,
-        regions: Mapping[int, tuple[Candidates, NDArray[np.int64]]],
-        radius: int,
-        settings: Mapping[str, Any],
-    ) -> str:
-        """Write the queries of a round, and return a sentence about them.
-
-        Args:
-            number: The round, from 1.
-            pool: The pool.
-            regions: What is asked for and the class that the network gives each centre, by index.
-            radius: Window radius of the regions.
-            settings: What the round is asked for with.
+        The page stays closed until the answers are committed.
 
         Raises:
+            AnswersMissing: Queries are not answered.
+            AnswersNeeded: They are written; nothing else can be done before they are answered.
+            FolderInUse: The labelling page is open.
+            LabelStoreError: Queries or answers are damaged, or cannot be written.
+        """
+        number = questions.request.number
+        # As the first rank sees it: on shared storage the others may see it later.
+        if ranks.gather(number in asked_rounds(self.run))[0]:
+            with ExitStack() as stack:
+                yield self._taken(number, questions.store, stack)
+        else:
+            with ranks.together():
+                choice = self.choose(questions)
+                self.ask(questions, choice)
+            yield Answers({}, _no_label, left=choice.left)
+
+    def _taken(self, number: int, store: LabelStore, stack: ExitStack) -> Answers:
+        with ranks.together():
+            settled = None
+            if ranks.is_first():
+                stack.enter_context(self.closed(number))
+                settled = self.read(number)
+            settled = ranks.gather(settled)[0]
+            asked = open_round(self.run, number)
+        index_of = {image.id: index for index, image in enumerate(store.images)}
+        regions = {index_of[name]: part for name, part in _answered(asked, settled).items()}
+        return Answers(
+            ranks.share_of(regions),
+            lambda image_id, new: paint(asked, settled.answers, image_id, new.shape),
+            clicks=lambda image_id: settled.clicks[image_id],
+        )
+
+    def choose(self, questions: Questions) -> Choice:
+        """Choose the regions of a round; what people have skipped is not chosen again.
+
+        Raises:
+            LabelStoreError: As ``Questions.choose`` does.
+            ScoreError: As ``Questions.choose`` does.
+        """
+        skipped = self._skipped(questions.request.number)
+        image = questions.store.images[0]
+        return questions.choose(
+            self.clicks_expected(questions.request.region, (image.height, image.width)),
+            {name: [(query.row, query.column) for query in part] for name, part in skipped.items()},
+        )
+
+    def ask(self, questions: Questions, choice: Choice) -> None:
+        """Write the chosen regions of all ranks out as queries; without any it does nothing.
+
+        Raises:
+            AnswersNeeded: They are written; nothing else can be done before they are answered.
             LabelStoreError: They cannot be written.
         """
+        parts = ranks.gather(choice.regions)
+        everyone = {index: part for rank in parts for index, part in rank.items()}
+        if not everyone:
+            return
+        said = ""
+        if ranks.is_first():
+            said = self._write(questions, everyone)
+            if choice.left:
+                unit = "pixels" if questions.request.budget.unit == "pixels" else "regions"
+                said += (
+                    f" The pool is exhausted: {choice.left:,} {unit} of what is due could not be "
+                    "found. A smaller --exclusion-radius leaves more."
+                )
+        raise AnswersNeeded(ranks.gather(said)[0])
+
+    def _write(self, questions: Questions, regions: Mapping[int, Candidates]) -> str:
+        """Write the queries of a round, and return a sentence about them."""
+        pool, request = questions.pool, questions.request
+        if pool is None:
+            raise ConfigError("People are shown images: give the round its pool.")
         images = [
             AskedImage(pool.ids[index], *pool.size(index), str(pool.file(index) or ""))
             for index in sorted(regions)
         ]
         queries: list[Query] = []
         for image, index in zip(images, sorted(regions), strict=True):
-            candidates, guesses = regions[index]
-            centres = zip(
-                candidates.rows.tolist(),
-                candidates.columns.tolist(),
-                candidates.scores.tolist(),
-                guesses.tolist(),
+            part = regions[index]
+            classes = np.zeros(len(part), dtype=np.int64) if part.classes is None else part.classes
+            anchors = zip(
+                part.rows.tolist(),
+                part.columns.tolist(),
+                part.scores.tolist(),
+                classes.tolist(),
                 strict=True,
             )
+            size = image.height, image.width
             queries += [
                 Query(
-                    id=query_id(number, len(queries) + position),
-                    image=image.id,
-                    row=row,
-                    column=column,
-                    top=max(row - radius, 0),
-                    left=max(column - radius, 0),
-                    bottom=min(row + radius + 1, image.height),
-                    right=min(column + radius + 1, image.width),
+                    query_id(request.number, len(queries) + position),
+                    image.id,
+                    row,
+                    column,
+                    *request.region.outline(size, row, column),
                     score=score,
                     guess=guess,
                 )
-                for position, (row, column, score, guess) in enumerate(centres)
+                for position, (row, column, score, guess) in enumerate(anchors)
             ]
         index_of = {image_id: index for index, image_id in enumerate(pool.ids)}
         write_round(
             self.run,
-            number,
+            request.number,
             classes=pool.label_space.classes,
             colors=pool.label_space.colors,
             split=self.split,
             images=images,
             queries=queries,
-            settings=settings,
+            settings=questions.settings,
             pixels=lambda image_id: pool.image(index_of[image_id]),
         )
+        return f"Queries of round {request.number}: {len(queries):,}, in {len(images):,} images."
 
-        return f"Queries of round {number}: {len(queries):,}, in {len(images):,} images."
+    def check(self, number: int) -> None:
+        """Check that a round which is asked already is answered.
+
+        Raises:
+            AnswersMissing: It is not.
+            FolderInUse: The labelling page is open.
+            LabelStoreError: Queries or answers are damaged.
+        """
+        if number in asked_rounds(self.run):
+            with self.closed(number):
+                self.read(number)
 
     def follow(self, pool: SegmentationDataset) -> None:
         """Look for the images of all rounds where the pool has them now.
@@ -167,7 +241,7 @@ class People:
         with lock_answers(open_round(self.run, number)):
             yield
 
-    def skipped(self, before: int) -> dict[str, list[Query]]:
+    def _skipped(self, before: int) -> dict[str, list[Query]]:
         """Return the queries of the rounds before one that nobody could answer, by image."""
         found: dict[str, list[Query]] = {}
         for number in asked_rounds(self.run):
@@ -177,14 +251,15 @@ class People:
                     found.setdefault(query.image, []).append(query)
         return found
 
-    def clicks_expected(self, radius: int) -> float:
+    def clicks_expected(self, region: RegionShape, size: tuple[int, int]) -> float:
         """Return how many answers a region takes if every other one is mixed.
 
         Args:
-            radius: Window radius of the region.
+            region: The shape of the region.
+            size: Height and width of the image that it is in the middle of.
         """
-        parts = {"quadrants": 4, "pixels": (2 * radius + 1) ** 2, "drop": 0}[self.split]
-        return 1 + parts / 2 if radius else 1.0
+        box = region.outline(size, size[0] // 2, size[1] // 2)
+        return 1 + len(region.parts(box, self.split)) / 2
 
     def effort(self) -> dict[str, float]:
         """Return how many answers people gave in all rounds, and the seconds of those measured.
@@ -204,40 +279,21 @@ class People:
         return {"answers": len(looks), "timed": len(timed), "seconds": round(sum(timed), 1)}
 
 
-class Answers:
-    """The annotator of a round that people have answered.
+def _answered(asked: AskedRound, settled: Settled) -> dict[str, Candidates]:
+    """Return the regions that are answered, by image, in the order they were asked in."""
+    found = {}
+    for image_id, queries in asked.by_image.items():
+        answered = [query for query in queries if query.id in settled.answers]
+        if answered:
+            found[image_id] = Candidates(
+                np.array([query.row for query in answered], dtype=np.int64),
+                np.array([query.column for query in answered], dtype=np.int64),
+                np.array([query.score for query in answered], dtype=np.float64),
+                np.ones(len(answered), dtype=np.int64),
+                np.zeros(len(answered), dtype=bool),
+            )
+    return found
 
-    Attributes:
-        settled: What their answers come to.
-    """
 
-    def __init__(self, asked: AskedRound, settled: Settled) -> None:
-        self._asked = asked
-        self.settled = settled
-
-    def regions(self, index_of: Mapping[str, int]) -> dict[int, Candidates]:
-        """Return the regions that are answered, in the order they were asked in.
-
-        Args:
-            index_of: The pool index of every image by its name, by which the regions are returned.
-        """
-        found = {}
-        for image_id, queries in self._asked.by_image.items():
-            answered = [query for query in queries if query.id in self.settled.answers]
-            if answered:
-                found[index_of[image_id]] = Candidates(
-                    np.array([query.row for query in answered], dtype=np.int64),
-                    np.array([query.column for query in answered], dtype=np.int64),
-                    np.array([query.score for query in answered], dtype=np.float64),
-                    np.ones(len(answered), dtype=np.int64),
-                    np.zeros(len(answered), dtype=bool),
-                )
-        return found
-
-    def clicks(self, image_id: str) -> int:
-        """Return how many answers the regions of an image took."""
-        return self.settled.clicks[image_id]
-
-    def answer(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Return the labels that people gave an image, H×W; 255 is void or not asked for."""
-        return paint(self._asked, self.settled.answers, image_id, asked.shape)
+def _no_label(image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    raise AssertionError(f"{image_id} was not asked about")

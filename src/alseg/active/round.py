@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from alseg.active.annotators import Annotator
-from alseg.active.candidates import Candidates, Clipped
-from alseg.active.choosing import choose_regions
-from alseg.active.labelling import label_regions
-from alseg.active.people import Answers, People
-from alseg.config.budget import Budget
+from alseg.active.annotators import Annotator, Answers
+from alseg.active.choosing import Scored
+from alseg.active.questions import Questions
+from alseg.active.request import RoundRequest
 from alseg.data.base import SegmentationDataset
+from alseg.data.label_space import IGNORE
 from alseg.distributed import ranks
-from alseg.errors import AnswersNeeded, LabelStoreError
-from alseg.labels import RoundResult
-from alseg.labels.store import LabelStore
-from alseg.queries.asked_checks import check_settings
-from alseg.queries.asked_files import open_round
-from alseg_strategies import Strategy
+from alseg.errors import LabelStoreError
+from alseg.labels import ImageRecord, LabelStore, RoundResult
+from alseg.labels.queries import Queries
+from alseg.labels.regions.candidates import Candidates
+from alseg.queries import asked_rounds, open_round
 
 
 @dataclass
@@ -34,212 +30,139 @@ class Round:
     """One round; every method is to be called by all ranks.
 
     Attributes:
-        number: The round, from 1.
-        rounds: Rounds of the run.
+        request: What it may ask for.
         store: The label store.
-        budget: What the whole run may ask for.
-        radius: Window radius of a region.
-        exclusion_radius: Window radius around a pick in which no further pick is made.
-        scope: ``image`` or ``pool``.
-        settings: What is written down about the round.
-        clipped: ``last`` or ``any``: when windows that the border clips are asked for.
-        left: What was due and could not be chosen, because no region was left.
+        annotator: Who answers.
+        further: What is written down about the round besides the request.
+        scores: The score maps that were kept, H×W, by pool index.
     """
 
-    number: int
-    rounds: int
+    request: RoundRequest
     store: LabelStore
-    budget: Budget
-    radius: int
-    exclusion_radius: int
-    scope: str
-    settings: Mapping[str, Any]
-    clipped: Clipped = "last"
-    left: int = field(default=0, init=False)
-    _guesses: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
+    annotator: Annotator
+    further: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[int, Tensor] = field(default_factory=dict, init=False)
 
-    def choose(
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is written down about the round, as JSON values."""
+        return {**self.request.settings(), **self.further}
+
+    def questions(
         self,
-        scored: Iterable[tuple[int, Tensor, Tensor]],
-        kept: dict[int, Tensor],
+        scored: Iterable[Scored] = (),
+        pool: SegmentationDataset | None = None,
         keep: Collection[int] = (),
-        people: People | None = None,
-    ) -> dict[int, Candidates]:
-        """Return the regions to ask for in the images of this rank, by pool index.
+    ) -> Questions:
+        """Return what the annotator is asked.
 
         Args:
-            scored: Pool index, score map H×W and logits C×H×W of the images of this rank.
-            kept: Takes up the score maps of some images.
-            keep: The pool indices of these.
-            people: Who will answer, if people do; what they have skipped is not chosen again.
+            scored: The images of this rank; looked at only where regions are chosen.
+            pool: The images, for an annotator that shows them.
+            keep: The pool indices of images whose score maps are kept.
+        """
+        return Questions(self.request, self.store, self.settings, pool, scored, keep)
+
+    def hold(
+        self,
+        scored: Iterable[Scored] = (),
+        pool: SegmentationDataset | None = None,
+        keep: Collection[int] = (),
+    ) -> RoundResult:
+        """Choose regions, have them answered, and commit the round.
+
+        Arguments are those of ``questions``.
 
         Raises:
-            LabelStoreError: The images scored are not those of the pool, or the store is damaged.
+            AnswersMissing: People were asked, and have not answered.
+            AnswersNeeded: People are asked now.
+            LabelStoreError: The store is damaged or cannot be written; it is as before.
             ScoreError: The strategy returned something that pixels cannot be ranked by.
         """
-        logits = torch.empty(0)
-        skipped = people.skipped(self.number) if people is not None else {}
+        questions = self.questions(scored, pool, keep)
+        with self.annotator.answer(questions) as answers:
+            if questions.choice is not None:
+                self.scores = questions.choice.scores
+            records = self._commit(answers)
+        return RoundResult.of(self.request.number, records, answers.left, self.request.budget.unit)
 
-        def maps() -> Iterator[tuple[int, Tensor]]:
-            nonlocal logits
-            for index, score, shown in scored:
-                logits = shown
-                if index in keep:
-                    kept[index] = score.cpu()
-                yield index, score
-
-        def guess(index: int, candidates: Candidates) -> None:
-            at = np.stack([candidates.rows, candidates.columns])
-            rows, columns = torch.from_numpy(at).to(logits.device)
-            self._guesses[index] = logits[:, rows, columns].argmax(0).cpu().numpy()
-
-        choice = choose_regions(
-            maps(),
-            self.store,
-            budget=self.budget,
-            round_number=self.number,
-            rounds=self.rounds,
-            radius=self.radius,
-            exclusion_radius=self.exclusion_radius,
-            scope=self.scope,
-            clipped=self.clipped,
-            gather=ranks.gather,
-            clicks_per_region=self._clicks_per_region(people),
-            also_excluded=lambda image: [(q.row, q.column) for q in skipped.get(image, [])],
-            on_candidates=guess if people is not None else None,
-        )
-        if choice.left > self.budget.region_cost(self.radius) / 2:
-            self.left = round(choice.left)
-        return choice.regions
-
-    def _clicks_per_region(self, people: People | None) -> float:
-        """Return how many answers a region will take: as many as those so far."""
-        if self.store.regions:
-            return float(self.store.spent("clicks").sum() / self.store.regions)
-        return people.clicks_expected(self.radius) if people is not None else 1.0
-
-    def ask(
-        self, people: People, pool: SegmentationDataset, regions: Mapping[int, Candidates]
-    ) -> None:
-        """Write the chosen regions of all ranks out as queries; without any it does nothing.
-
-        Raises:
-            AnswersNeeded: They are written; nothing else can be done before they are answered.
-            LabelStoreError: They cannot be written.
-        """
-        mine = {index: (part, self._guesses[index][: len(part)]) for index, part in regions.items()}
-        everyone = {index: part for rank in ranks.gather(mine) for index, part in rank.items()}
-        if not everyone:
-            return
-        said = ""
-        if ranks.is_first():
-            said = people.ask(self.number, pool, everyone, self.radius, self.settings)
-            if self.left:
-                unit = "pixels" if self.budget.unit == "pixels" else "regions"
-                said += (
-                    f" The pool is exhausted: {self.left:,} {unit} of what is due could not be "
-                    "found. A smaller --exclusion-radius leaves more."
-                )
-        raise AnswersNeeded(ranks.gather(said)[0])
-
-    def is_asked(self, people: People) -> bool:
-        """Return whether the queries of the round are written, as the first rank sees it."""
-        asked: bool = ranks.gather(people.has_asked(self.number))[0]
-        return asked
-
-    def take(self, people: People) -> RoundResult:
-        """Take in what people have answered, and commit the round.
-
-        Raises:
-            AnswersMissing: Queries are not answered.
-            FolderInUse: The labelling page is open.
-            LabelStoreError: Queries or answers are damaged, or the store cannot be written.
-        """
-        with ExitStack() as stack:
-            with ranks.together():
-                settled = None
-                if ranks.is_first():
-                    stack.enter_context(people.closed(self.number))
-                    settled = people.read(self.number)
-                answers = Answers(open_round(people.run, self.number), ranks.gather(settled)[0])
-            order = {image.id: index for index, image in enumerate(self.store.images)}
-            return self.label(answers, ranks.share_of(answers.regions(order)))
-
-    def label(self, annotator: Annotator | None, regions: Mapping[int, Candidates]) -> RoundResult:
-        """Have the regions of this rank labelled, and commit the round.
-
-        Args:
-            annotator: Who answers; None where no rank has a region.
-            regions: The regions of this rank, by pool index.
-
-        Raises:
-            LabelStoreError: It cannot be written; the store is as before.
-        """
+    def _commit(self, answers: Answers) -> list[ImageRecord]:
+        number = self.request.number
         try:
             with ranks.together():
                 if ranks.is_first():
-                    self.store.stage(self.number)
+                    self.store.stage(number)
                 ranks.gather("the round is staged")
-                records = label_regions(
-                    regions,
-                    self.store,
-                    round_number=self.number,
-                    radius=self.radius,
-                    annotator=annotator,
-                    gather=ranks.gather,
-                    clicks=annotator.clicks if isinstance(annotator, Answers) else None,
-                )
+                mine = [
+                    self._label(index, regions, answers)
+                    for index, regions in sorted(answers.regions.items())
+                ]
+                order = {image.id: place for place, image in enumerate(self.store.images)}
+                records = [record for rank in ranks.gather(mine) for record in rank]
+                records.sort(key=lambda record: order[record.id])
                 if ranks.is_first():
-                    self.store.commit(self.number, self.settings, records)
+                    self.store.commit(number, self.settings, records)
                 ranks.gather("the round is committed")
-                self.store.wait_for(self.number)
+                self.store.wait_for(number)
         except Exception:
             if ranks.is_first():
                 # What cannot be removed now is removed before the round is held again.
                 with suppress(LabelStoreError):
                     self.store.tidy()
             raise
-        return RoundResult.of(self.number, records, self.left, self.budget.unit)
+        return records
+
+    def _label(self, index: int, regions: Candidates, answers: Answers) -> ImageRecord:
+        """Have the regions of an image labelled, and write them to the staged round."""
+        image, number = self.store.images[index], self.request.number
+        label = self.store.label(image.id, number - 1)
+        round_map = self.store.round_map(image.id, number - 1)
+        owner = self.request.region.owners(
+            (image.height, image.width), regions.rows, regions.columns
+        )
+        new = (owner >= 0) & (round_map == 0)
+        answer = answers.label(image.id, new)
+        kind = (getattr(answer, "dtype", type(answer)), getattr(answer, "shape", None))
+        if kind != (np.dtype(np.uint8), label.shape):
+            raise LabelStoreError(
+                f"The annotator's answer for {image.id} is {kind[0]} of the shape {kind[1]}; "
+                f"expected uint8 of the shape {label.shape}: class numbers, and {IGNORE} for void."
+            )
+        label[new] = answer[new]
+        round_map[new] = number
+        queries = Queries(
+            self.request.region,
+            regions.rows,
+            regions.columns,
+            regions.scores,
+            asked=np.bincount(owner[new], minlength=len(regions)),
+            void=np.bincount(owner[new & (label == IGNORE)], minlength=len(regions)),
+        )
+        clicks = None if answers.clicks is None else answers.clicks(image.id)
+        return self.store.write(number, image.id, queries, label, round_map, clicks)
 
 
-def take_answers(store: LabelStore, people: People) -> RoundResult | None:
+def take_answers(store: LabelStore, annotator: Annotator) -> RoundResult | None:
     """Commit the round that people have answered outside of a training, if one is open.
 
     Args:
         store: The label store.
-        people: Who was asked.
+        annotator: Who was asked, with the folder of the run.
 
     Returns:
         What the round came to; None if no round is open.
 
     Raises:
-        AlsegError: As ``Round.take`` does.
+        AlsegError: As ``Round.hold`` does.
     """
     number = store.rounds + 1
-    if not people.has_asked(number):
+    if annotator.run is None or number not in asked_rounds(annotator.run):
         return None
-    settings = open_round(people.run, number).settings
-    check_settings(settings)
-    return Round(
-        number=number,
-        rounds=number,
-        store=store,
-        budget=Budget.parse(settings["budget"]),
-        radius=settings["radius"],
-        exclusion_radius=settings["exclusion_radius"],
-        scope=settings["scope"],
-        settings=settings,
-    ).take(people)
-
-
-def described(strategy: Strategy, name: str) -> dict[str, Any]:
-    """Return what is written down about a strategy: its name and its options."""
-    options = {
-        option: value
-        for option, value in vars(strategy).items()
-        if isinstance(value, str | int | float | bool) and option not in ("level", "requires")
-    }
-    return {"strategy": name, "strategy_options": options}
+    settings = open_round(annotator.run, number).settings
+    request = RoundRequest.read(number, settings)
+    known = request.settings()
+    further = {name: value for name, value in settings.items() if name not in known}
+    return Round(request, store, annotator, further).hold()
 
 
 def spread(length: int, count: int, ranks: int) -> list[int]:

@@ -12,6 +12,8 @@ from lightning.pytorch.plugins import Precision
 from torch import Tensor, distributed
 from tqdm import tqdm
 
+from alseg.active.choosing import Scored
+from alseg.active.request import RoundRequest
 from alseg.distributed import interruption
 from alseg.errors import ScoreError
 from alseg.training.module import SegmentationModule
@@ -53,20 +55,19 @@ def score_pool(
     loader: Iterable[dict[str, Any]],
     ids: Sequence[str],
     strategy: Strategy,
-    name: str,
-    entropy: Sequence[int],
+    request: RoundRequest,
     title: str | None = None,
     precision: Precision | None = None,
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield pool index, score map H×W and logits C×H×W of every pool image of this rank.
+) -> Iterator[Scored]:
+    """Yield the scored pool images of this rank.
 
     Args:
         module: The network.
         loader: What loads the pool images of this rank.
         ids: The names of all pool images.
         strategy: What scores.
-        name: The name of the strategy.
-        entropy: What the strategy's random numbers follow from, besides the image.
+        request: What the round asks for; what the strategy draws follows from its seed, its number
+            and the image.
         title: What a progress bar says; None shows none.
         precision: What the network computes in, as a trainer has it; None is that of its weights.
 
@@ -83,10 +84,10 @@ def score_pool(
             shown = image[None] if precision is None else precision.convert_input(image[None])
             with nullcontext() if precision is None else precision.forward_context():
                 signals = module.signals(shown.to(module.device), size, [image_id])
-            drawn = np.random.SeedSequence([*entropy, index]).generate_state(1)
+            drawn = np.random.SeedSequence([request.seed, request.number, index]).generate_state(1)
             generator = torch.Generator().manual_seed(int(drawn[0]))
-            score = score_map(strategy.score(signals, generator), name, image_id, size)
-            yield index, score, signals.logits[0]
+            score = score_map(strategy.score(signals, generator), request.strategy, image_id, size)
+            yield Scored(index, score, signals.logits[0])
     module.train(was_training)
 
 

@@ -129,53 +129,43 @@ def _ask(
     partial: bool,
 ) -> int:
     """Write the queries of the next round; return what was due and is not in the pool."""
-    from alseg.active.choosing import exclusion_for
     from alseg.active.people import People
+    from alseg.active.request import RoundRequest, options_of
     from alseg.active.requirements import check_level, check_signals
-    from alseg.active.round import Round, described, take_answers
+    from alseg.active.round import Round, take_answers
     from alseg.active.scores import score_pool
     from alseg.config.budget import Budget
     from alseg.data.evaluation import evaluation_loader
     from alseg.queries.next_step import taken_in
+    from alseg.runs.parts import new_region
 
-    radius = config.window_radius
-    chosen = options_for(config.strategy, config.strategy_options, radius)
+    chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
     try:
         strategy = create(config.strategy, **chosen)
     except ValueError as error:
         raise ConfigError(f"strategy_options: {error}") from error
     check_level(strategy, config.strategy)
     check_signals(strategy, module)
-    budget = Budget.parse(config.budget)
-    exclusion = exclusion_for(strategy, radius, config.exclusion_radius)
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
     if taken is not None:
         print(taken_in(out, taken))
     number = store.rounds + 1
-    this = Round(
+    request = RoundRequest(
         number=number,
         rounds=number,
-        store=store,
-        budget=budget,
-        radius=radius,
-        exclusion_radius=exclusion,
+        budget=Budget.parse(config.budget),
+        region=new_region(config).for_strategy(strategy),
         scope=config.scope,
-        clipped=config.clipped,
-        settings={
-            "seed": config.seed,
-            **described(strategy, config.strategy),
-            "annotator": "People",
-            "budget": budget.plain,
-            "scope": config.scope,
-            "clipped": config.clipped,
-            "radius": radius,
-            "exclusion_radius": exclusion,
-        },
+        seed=config.seed,
+        strategy=config.strategy,
+        strategy_options=options_of(strategy),
     )
     loader = evaluation_loader(pool, module.eval_size, workers=config.workers, with_labels=False)
-    entropy = (config.seed, number)
     title = "scoring the images" if config.progress else None
-    scored = score_pool(module, loader, pool.ids, strategy, config.strategy, entropy, title)
-    this.ask(people, pool, this.choose(scored, {}, people=people))
-    return this.left
+    scored = score_pool(module, loader, pool.ids, strategy, request, title)
+    this = Round(request, store, people, {"annotator": people.name})
+    questions = this.questions(scored, pool)
+    choice = people.choose(questions)
+    people.ask(questions, choice)
+    return choice.left

@@ -136,9 +136,9 @@ class Budget:
             return "clicks"
         return "regions" if self.share is None else "pixels"
 
-    def region_cost(self, radius: int) -> int:
-        """Return the most that one region of (2·radius+1)² pixels can cost, in ``unit``."""
-        return 1 if self.share is None else (2 * radius + 1) ** 2
+    def region_cost(self, pixels: int) -> int:
+        """Return what a region of so many pixels costs, in ``unit``."""
+        return 1 if self.share is None else pixels
 
     def targets(
         self, areas: NDArray[np.int64], round_number: int, rounds: int
@@ -159,27 +159,25 @@ class Budget:
         return self.share * areas * round_number / rounds
 
 
-def check_affordable(budget: Budget, radius: int, sizes: Sequence[tuple[int, int]]) -> None:
+def check_affordable(budget: Budget, regions: Sequence[int], pixels: int) -> None:
     """Check that a share of the pool's pixels is more than half a region, the least that is spent.
 
     Args:
         budget: What the whole run may ask for.
-        radius: Window radius of a region.
-        sizes: Height and width of each image of the pool.
+        regions: The pixels of a region of each image of the pool, at most.
+        pixels: The pixels of the pool.
 
     Raises:
         BudgetError: It is not; a label would hardly be asked for, if at all.
     """
     if budget.share is None:
         return
-    pixels = budget.share * sum(height * width for height, width in sizes)
-    side = 2 * radius + 1
-    region = min(min(height, side) * min(width, side) for height, width in sizes)
-    if pixels <= region / 2:
+    due, region = budget.share * pixels, min(regions)
+    if due <= region / 2:
         raise BudgetError(
-            f"The budget of {budget}, which comes to {pixels:,.0f} pixels of the pool, is not even "
-            f"half of one region of radius {radius} ({region:,} pixels): hardly a label would be "
-            "asked for, if any. Use a smaller radius or a larger budget."
+            f"The budget of {budget}, which comes to {due:,.0f} pixels of the pool, is not even "
+            f"half of one region of {region:,} pixels: hardly a label would be asked for, if any. "
+            "Use smaller regions or a larger budget."
         )
 
 

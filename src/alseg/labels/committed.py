@@ -15,6 +15,7 @@ from alseg.labels.archive import Archive
 from alseg.labels.files import decode_png
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord
+from alseg.labels.regions import RegionShape, read_region
 from alseg.storage.regular_files import digest, digest_of_file
 from alseg.storage.sealed_json import load_json
 
@@ -79,6 +80,20 @@ class CommittedRound:
                 f"{self.folder / MANIFEST} {NoManifest.reason} ({error!r}). {self._remedy}"
             ) from error
 
+    @cached_property
+    def region(self) -> RegionShape:
+        """The shape of the regions that were asked for.
+
+        Raises:
+            LabelStoreError: The manifest is missing, damaged, or names no such shape.
+        """
+        try:
+            return read_region(self.settings.get("region"))
+        except (AttributeError, ValueError) as error:
+            raise NoManifest(
+                f"{self.folder / MANIFEST} {NoManifest.reason} ({error}). {self._remedy}"
+            ) from error
+
     def map(self, kind: str, image_id: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the map of an image, H×W; ``kind`` is ``labels`` or ``rounds``.
 
@@ -97,7 +112,7 @@ class CommittedRound:
             LabelStoreError: The file is missing or damaged.
         """
         try:
-            return Queries.from_csv(self.read("queries", image_id))
+            return Queries.from_csv(self.read("queries", image_id), self.region)
         except ValueError as error:
             raise self._damaged("queries", image_id, error) from error
 

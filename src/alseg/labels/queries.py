@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-HEADER = "row,column,radius,score,asked,void"
+from alseg.labels.regions import RegionShape
+
+
+def header_of(region: RegionShape) -> tuple[str, ...]:
+    """Return the names of what is known of a region of some shape."""
+    return ("row", "column", *region.columns, "score", "asked", "void")
 
 
 @dataclass(frozen=True)
@@ -15,17 +21,17 @@ class Queries:
     """Regions asked for, best first; every array has one entry per region.
 
     Attributes:
-        rows: Row of the centre, in pixels.
-        columns: Column of the centre, in pixels.
-        radius: Window radius k of all regions: each is (2k+1)² pixels, clipped by the image.
-        scores: Score of the centre when it was chosen.
+        region: The shape of the regions.
+        rows: Row of the anchor, in pixels.
+        columns: Column of the anchor, in pixels.
+        scores: Score of the anchor when it was chosen.
         asked: Pixels that the region was the first to ask for.
         void: How many of these turned out to be void.
     """
 
+    region: RegionShape
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    radius: int
     scores: NDArray[np.float64]
     asked: NDArray[np.int64]
     void: NDArray[np.int64]
@@ -33,83 +39,56 @@ class Queries:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def line(self, place: int) -> list[int | float]:
+        """Return what is known of the region at a place, in the order of ``header_of``."""
+        return [
+            int(self.rows[place]),
+            int(self.columns[place]),
+            *self.region.columns.values(),
+            float(self.scores[place]),
+            int(self.asked[place]),
+            int(self.void[place]),
+        ]
+
     def to_csv(self) -> bytes:
         """Return the queries as CSV with a header; scores are written without loss."""
         table = zip(
             self.rows.tolist(),
             self.columns.tolist(),
+            *(repeat(value) for value in self.region.columns.values()),
             self.scores.tolist(),
             self.asked.tolist(),
             self.void.tolist(),
-            strict=True,
+            strict=False,
         )
-        lines = [
-            f"{row},{column},{self.radius},{score!r},{asked},{void}"
-            for row, column, score, asked, void in table
-        ]
-        return ("\n".join([HEADER, *lines]) + "\n").encode()
+        lines = [",".join(map(repr, line)) for line in table]
+        return ("\n".join([",".join(header_of(self.region)), *lines]) + "\n").encode()
 
     @classmethod
-    def from_csv(cls, data: bytes) -> Queries:
+    def from_csv(cls, data: bytes, region: RegionShape) -> Queries:
         """Return the queries that ``to_csv`` wrote.
+
+        Args:
+            data: The content of the file.
+            region: The shape that the round asked for.
 
         Raises:
             ValueError: The data is not such a table.
         """
         header, *lines = data.decode().splitlines()
-        if header != HEADER:
-            raise ValueError(f"the columns are {header!r}, expected {HEADER!r}")
-        columns = list(zip(*(line.split(",") for line in lines), strict=True)) or [()] * 6
-        row, column, radius, score, asked, void = columns
-        if len(set(radius)) > 1:
-            raise ValueError("its regions have several radii")
+        own, expected = tuple(region.columns), ",".join(header_of(region))
+        if header != expected:
+            raise ValueError(f"the columns are {header!r}, expected {expected!r}")
+        columns = list(zip(*(line.split(",") for line in lines), strict=True))
+        row, column, *repeated, score, asked, void = columns or [()] * (5 + len(own))
+        for name, values in zip(own, repeated, strict=True):
+            if set(values) - {str(region.columns[name])}:
+                raise ValueError(f"its regions have another {name} than {region.columns[name]}")
         return cls(
+            region,
             np.array(row, dtype=np.int64),
             np.array(column, dtype=np.int64),
-            int(radius[0]) if radius else 0,
             np.array(score, dtype=np.float64),
             np.array(asked, dtype=np.int64),
             np.array(void, dtype=np.int64),
         )
-
-
-def windows(
-    shape: tuple[int, int],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    radius: int,
-) -> NDArray[np.bool_]:
-    """Return the union of square windows around centres, H×W; its cost is flat in the radius."""
-    height, width = shape
-    corners = np.zeros((height + 1, width + 1), dtype=np.int32)
-    top, bottom = np.maximum(rows - radius, 0), np.minimum(rows + radius + 1, height)
-    left, right = np.maximum(columns - radius, 0), np.minimum(columns + radius + 1, width)
-    np.add.at(corners, (top, left), 1)
-    np.add.at(corners, (bottom, right), 1)
-    np.add.at(corners, (top, right), -1)
-    np.add.at(corners, (bottom, left), -1)
-    np.cumsum(corners, axis=0, out=corners)
-    np.cumsum(corners, axis=1, out=corners)
-    covered: NDArray[np.bool_] = corners[:-1, :-1] > 0
-    return covered
-
-
-def owners(
-    shape: tuple[int, int],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    radius: int,
-) -> NDArray[np.int32]:
-    """Return for every pixel, H×W, which region was the first to cover it; -1 for none."""
-    owner = np.full(shape, -1, dtype=np.int32)
-    top, left = np.maximum(rows - radius, 0), np.maximum(columns - radius, 0)
-    boxes = zip(
-        top.tolist(),
-        (rows + radius + 1).tolist(),
-        left.tolist(),
-        (columns + radius + 1).tolist(),
-        strict=True,
-    )
-    for region, (first, last, start, stop) in reversed(list(enumerate(boxes))):
-        owner[first:last, start:stop] = region
-    return owner

@@ -35,6 +35,7 @@ from alseg.labels.committed import (
 from alseg.labels.files import replace_in_store
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord, PoolImage, check_pool
+from alseg.labels.regions import RegionShape
 from alseg.labels.staged import OTHER_RUN, StagedRound
 from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.shared_storage import appears
@@ -176,6 +177,10 @@ class LabelStore:
     def settings(self, round_number: int) -> dict[str, Any]:
         """Return what ``commit`` was told about a round."""
         return self._round(round_number).settings
+
+    def region(self, round_number: int) -> RegionShape:
+        """Return the shape of what a round asked about."""
+        return self._round(round_number).region
 
     def records(self, round_number: int) -> list[ImageRecord]:
         """Return what each image with new regions got in a round, in pool order."""

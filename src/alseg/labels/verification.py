@@ -26,7 +26,7 @@ from alseg.labels.committed import (
     file_of,
 )
 from alseg.labels.files import decode_png
-from alseg.labels.queries import Queries, owners
+from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord, PoolImage
 from alseg.labels.staged import wrong_class
 from alseg.labels.store import LabelStore
@@ -143,6 +143,7 @@ def _open_round(
         return None
     try:
         records = list(committed.records.values())
+        _ = committed.region
         _check_manifest(committed, number, store, found)
     except NoManifest as error:
         found.add(number, path, f"{error.reason} ({error.__cause__!r})")
@@ -246,7 +247,7 @@ def _read(
         try:
             data = committed.read(kind, image.id)
             if kind == "queries":
-                queries = Queries.from_csv(data)
+                queries = Queries.from_csv(data, committed.region)
             else:
                 maps[kind] = decode_png(data, shape)
         except (OverflowError, ValueError) as error:
@@ -277,7 +278,7 @@ def _of_queries(
     repeated = len(queries) - len(centres) + len(centres & earlier)
     if repeated:
         yield "queries", f"{repeated:,} regions are asked for that were asked for before"
-    owner = owners(state.rounds.shape, queries.rows, queries.columns, queries.radius)
+    owner = queries.region.owners(state.rounds.shape, queries.rows, queries.columns)
     new = state.rounds == number
     outside = int((new & (owner < 0)).sum())
     if outside:
@@ -332,7 +333,7 @@ def _of_rounds(
 def _inside(queries: Queries, image: PoolImage) -> bool:
     if not len(queries):
         return True
-    corners = min(queries.rows.min(), queries.columns.min(), queries.radius)
+    corners = min(queries.rows.min(), queries.columns.min())
     return bool(
         corners >= 0 and queries.rows.max() < image.height and queries.columns.max() < image.width
     )

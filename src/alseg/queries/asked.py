@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from alseg.data.images import image_size
 from alseg.data.value_range import read_image
 from alseg.errors import DatasetError, LabelStoreError
+from alseg.labels.regions import Box, RegionShape
 from alseg.storage.links import check_inside
 from alseg.storage.regular_files import digest, read_regular
 
@@ -25,8 +26,6 @@ MANIFEST = "round.json"
 
 ANSWERS = "answers"
 """The folder in a round's folder of what people answered."""
-
-SPLITS = ("quadrants", "pixels", "drop")
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ class Query:
         return "." in self.id
 
     @property
-    def pixels(self) -> int:
-        """Pixels in the window."""
-        return (self.bottom - self.top) * (self.right - self.left)
+    def box(self) -> Box:
+        """The outline of the region or part."""
+        return Box(self.top, self.left, self.bottom, self.right)
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,7 @@ class AskedRound:
         number: The round, from 1.
         classes: Names of the classes, in the order of their numbers.
         colors: One RGB colour per class.
+        region: The shape of what is asked about.
         split: What becomes of a window that is answered as mixed: ``quadrants`` or ``pixels``
             (its parts are asked for once) or ``drop`` (it becomes void).
         images: The images with queries, by name, in pool order.
@@ -110,6 +110,7 @@ class AskedRound:
     number: int
     classes: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
+    region: RegionShape
     split: str
     images: Mapping[str, AskedImage]
     queries: tuple[Query, ...] = field(repr=False)
@@ -154,34 +155,10 @@ class AskedRound:
 
     def parts(self, query: Query) -> tuple[Query, ...]:
         """Return what is asked if the query is answered as mixed; nothing if that makes it void."""
-        if query.is_part or query.pixels == 1 or self.split == "drop":
-            return ()
-        if self.split == "quadrants":
-            # Of a window that the image's border clips, the middle is not the centre.
-            middle = (query.top + query.bottom) // 2, (query.left + query.right) // 2
-            rows = [(query.top, middle[0]), (middle[0], query.bottom)]
-            columns = [(query.left, middle[1]), (middle[1], query.right)]
-        else:
-            rows = [(row, row + 1) for row in range(query.top, query.bottom)]
-            columns = [(column, column + 1) for column in range(query.left, query.right)]
-        boxes = [
-            (top, left, bottom, right)
-            for top, bottom in rows
-            for left, right in columns
-            if top < bottom and left < right
-        ]
+        boxes = () if query.is_part else self.region.parts(query.box, self.split)
         return tuple(
-            replace(
-                query,
-                id=f"{query.id}.{number}",
-                row=(top + bottom - 1) // 2,
-                column=(left + right - 1) // 2,
-                top=top,
-                left=left,
-                bottom=bottom,
-                right=right,
-            )
-            for number, (top, left, bottom, right) in enumerate(boxes, start=1)
+            Query(f"{query.id}.{number}", query.image, *box.centre, *box, query.score, query.guess)
+            for number, box in enumerate(boxes, start=1)
         )
 
     def pixels_of(self, image_id: str) -> NDArray[np.uint8]:

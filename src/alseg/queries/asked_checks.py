@@ -8,15 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from alseg.errors import LabelStoreError
 from alseg.labels.records import check_name, check_size
-from alseg.queries.asked import MANIFEST, SPLITS, AskedImage, Query
+from alseg.labels.regions import SPLITS
+from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
 _QUERY = re.compile(r"r(\d{3,9})-q\d{6,9}")
 MOST_CLASSES = 255
-FARTHEST = 1 << 20
-SCOPES = ("image", "pool")
 
 
 def image_of(entry: Mapping[str, Any]) -> AskedImage:
@@ -67,8 +65,12 @@ def check_split(split: object) -> None:
         raise ValueError(f"the split is {split!r:.40}; allowed are {', '.join(SPLITS)}")
 
 
-def check_queries(number: int, images: Mapping[str, AskedImage], queries: Iterable[Query]) -> None:
-    """Check that every query has a name of the round's own and a window inside an image.
+def check_queries(asked: AskedRound, queries: Iterable[Query]) -> None:
+    """Check that every query has a name of the round's own and is about a region of an image.
+
+    Args:
+        asked: The round, its queries not among it yet.
+        queries: The queries.
 
     Raises:
         ValueError: One has not, or there is none.
@@ -76,41 +78,24 @@ def check_queries(number: int, images: Mapping[str, AskedImage], queries: Iterab
     names = set()
     for query in queries:
         found = _QUERY.fullmatch(query.id)
-        if not found or int(found[1]) != number or query.id in names:
-            raise ValueError(f"the name {query.id!r:.80} is not that of a query of round {number}")
+        if not found or int(found[1]) != asked.number or query.id in names:
+            raise ValueError(
+                f"the name {query.id!r:.80} is not that of a query of round {asked.number}"
+            )
         names.add(query.id)
-        image = images.get(query.image)
+        image = asked.images.get(query.image)
         if image is None:
             raise ValueError(
                 f"{query.id} is about {query.image!r:.200}, which {MANIFEST} does not list"
             )
-        if not (
-            0 <= query.top <= query.row < query.bottom <= image.height
-            and 0 <= query.left <= query.column < query.right <= image.width
-        ):
+        size = image.height, image.width
+        is_inside = 0 <= query.row < image.height and 0 <= query.column < image.width
+        if not is_inside or query.box != asked.region.outline(size, query.row, query.column):
             raise ValueError(f"the window of {query.id} is not inside {query.image}")
         if not math.isfinite(query.score) or query.guess < 0:
             raise ValueError(f"the score or the guess of {query.id} is invalid")
     if not names:
         raise ValueError("it has no queries")
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Check what a round of `alseg query` was asked for with, by which its answers are taken in.
-
-    Raises:
-        LabelStoreError: Something is missing, or nothing that the command writes.
-    """
-    fits = (
-        isinstance(settings.get("budget"), str | int | float)
-        and settings.get("scope") in SCOPES
-        and all(_whole(settings.get(name), 0, FARTHEST) for name in ("radius", "exclusion_radius"))
-    )
-    if not fits:
-        raise LabelStoreError(
-            f"The settings in {MANIFEST} are not those of a round: its budget, scope, radius or "
-            "exclusion_radius is missing or invalid. Restore it from a copy."
-        )
 
 
 def _whole(value: object, least: int, most: int) -> bool:

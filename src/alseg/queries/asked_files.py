@@ -25,6 +25,7 @@ from PIL import Image
 from alseg.config.run_files import QUERIES, round_name, round_numbers
 from alseg.errors import LabelStoreError
 from alseg.labels.files import replace_in_store, write_durably
+from alseg.labels.regions import read_region
 from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 from alseg.queries.asked_checks import check_classes, check_queries, check_split, image_of
 from alseg.storage.regular_files import digest, read_unchanged
@@ -130,7 +131,7 @@ def open_round(run: Path, number: int) -> AskedRound:
         expected = content["queries"]
         path = folder / TABLE
         queries = _from_csv(read_unchanged(path, expected))
-        check_queries(number, asked.images, queries)
+        check_queries(asked, queries)
         return replace(asked, queries=queries)
     except KeyError as error:
         raise LabelStoreError(f"{path} cannot be used: it has no {error}. {_RESTORE}") from error
@@ -180,6 +181,7 @@ def _from_json(folder: Path, number: int, content: Mapping[str, Any]) -> AskedRo
         number=number,
         classes=tuple(classes),
         colors=tuple((red, green, blue) for red, green, blue in colors),
+        region=read_region(content["settings"].get("region")),
         split=content["split"],
         images=by_id,
         queries=(),

@@ -113,12 +113,14 @@ def paint(
     Where windows overlap, the query that was asked first counts.
     """
     label = np.full(shape, IGNORE, dtype=np.uint8)
-    for query in reversed(asked.by_image[image_id]):
-        if query.id not in answers:
-            continue
+    answered = [query for query in asked.by_image[image_id] if query.id in answers]
+    rows = np.array([query.row for query in answered], dtype=np.int64)
+    columns = np.array([query.column for query in answered], dtype=np.int64)
+    owner = asked.region.owners(shape, rows, columns)
+    for place, query in enumerate(answered):
         parts = asked.parts(query) if answers[query.id] == MIXED else ()
-        for box in parts or (query,):
-            answer = answers.get(box.id)
-            value = answer if isinstance(answer, int) else IGNORE
-            label[box.top : box.bottom, box.left : box.right] = value
+        for part in parts or (query,):
+            answer = answers.get(part.id)
+            within = slice(part.top, part.bottom), slice(part.left, part.right)
+            label[within][owner[within] == place] = answer if isinstance(answer, int) else IGNORE
     return label

@@ -20,6 +20,7 @@ from alseg.config.run_files import BEST, LAST, METRICS
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import WeightsError
 from alseg.labels import RoundResult
+from alseg.labels.regions.windows import Windows
 from alseg.models import Network, Optimization
 from alseg.runs.checkpoint import DurableCheckpoints, StopBetweenSteps
 from alseg.runs.domains import Domains
@@ -88,6 +89,11 @@ def new_data(config: RunConfig, domains: Domains) -> SegmentationDataModule:
     )
 
 
+def new_region(config: RunConfig) -> Windows:
+    """Return the shape of what is asked about."""
+    return Windows(config.window_radius, config.exclusion_radius, config.clipped)
+
+
 def new_loop(
     config: RunConfig,
     folder: RunFolder,
@@ -119,10 +125,8 @@ def new_loop(
         strategy_options=config.strategy_options,
         rounds=config.rounds,
         round_steps=config.round_steps,
-        radius=config.window_radius,
-        exclusion_radius=config.exclusion_radius,
+        region=new_region(config),
         scope=config.scope,
-        clipped=config.clipped,
         annotator=people if config.annotator == "manual" else None,
         store=folder.labels,
         seed=config.seed,

@@ -9,7 +9,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from alseg.labels import LabelStore
-from alseg.labels.queries import HEADER
+from alseg.labels.queries import header_of
 from alseg.runs.pictures import RGB
 from alseg.runs.wandb_names import FRACTION, PICKS, PICTURES
 
@@ -42,7 +42,7 @@ def log_round(
         "labels/void_pixels": store.void_pixels,
         "labels/clicks": sum(record.clicks for held in rounds for record in store.records(held)),
         PICKS: wandb.Table(
-            columns=["image", *HEADER.split(",")],
+            columns=["image", *header_of(store.region(number))],
             data=picks_of(store, number),
         ),
     }
@@ -52,7 +52,7 @@ def log_round(
 
 
 def picks_of(store: LabelStore, number: int, rows: int = TABLE_ROWS) -> list[list[Any]]:
-    """Return picks of a round: image, row, column, radius, score, asked and void pixels of each.
+    """Return picks of a round: the image and what ``header_of`` names of each.
 
     There are at most ``rows``, and at most so many images are read: a round on a large data set has
     millions. First comes the best pick of every image, then the second of every image, and so on.
@@ -64,15 +64,7 @@ def picks_of(store: LabelStore, number: int, rows: int = TABLE_ROWS) -> list[lis
     queries = {image_id: of for image_id, of in found if of is not None}
     turns = range(max(map(len, queries.values()), default=0))
     picks = (
-        [
-            image_id,
-            int(of.rows[turn]),
-            int(of.columns[turn]),
-            of.radius,
-            float(of.scores[turn]),
-            int(of.asked[turn]),
-            int(of.void[turn]),
-        ]
+        [image_id, *of.line(turn)]
         for turn in turns
         for image_id, of in queries.items()
         if turn < len(of)

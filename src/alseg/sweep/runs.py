@@ -70,6 +70,7 @@ def check_data(todo: Iterable[Run]) -> None:
     from alseg.config.protocols import PROTOCOLS
     from alseg.data.checks import check_headers
     from alseg.runs.domains import open_domains
+    from alseg.runs.parts import new_region
 
     opened: dict[str, SegmentationDataset] = {}
     for one in todo:
@@ -83,6 +84,10 @@ def check_data(todo: Iterable[Run]) -> None:
                 round_schedule(one.config.steps, one.config.rounds, one.config.round_steps)
                 budget = Budget.parse(one.config.budget)
                 sizes = check_headers(opened[data], labels=False)
-                check_affordable(budget, one.config.window_radius, sizes)
+                check_affordable(
+                    budget,
+                    [new_region(one.config).largest_cost(size) for size in sizes],
+                    sum(height * width for height, width in sizes),
+                )
         except AlsegError as error:
             raise ConfigError(f"{one.name}: {error}") from error

@@ -14,7 +14,7 @@ from alseg_strategies.errors import (
     UnknownOption,
     UnknownStrategy,
 )
-from alseg_strategies.registry import available, create, options, register
+from alseg_strategies.registry import available, create, name_of, options, register
 
 if TYPE_CHECKING:
     from alseg_strategies.regions import Regions, clipped_centres, select_regions
@@ -34,6 +34,7 @@ __all__ = [
     "available",
     "clipped_centres",
     "create",
+    "name_of",
     "options",
     "register",
     "select_regions",

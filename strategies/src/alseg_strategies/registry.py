@@ -169,6 +169,25 @@ def create(name: str, **options: Any) -> Strategy:
     return strategy(**options)
 
 
+def name_of(strategy: Strategy) -> str:
+    """The name of a strategy: its own attribute `name`, or the one that its class is known by.
+
+    Raises:
+        UnknownStrategy: It has neither.
+    """
+    if strategy.name:
+        return strategy.name
+    kind = type(strategy)
+    origin = f"{kind.__module__}:{kind.__qualname__}"
+    for name, entry in _entries().items():
+        if entry.origin == origin:
+            return name
+    raise UnknownStrategy(
+        f"the strategy {origin} has no name, by which a run keeps what was asked for: register it "
+        'with @register("mine"), or give it the attribute name = "mine"'
+    )
+
+
 def _load(name: str) -> type[Strategy]:
     table = _entries()
     if name not in table:

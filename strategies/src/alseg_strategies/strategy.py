@@ -19,10 +19,12 @@ class Strategy(ABC):
     with a default, and plain attributes of the same names.
 
     Attributes:
+        name: What runs call it; empty: the name that it is registered by.
         requires: Names of the signals that it reads, a subset of the fields of `Signals`.
         level: What its scores rank: "pixel", "region", "image" or "pool".
     """
 
+    name: str = ""
     requires: frozenset[str] = frozenset({"logits"})
     level: str = "pixel"
 

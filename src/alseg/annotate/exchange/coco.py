@@ -57,7 +57,7 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
                     "image_id": number,
                     "category_id": numbers[word],
                     "segmentation": [],
-                    "area": window.pixels,
+                    "area": window.box.pixels,
                     "bbox": box,
                     "iscrowd": 0,
                     "attributes": {ATTRIBUTE: window.id, STAMP: str(outgoing.stamp)},

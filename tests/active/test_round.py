@@ -1,5 +1,4 @@
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +7,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.helpers.rounds import by_threads, hold_round
 
-from alseg.active import OracleAnnotator, acquire_round
-from alseg.active.candidates import Shortlist, drawn_order, pick_candidates
+from alseg.active import Annotator, OracleAnnotator, RoundRequest
+from alseg.active.shortlist import Shortlist
 from alseg.config.budget import Budget
 from alseg.errors import ConfigError, LabelStoreError
-from alseg.labels import LabelStore, PoolImage
+from alseg.labels import LabelStore, PoolImage, Windows
+from alseg.labels.regions.windows import drawn_order
 
 CLASSES = ["road", "sky", "car"]
 slow_enough = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +23,19 @@ slow_enough = settings(deadline=None, max_examples=25, suppress_health_check=[He
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+class Once(Annotator):
+    """Answers by the truth of a run, and is asked about no pixel twice."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def label(self, image_id, asked):
+        earlier = LabelStore.open(self.run.store.folder).asked(image_id)
+        assert asked.any()
+        assert not (asked & earlier).any()
+        return OracleAnnotator(self.run.truth.__getitem__).label(image_id, asked)
 
 
 @dataclass
@@ -51,53 +65,26 @@ class Run:
         rng = np.random.default_rng([self.seed, number, index])
         return torch.from_numpy(rng.integers(0, self.levels, self.sizes[index]) / 7.0).float()
 
-    def answer(self, image_id, asked):
-        earlier = LabelStore.open(self.store.folder).asked(image_id)
-        assert asked.any()
-        assert not (asked & earlier).any()
-        return OracleAnnotator(self.truth.__getitem__).answer(image_id, asked)
+    @property
+    def region(self):
+        return Windows(self.radius, self.exclusion, self.clipped)
 
     def hold(self, number):
-        self.store.stage(number)
-        barrier, slots = threading.Barrier(self.ranks), [None] * self.ranks
-        results, errors = [None] * self.ranks, []
-
         def process(rank):
-            def gather(mine):
-                slots[rank] = mine
-                barrier.wait()
-                everyone = list(slots)
-                barrier.wait()
-                return everyone
-
             shard = range(rank, len(self.sizes), self.ranks)
-            try:
-                results[rank] = acquire_round(
-                    ((index, self.scores(number, index)) for index in shard),
-                    LabelStore.open(self.store.folder),
-                    budget=Budget.parse(self.budget),
-                    round_number=number,
-                    rounds=self.rounds,
-                    radius=self.radius,
-                    exclusion_radius=self.exclusion,
-                    scope=self.scope,
-                    clipped=self.clipped,
-                    annotator=self,
-                    gather=gather,
-                )
-            except BaseException as error:
-                errors.append(error)
-                barrier.abort()
+            return hold_round(
+                LabelStore.open(self.store.folder),
+                ((index, self.scores(number, index)) for index in shard),
+                Once(self),
+                number=number,
+                rounds=self.rounds,
+                budget=self.budget,
+                region=self.region,
+                scope=self.scope,
+            )
 
-        threads = [threading.Thread(target=process, args=(rank,)) for rank in range(self.ranks)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
+        results = by_threads(self.ranks, process)
         assert all(result == results[0] for result in results)
-        self.store.commit(number, {"seed": self.seed}, results[0].images)
         return results[0]
 
     def go(self, folder):
@@ -298,15 +285,8 @@ def test_no_region_lies_within_the_exclusion_of_another_of_any_round(run, data):
 def test_candidates_cost_what_they_are_the_first_to_cover(seed, need, exclusion):
     score = torch.from_numpy(np.random.default_rng(seed).random((40, 40)))
     nothing = np.zeros((40, 40), dtype=bool)
-    found = pick_candidates(
-        score,
-        need,
-        unit="pixels",
-        radius=3,
-        exclusion_radius=exclusion,
-        asked=nothing,
-        barred=nothing,
-        clipped="any",
+    found = Windows(3, exclusion, "any").candidates(
+        score, need, unit="pixels", asked=nothing, barred=nothing
     )
     covered, costs = nothing.copy(), []
     for row, column in zip(found.rows, found.columns, strict=True):
@@ -381,46 +361,19 @@ def test_a_shortlist_forgets_what_cannot_be_chosen(tmp_path):
 def test_a_pool_that_is_not_seen_once_is_refused(tmp_path, shard, message):
     run = Run([(16, 16), (20, 20)], budget="5%")
     run.store = LabelStore.create(tmp_path, run.images, CLASSES)
-    run.store.stage(1)
+    scores = ((index, torch.rand(size)) for index, size in shard)
     with pytest.raises(LabelStoreError, match=message):
-        acquire_round(
-            ((index, torch.rand(size)) for index, size in shard),
-            run.store,
-            budget=Budget.parse("5%"),
-            round_number=1,
-            rounds=1,
-            radius=1,
-            annotator=run,
-        )
+        hold_round(run.store, scores, Once(run), number=1, rounds=1, budget="5%")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"scope": "city"}, "allowed are image and pool"),
-        ({"clipped": "no"}, "last and any"),
-        ({"exclusion_radius": 1}, "use 2 or more"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(tmp_path, options, message):
-    run = Run([(16, 16)], budget="5%")
-    store = LabelStore.create(tmp_path, run.images, CLASSES)
-    with pytest.raises(ConfigError, match=message):
-        acquire_round(
-            [],
-            store,
-            budget=Budget.parse("5%"),
-            round_number=1,
-            rounds=1,
-            radius=2,
-            annotator=run,
-            **options,
-        )
+def test_a_scope_that_makes_no_sense_is_refused():
+    with pytest.raises(ConfigError, match="allowed are image and pool"):
+        RoundRequest(1, 1, Budget.parse("5%"), Windows(), scope="city")
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32, bool])
-def test_an_answer_of_another_type_is_refused_and_not_cast(tmp_path, dtype):
+def test_an_answer_of_another_type_is_refused_and_not_cast(tmp_path, monkeypatch, dtype):
     run = Run([(16, 16)], budget="5%")
-    run.answer = lambda image_id, asked: np.ones(asked.shape, dtype)
+    monkeypatch.setattr(Once, "label", lambda self, image_id, asked: np.ones(asked.shape, dtype))
     with pytest.raises(LabelStoreError, match=r"answer for city/0 is .*expected uint8"):
         run.go(tmp_path)

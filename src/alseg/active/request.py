@@ -1,0 +1,110 @@
+"""What a round asks for: the one description that is chosen by, kept in manifests and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alseg.config.budget import Budget
+from alseg.errors import BudgetError, ConfigError, LabelStoreError
+from alseg.labels import PoolImage
+from alseg.labels.regions import RegionShape, read_region, write_region
+from alseg_strategies import Strategy
+
+SCOPES = ("image", "pool")
+
+
+@dataclass(frozen=True)
+class RoundRequest:
+    """What a round may ask for, and by which strategy.
+
+    Attributes:
+        number: The round, from 1.
+        rounds: Rounds of the run.
+        budget: What the whole run may ask for.
+        region: The shape of what is asked about.
+        scope: ``image``: every image is asked for the same share; ``pool``: the best regions of
+            the pool, wherever they are.
+        seed: Of what a strategy draws at random.
+        strategy: The name of the strategy.
+        strategy_options: Its options.
+
+    Raises:
+        ConfigError: The scope is unknown.
+    """
+
+    number: int
+    rounds: int
+    budget: Budget
+    region: RegionShape
+    scope: str = "image"
+    seed: int = 0
+    strategy: str = ""
+    strategy_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise ConfigError(f"Got the scope {self.scope!r}; allowed are {' and '.join(SCOPES)}.")
+
+    def region_cost(self, images: Iterable[PoolImage]) -> int:
+        """Return the most that one region of some images can cost, in the budget's unit."""
+        sizes = {(image.height, image.width) for image in images}
+        return self.budget.region_cost(max(map(self.region.largest_cost, sizes), default=1))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a manifest keeps of it, as JSON values, without the number of the round."""
+        return {
+            "rounds": self.rounds,
+            "seed": self.seed,
+            "strategy": self.strategy,
+            "strategy_options": dict(self.strategy_options),
+            "budget": self.budget.plain,
+            "scope": self.scope,
+            "region": write_region(self.region),
+        }
+
+    @classmethod
+    def read(cls, number: int, settings: Mapping[str, Any]) -> RoundRequest:
+        """Return the request that a manifest or the queries of a round keep.
+
+        Args:
+            number: The round.
+            settings: What ``settings`` gave; further entries are left alone.
+
+        Raises:
+            LabelStoreError: Something is missing, or is not what ``settings`` gives.
+        """
+        try:
+            rounds, seed, options = (
+                settings[name] for name in ("rounds", "seed", "strategy_options")
+            )
+            if not (type(rounds) is int and rounds >= number and type(seed) is int):
+                raise ValueError("its rounds or its seed is invalid")
+            if not (isinstance(settings["strategy"], str) and isinstance(options, Mapping)):
+                raise ValueError("its strategy is invalid")
+            return cls(
+                number=number,
+                rounds=rounds,
+                budget=Budget.parse(settings["budget"]),
+                region=read_region(settings["region"]),
+                scope=settings["scope"],
+                seed=seed,
+                strategy=settings["strategy"],
+                strategy_options=dict(options),
+            )
+        except (BudgetError, ConfigError, KeyError, TypeError, ValueError) as error:
+            what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise LabelStoreError(
+                f"The settings of round {number} are not those of a round: {what}. Restore its "
+                "files from a copy."
+            ) from error
+
+
+def options_of(strategy: Strategy) -> dict[str, Any]:
+    """Return the options of a strategy, as JSON values."""
+    return {
+        option: value
+        for option, value in vars(strategy).items()
+        if isinstance(value, str | int | float | bool) and option not in ("level", "requires")
+    }
