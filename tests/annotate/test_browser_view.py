@@ -2,7 +2,7 @@
 
 import pytest
 from tests.annotate.test_browser_faults import forgive
-from tests.helpers.asked import journal, make_round
+from tests.helpers.asked import journal, make_round, settings_of
 
 pytestmark = pytest.mark.browser
 
@@ -66,7 +66,7 @@ def test_one_sentence_asks(tmp_path, start, new_tab):
 
 
 def test_progress_counts_clicks_against_a_budget_in_clicks(tmp_path, start, new_tab):
-    make_round(tmp_path, 4, settings={"strategy": "halo", "budget": "20 clicks"})
+    make_round(tmp_path, 4, settings={**settings_of(), "budget": "20 clicks"})
     tab = new_tab().open(start(tmp_path).url())
     counts = [tab.text("#count")]
     for key in ("1", "ArrowRight", "Space", "1", "Backspace"):

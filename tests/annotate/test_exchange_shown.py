@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tests.helpers.asked import COLORS, queries_at, random_image
+from tests.helpers.asked import COLORS, queries_at, random_image, settings_of
 from tests.helpers.exchanged import FORMATS, answer, name_of
 
 from alseg.annotate.exchange import export_queries, import_answers
@@ -28,7 +28,7 @@ def asked_about(run, *files):
         split="drop",
         images=images,
         queries=queries_at([(image.id, 5, 5) for image in images], sizes),
-        settings={},
+        settings=settings_of(),
     )
 
 

@@ -225,15 +225,15 @@ def test_a_damaged_manifest_is_refused(here, refused, how):
 
 
 def test_a_round_of_a_newer_version_is_refused(here, refused):
-    edit_manifest(here / "run/labels", 2, lambda manifest: manifest.update(format=3))
+    edit_manifest(here / "run/labels", 2, lambda manifest: manifest.update(format=9))
     said = refused("--resume", "run")
-    assert f"{here / 'run/labels/round-002/manifest.json'} has format 3" in said
+    assert f"{here / 'run/labels/round-002/manifest.json'} has format 9" in said
     assert "Use the version of alseg that wrote it" in said
 
 
 def test_a_round_of_a_newer_version_that_reckons_digests_in_another_way_is_refused(here, refused):
     path = here / "run/labels/round-002/manifest.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 9'))
     said = refused("--resume", "run")
     assert f"{path} cannot be used: it is of a newer version of alseg, or damaged" in said
     assert "remove" not in said

@@ -238,7 +238,7 @@ def test_a_store_without_a_round_has_nothing_to_export(tmp_path, capsys):
 
 
 def test_a_newer_store_is_not_called_damaged(run, capsys):
-    edit_manifest(run / "labels", 3, lambda manifest: manifest.update(format=3))
+    edit_manifest(run / "labels", 3, lambda manifest: manifest.update(format=9))
     assert main(["labels", "verify", str(run)]) == 1
     out = capsys.readouterr().out
     assert "Use the version of alseg that wrote it" in out

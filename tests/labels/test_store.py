@@ -415,7 +415,7 @@ def test_any_changed_byte_of_a_manifest_that_matters_is_noticed(tmp_path_factory
     assert same
 
 
-@pytest.mark.parametrize(("name", "version"), [("round-001/manifest.json", 2), ("pool.json", 1)])
+@pytest.mark.parametrize(("name", "version"), [("round-001/manifest.json", 3), ("pool.json", 1)])
 def test_a_truncated_or_newer_json_file_is_named(two_rounds, name, version):
     path = two_rounds.folder / name
     whole = path.read_bytes()
@@ -423,8 +423,8 @@ def test_a_truncated_or_newer_json_file_is_named(two_rounds, name, version):
     with pytest.raises(LabelStoreError, match=f"{name} cannot be used"):
         LabelStore.open(two_rounds.folder).label("b")
     content = decode_json(whole)
-    path.write_bytes(encode_json({**content, "format": 3}))
-    words = f"has format 3; this version of alseg reads format {version}"
+    path.write_bytes(encode_json({**content, "format": 9}))
+    words = f"has format 9; this version of alseg reads format {version}"
     with pytest.raises(LabelStoreError, match=words):
         LabelStore.open(two_rounds.folder).label("b")
 

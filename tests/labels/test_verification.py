@@ -175,10 +175,10 @@ def test_a_damaged_manifest_is_named(folder, damage):
 
 
 def test_a_manifest_of_a_newer_version_is_not_called_damaged(folder):
-    edit_manifest(folder, 2, lambda manifest: manifest.update(format=3))
+    edit_manifest(folder, 2, lambda manifest: manifest.update(format=9))
     found = verify(folder)
     assert len(found.problems) == 1
-    assert f"{folder}/round-002/manifest.json has format 3" in found.problems[0]
+    assert f"{folder}/round-002/manifest.json has format 9" in found.problems[0]
     assert "Use the version of alseg that wrote it" in found.problems[0]
     assert found.damaged_from is None
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.asked import make_round
+from tests.helpers.asked import make_round, settings_of
 from tqdm import tqdm
 
 from alseg.annotate.exchange import export_queries, import_answers
@@ -114,7 +114,7 @@ def test_the_tables_of_queries_hold_no_formula_and_read_the_name_as_it_was(tmp_p
         split="drop",
         images=[AskedImage(name, 9, 9, str(image))],
         queries=[Query("r001-q000001", name, 4, 4, 3, 3, 6, 6, -0.5, 1)],
-        settings={},
+        settings=settings_of(),
     )
     assert open_round(tmp_path / "run", 1).queries[0].image == name
     folder = export_queries(tmp_path / "run", tmp_path / "out", "png").folder

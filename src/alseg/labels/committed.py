@@ -19,7 +19,7 @@ from alseg.labels.regions import RegionShape, read_region
 from alseg.storage.regular_files import digest, digest_of_file
 from alseg.storage.sealed_json import load_json
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 ARCHIVE = "images.zip"
 CHANGED = "its content is not what was written"

@@ -33,7 +33,7 @@ from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.spreadsheet import from_cell, to_cell
 from alseg.storage.whole_folder import whole_folder
 
-FORMAT = 1
+FORMAT = 2
 TABLE = "queries.csv"
 IMAGES = "images"
 COLUMNS = ("query", "image", "row", "column", "top", "left", "bottom", "right", "score", "guess")
