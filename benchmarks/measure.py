@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alseg.runs.processor import processor_name
+from alseg.runs.provenance import processor_name
 
 
 def seconds(device: torch.device, *functions: Callable[[], object]) -> list[float]:

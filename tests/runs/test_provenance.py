@@ -14,7 +14,7 @@ from tests.helpers.toys import TINY
 from alseg.cli.main import main
 from alseg.data import open_dataset
 from alseg.runs import provenance
-from alseg.runs.processor import processor_name
+from alseg.runs.provenance import processor_name
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from filelock import BaseFileLock
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.choosing import Scored
-from alseg.active.identity import check_same_run, check_same_start, identity, weights_of
+from alseg.active.identity import identity, weights_of
+from alseg.active.own_store import OwnStore
 from alseg.active.request import RoundRequest, options_of
 from alseg.active.requirements import (
     check_level,
@@ -35,20 +34,15 @@ from alseg.config.schedule import check_counted_in_steps, round_schedule
 from alseg.config.strategy_options import options_for
 from alseg.data.base import SegmentationDataset
 from alseg.data.module import SegmentationDataModule
-from alseg.data.names import check_apart
 from alseg.distributed import interruption, ranks
 from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
 from alseg.labels import LabelStore, RoundResult
 from alseg.labels.regions import RegionShape
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import MAX_ROUNDS
-from alseg.storage.folder_lock import lock_folder
 from alseg.training.module import SegmentationModule
 from alseg.training.trainer_options import check_layers, check_trainer
 from alseg_strategies import Strategy, create, name_of
-
-IN_CHECKPOINT = "alseg_label_store"
-"""Where a checkpoint says which label store the run has."""
 
 
 class ActiveLoop(L.Callback):
@@ -121,17 +115,13 @@ class ActiveLoop(L.Callback):
         self.region = region.for_strategy(self.strategy)
         self.scope = scope
         self.annotator = annotator
-        self.folder = None if store is None else Path(store)
         self.seed = seed
         self.checkpoint = checkpoint
         self.on_round = on_round
         self.keep_scores = keep_scores
         self.progress = progress
         self.seconds = {"asking for labels": 0.0, "analysis": 0.0}
-        self._lock: BaseFileLock | None = None
-        self._place = self.folder
-        self._start: str | None = None
-        self._checked = False
+        self._own = OwnStore(None if store is None else Path(store))
         self._in_use = 0
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
@@ -165,7 +155,7 @@ class ActiveLoop(L.Callback):
         self.check(module, data.pool, trainer.max_steps)
         self._identity = identity(module, data)
         if trainer.global_step == 0:
-            self._place, self._start = self.folder, None
+            self._own.forget()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the label store: by now a checkpoint, if there is one, has said where it is."""
@@ -174,57 +164,36 @@ class ActiveLoop(L.Callback):
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
         run = None if self.annotator is None else self.annotator.run
-        self._place = place = self._place or (run or logged) / LABELS
-        resumed = self._start is not None
-        self._start = self._start or weights_of(module)
-        with ranks.together():
-            if trainer.is_global_zero:
-                if not LabelStore.exists(place):
-                    check_apart(place, data.pool)
-                if not self._checked:
-                    self.check_store(module, data)
-                    check_same_start(place, self._start, resumed)
-                place.mkdir(parents=True, exist_ok=True)
-                self._lock = lock_folder(place)
-                if not LabelStore.exists(place):
-                    images = pool_images(data.pool)
-                    LabelStore.create(place, images, module.label_space.classes)
-            self._checked = False
-            ranks.gather("the store is there")
-            self._store = LabelStore.open(place)
-            if self._store.rounds:
-                self._start = self._store.settings(1)["start"]
-            self._store.attempt = ranks.gather(secrets.token_hex(4))[0]
+        self._store = self._own.open(
+            (run or logged) / LABELS,
+            lambda: weights_of(module),
+            data.pool,
+            pool_images(data.pool),
+            module.label_space.classes,
+            lambda: self.check_store(module, data),
+        )
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Write down where the label store is, and which weights the run started from."""
-        if self._start is not None:
-            checkpoint[IN_CHECKPOINT] = {"store": str(self._place), "start": self._start}
+        self._own.write_into(checkpoint)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Continue with the label store of the run, unless another is named."""
-        if IN_CHECKPOINT in checkpoint:
-            known = checkpoint[IN_CHECKPOINT]
-            self._place, self._start = self.folder or Path(known["store"]), known["start"]
+        self._own.read_from(checkpoint)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Let other processes write to the store."""
-        self._release()
+        self._own.release()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Let other processes write to the store."""
-        self._release()
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._own.release()
 
     def check(self, module: SegmentationModule, pool: SegmentationDataset, max_steps: int) -> None:
         """Check that network, pool and length of training fit, before anything is computed.
@@ -260,15 +229,10 @@ class ActiveLoop(L.Callback):
                 settings, a file in it is damaged, or a round from before ``step`` is missing.
             AnswersMissing: People have not answered the round that is due.
         """
-        held, self._identity = 0, identity(module, data)
-        if self._place is not None and LabelStore.exists(self._place):
-            store = LabelStore.open(self._place)
-            store.check_pool(pool_images(data.pool), module.label_space.classes)
-            check_same_run(store, self._settings_of)
-            store.check_files()
-            held = store.rounds
-            self._checked = True
-        check_none_missing(self._place, held, self._steps, step)
+        self._identity = identity(module, data)
+        images, classes = pool_images(data.pool), module.label_space.classes
+        held = self._own.check(images, classes, self._settings_of)
+        check_none_missing(self._own.folder, held, self._steps, step)
         self._answers.check(held + 1)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -308,7 +272,7 @@ class ActiveLoop(L.Callback):
         # As the first rank sees it: on shared storage the others may still see fewer rounds.
         held = ranks.gather(self._store.rounds)[0]
         for number in range(held + 1, due + 1):
-            check_none_missing(self._place, number - 1, self._steps, trainer.global_step)
+            check_none_missing(self._own.folder, number - 1, self._steps, trainer.global_step)
             if self.checkpoint is not None and trainer.global_step:
                 trainer.save_checkpoint(self.checkpoint)
             with self._timed("asking for labels"), interruption.at_once():
@@ -425,5 +389,5 @@ class ActiveLoop(L.Callback):
             "annotator": self._answers.name,
             "step": step,
             "run": self._identity,
-            "start": self._start,
+            "start": self._own.start,
         }

@@ -22,7 +22,6 @@ from alseg.data import SegmentationDataset
 from alseg.errors import ConfigError, DatasetError
 from alseg.runs.domains import Domains
 from alseg.runs.folder import RunFolder, is_first_process
-from alseg.runs.processor import processor_name
 from alseg.storage.durable import replace_durably
 
 log = logging.getLogger("alseg")
@@ -204,3 +203,16 @@ def _earlier(path: Path) -> list[Any]:
         path.replace(aside)
         return []
     return starts
+
+
+def processor_name(table: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the name of the processor, which on Linux Python itself does not know.
+
+    Args:
+        table: Where Linux lists the processors.
+    """
+    if table.exists():
+        for line in table.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
