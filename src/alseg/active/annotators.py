@@ -18,7 +18,7 @@ from alseg.errors import DatasetError
 from alseg.labels.regions.candidates import Candidates
 
 if TYPE_CHECKING:
-    from alseg.active.questions import Questions
+    from alseg.active.choosing import Questions
     from alseg.data.base import SegmentationDataset
 
 

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.annotators import Annotator, Answers
-from alseg.active.choosing import Choice
-from alseg.active.questions import Questions
+from alseg.active.choosing import Choice, Questions
 from alseg.data.base import SegmentationDataset
 from alseg.distributed import ranks
 from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError

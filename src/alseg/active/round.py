@@ -12,8 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from alseg.active.annotators import Annotator, Answers
-from alseg.active.choosing import Scored
-from alseg.active.questions import Questions
+from alseg.active.choosing import Questions, Scored
 from alseg.active.request import RoundRequest
 from alseg.data.base import SegmentationDataset
 from alseg.data.label_space import IGNORE
