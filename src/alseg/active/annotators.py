@@ -82,6 +82,13 @@ class Annotator:
         """
         raise NotImplementedError
 
+    def follow(self, pool: SegmentationDataset) -> None:
+        """Look for the images of all rounds where the pool has them now."""
+
+    def effort(self) -> dict[str, float]:
+        """Return what all rounds took of people, by name; nothing where that is not measured."""
+        return {}
+
     def check(self, number: int) -> None:
         """Check, before anything is computed, that a round which is asked already is answered.
 

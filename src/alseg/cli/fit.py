@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
+from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig, dump_config
 from alseg.config.run_files import CONFIG
 from alseg.config.settings import all_settings, names_of
@@ -155,8 +156,6 @@ def checked_strategy(config: RunConfig) -> RunConfig:
         ConfigError: The strategy cannot be made.
         UnknownOption: It has no such option.
     """
-    from alseg.config.protocols import PROTOCOLS
-
     if not PROTOCOLS[config.protocol].active:
         return replace(config, head=config.head_for(()))
     try:

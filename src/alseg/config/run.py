@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from alseg.config.protocols import PROTOCOLS
 from alseg.config.schedule import round_schedule
 from alseg.config.settings import (
     GROUPS,
@@ -71,8 +72,6 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
     @property
     def starts_on_source(self) -> bool:
         """Whether training begins with steps on the source alone."""
-        from alseg.config.protocols import PROTOCOLS
-
         uses_source = PROTOCOLS[self.protocol].uses_source
         return uses_source and self.init_from is None and self.warm_start_steps > 0
 

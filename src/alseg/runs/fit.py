@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from alseg.active import ActiveLoop, People
+from alseg.active import ActiveLoop
 from alseg.config.commands import resume_command
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
@@ -94,7 +94,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     if loop is not None:
         loop.check(module, domains.target, config.steps)
         if is_first_process():
-            if isinstance(loop.annotator, People) and "target" in moved:
+            if loop.annotator is not None and "target" in moved:
                 loop.annotator.follow(domains.target)
             loop.check_store(module, data, step)
     if config.resume is None:
@@ -265,9 +265,8 @@ def _interrupted(trainer: L.Trainer) -> Iterator[None]:
 
 def _spent(loop: ActiveLoop) -> dict[str, Any]:
     store = loop.store
-    people = loop.annotator
     return {
-        **(people.effort() if isinstance(people, People) else {}),
+        **({} if loop.annotator is None else loop.annotator.effort()),
         "regions": store.regions,
         "clicks": int(store.spent("clicks").sum()),
         "asked_pixels": store.asked_pixels,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig, dump_settings
 from alseg.config.run_files import LAST_CHECKPOINT, STARTS
 from alseg.config.settings import MATRIX_MAY_DIFFER, MAY_CHANGE, names_of
@@ -102,8 +103,6 @@ def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
     """Say in which settings a run that was started is another one than that of the matrix."""
-    from alseg.config.protocols import PROTOCOLS
-
     asks = PROTOCOLS[run.config.protocol].active
     left = MAY_CHANGE if asks else MAY_CHANGE | {*names_of("active")}
     return [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alseg.config.budget import Budget, check_affordable
+from alseg.config.protocols import PROTOCOLS
 from alseg.config.schedule import round_schedule
 from alseg.config.settings import names_of
 from alseg.errors import AlsegError, ConfigError, did_you_mean
@@ -66,8 +67,7 @@ def check_data(todo: Iterable[Run]) -> None:
     Raises:
         ConfigError: It is not so; the message names the run.
     """
-    # They bring PyTorch with them; what is misspelt was answered before.
-    from alseg.config.protocols import PROTOCOLS
+    # What follows brings PyTorch; what is misspelt was answered before.
     from alseg.data.checks import check_headers
     from alseg.runs.domains import open_domains
     from alseg.runs.parts import new_region
@@ -83,11 +83,8 @@ def check_data(todo: Iterable[Run]) -> None:
             if PROTOCOLS[one.config.protocol].active:
                 round_schedule(one.config.steps, one.config.rounds, one.config.round_steps)
                 budget = Budget.parse(one.config.budget)
-                sizes = check_headers(opened[data], labels=False)
-                check_affordable(
-                    budget,
-                    [new_region(one.config).largest_cost(size) for size in sizes],
-                    sum(height * width for height, width in sizes),
-                )
+                sizes, region = check_headers(opened[data], labels=False), new_region(one.config)
+                costs = [region.largest_cost(size) for size in sizes]
+                check_affordable(budget, costs, sum(height * width for height, width in sizes))
         except AlsegError as error:
             raise ConfigError(f"{one.name}: {error}") from error
