@@ -17,7 +17,7 @@ from alseg.data import open_dataset
 from alseg.errors import WeightsError
 from alseg.labels import LabelStore
 from alseg.runs.round_pictures import RoundPictures
-from alseg.runs.wandb_names import PHASES
+from alseg.runs.run_summary import PHASES
 
 
 @pytest.fixture

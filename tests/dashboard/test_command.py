@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from alseg.cli.main import main
+from alseg.runs.run_summary import RunSummary
 from alseg.runs.wandb_names import summary_figures
 
 pytest.importorskip("wandb_workspaces")
@@ -83,7 +84,7 @@ def test_costs_and_picks_are_those_that_a_run_sends(saved):
     phases = ["source start", "training", "asking for labels", "analysis", "evaluation"]
     known = {"labels": dict.fromkeys(spent, 1), "seconds": dict.fromkeys(phases, 1.0)}
     assert {"labels/regions", "labels/clicks", "seconds/training"} <= costs
-    assert costs <= summary_figures(known).keys()
+    assert costs <= summary_figures(RunSummary(known)).keys()
     (_, gallery), (_, table) = panels(backend)["Picks of the last rounds"]
     assert gallery["mediaKeys"] == ["pictures/labels", "pictures/scores", "pictures/picks"]
     assert '"picks"' in json.dumps(table)

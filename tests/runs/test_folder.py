@@ -11,6 +11,7 @@ from alseg.config.run import RunConfig
 from alseg.errors import AnswersNeeded
 from alseg.runs.folder import RunFolder
 from alseg.runs.peak_memory import peak_memory
+from alseg.runs.run_summary import Evaluation
 
 
 @pytest.fixture
@@ -22,9 +23,11 @@ def folder(tmp_path):
 
 
 def test_a_run_that_is_kept_on_wandb_can_be_opened_again(folder):
-    folder.summary["wandb_id"] = "12ab34cd"
-    folder.record(before={"mIoU": 0.5})
-    assert RunFolder.open(folder.path).summary["wandb_id"] == "12ab34cd"
+    folder.summary.wandb_id = "12ab34cd"
+    folder.summary.before = Evaluation({"mIoU": 0.5})
+    folder.record()
+    known = RunFolder.open(folder.path).summary
+    assert (known.wandb_id, known.before) == ("12ab34cd", Evaluation({"mIoU": 0.5}))
 
 
 @pytest.mark.parametrize("name", ["http-run", "file:run"])
@@ -98,7 +101,7 @@ def test_a_phase_keeps_the_highest_peak_of_all_its_parts(folder, monkeypatch):
         with folder.phase("training"):
             pass
     assert len(reset) == 2
-    known = RunFolder.open(folder.path).summary
+    known = RunFolder.open(folder.path).summary.content
     assert known["peak_memory_of_gpu_mib"] == {"training": 300.0}
     assert known["peak_memory_of_process_mib"].keys() == known["seconds"].keys() == {"training"}
 
@@ -111,7 +114,7 @@ def clock(monkeypatch):
 
 
 def seconds(folder):
-    return RunFolder.open(folder.path).summary.get("seconds")
+    return RunFolder.open(folder.path).summary.content.get("seconds")
 
 
 def test_the_seconds_of_what_a_phase_holds_are_told_apart(folder, clock):

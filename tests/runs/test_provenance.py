@@ -15,6 +15,7 @@ from alseg.cli.main import main
 from alseg.data import open_dataset
 from alseg.runs import provenance
 from alseg.runs.provenance import processor_name
+from alseg.runs.run_provenance import Checkout
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_the_commit_is_that_of_the_checkout_and_none_outside_of_one(tmp_path):
     git("add", "a")
     git("commit", "-m", "Begin")
     commit = git("log", "-1", "--format=%H")
-    clean = {"commit": commit, "changed": False, "diff_sha256": None}
+    clean = Checkout(commit, False, None)
     assert provenance._checkout(tmp_path) == clean
     digests = []
     for content in ("2", "3", "2", "not UTF-8: \xff"):
@@ -115,7 +116,7 @@ def test_the_commit_is_that_of_the_checkout_and_none_outside_of_one(tmp_path):
         told = provenance._checkout(tmp_path)
         diff = subprocess.run(["git", "diff", "HEAD"], cwd=tmp_path, capture_output=True).stdout
         digests.append(hashlib.sha256(diff).hexdigest()[:16])
-        assert told == {"commit": commit, "changed": True, "diff_sha256": digests[-1]}
+        assert told == Checkout(commit, True, digests[-1])
     assert digests[0] == digests[2]
     assert len(set(digests)) == 3
     Path(tmp_path, "a").write_text("1")

@@ -5,7 +5,8 @@ import warnings
 
 import pytest
 
-from alseg.runs.run_line import EVALUATION, SCORING, START, TRAINING, RunLine
+from alseg.runs.run_line import SCORING, RunLine
+from alseg.runs.run_summary import EVALUATION, START, TRAINING
 
 
 class Screen(io.StringIO):

@@ -8,6 +8,7 @@ from tests.helpers.toys import Toy
 from alseg.config.labelling_cost import in_words
 from alseg.config.run import RunConfig
 from alseg.runs.folder import RunFolder
+from alseg.runs.run_summary import RunSummary
 from alseg.runs.summary import start_warning, summary_text
 
 CLASSES = ("left", "right", "bottom")
@@ -31,7 +32,7 @@ def summary(tmp_path, *, labels=None, before=0.25, constant=0.15, **settings):
         "seconds": {"training": 8.0},
         "labels": {**LABELS, **(labels or {})},
     }
-    return summary_text(RunFolder(tmp_path, known), RunConfig(**settings), Toy(3))
+    return summary_text(RunFolder(tmp_path, RunSummary(known)), RunConfig(**settings), Toy(3))
 
 
 def test_the_labels_are_priced_at_the_assumed_time_where_nobody_was_timed(tmp_path):
@@ -63,7 +64,8 @@ def test_a_start_below_one_class_everywhere_is_warned_of(tmp_path, before, warne
 
 
 def test_nobody_is_advised_to_do_what_the_run_does_already():
-    known = {"before": {"mIoU": 0.1}, "most_frequent": {"class": 0, "mIoU": 0.2}}
+    figures = {"before": {"mIoU": 0.1}, "most_frequent": {"class": 0, "mIoU": 0.2}}
+    known = RunSummary(figures)
     assert "--strategy random" in start_warning(known, RunConfig(strategy="halo"), CLASSES)
     assert "--strategy random" not in start_warning(known, RunConfig(strategy="random"), CLASSES)
     assert not start_warning(known, RunConfig(protocol="fully_supervised"), CLASSES)

@@ -16,6 +16,7 @@ from alseg.config.run import config_from
 from alseg.errors import ConfigError
 from alseg.labels import LabelStore
 from alseg.runs.folder import RunFolder
+from alseg.runs.run_summary import Evaluation, RunSummary
 from alseg.runs.wandb_logger import open_run, wandb_logger
 from alseg.runs.wandb_names import summary_figures
 from alseg.runs.wandb_round import Picture, log_round
@@ -53,7 +54,8 @@ def hold_run(folder, config, *, rounds=(1, 2), figures=SUMMARY):
     with open_run([logger], config, folder, CLASSES):
         for number in rounds:
             log_as_trained(logger, number, store)
-        folder.record(**figures)
+        folder.summary.content.update(figures)
+        folder.record()
     return store
 
 
@@ -85,7 +87,7 @@ def sent(tmp_path_factory):
         assert backend.asked == []
         sync(backend, *offline_runs(folder))
     assert backend.failed == []
-    return backend, folder.summary["wandb_id"], store
+    return backend, folder.summary.wandb_id, store
 
 
 def test_an_offline_run_arrives_as_what_it_is(sent):
@@ -178,7 +180,7 @@ def test_the_summary_arrives_with_the_figures_before_and_after(sent):
     assert got["labels/regions"] == 12
     assert got["seconds/training"] == 12.5
     assert "after/IoU/car" not in got
-    assert summary_figures(SUMMARY).items() <= got.items()
+    assert summary_figures(RunSummary(SUMMARY)).items() <= got.items()
 
 
 def test_a_resumed_run_goes_on_under_its_id(folder, backend):
@@ -187,7 +189,7 @@ def test_a_resumed_run_goes_on_under_its_id(folder, backend):
     again = RunFolder.open(folder.path)
     hold_run(again, config(resume=str(folder.path)), rounds=[2])
     sync(backend, *offline_runs(folder))
-    assert list(backend.runs) == [folder.summary["wandb_id"]]
+    assert list(backend.runs) == [folder.summary.wandb_id]
     (run,) = backend.runs
     assert [row["round"] for row in rows_with(backend, run, "picks")] == [1, 2]
     assert backend.summary[run]["before/mIoU"] == 0.25
@@ -202,7 +204,8 @@ def test_a_run_that_was_killed_goes_on_beyond_all_that_it_may_have_logged(folder
     logger = wandb_logger(settings, folder)
     with open_run([logger], settings, folder, CLASSES):
         # As it stands when the process is killed.
-        killed = RunFolder(folder.path, json.loads((folder.path / "summary.json").read_text()))
+        written = (folder.path / "summary.json").read_text()
+        killed = RunFolder(folder.path, RunSummary.decode(written))
         for number in range(40):
             logger.log_metrics({"val/mIoU": 0.5}, step=number)
     hold_run(killed, settings, rounds=[2])
@@ -218,7 +221,7 @@ def test_the_id_that_the_agent_of_a_sweep_gives_is_kept(folder, nobody, monkeypa
     hold_run(folder, config())
     (run,) = offline_runs(folder)
     assert run.name.endswith("-ofagent1")
-    assert folder.summary["wandb_id"] == "ofagent1"
+    assert folder.summary.wandb_id == "ofagent1"
 
 
 def test_the_networks_own_parameters_change_no_setting(folder, backend):
@@ -299,7 +302,8 @@ def one_round_and_no_more():
 
 
 def test_a_run_that_fails_sends_what_is_known(folder, backend):
-    folder.record(before={"mIoU": 0.25})
+    folder.summary.before = Evaluation({"mIoU": 0.25})
+    folder.record()
     with pytest.raises(RuntimeError, match="out of memory"):
         hold_run(folder, config(), rounds=one_round_and_no_more())
     sync(backend, *offline_runs(folder))

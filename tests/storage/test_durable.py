@@ -43,7 +43,7 @@ def test_data_are_on_disk_before_their_name_and_their_name_before_the_call_retur
 def test_the_settings_and_the_figures_of_a_run_are_on_disk_when_they_are_kept(tmp_path, calls):
     folder = RunFolder(tmp_path / "run")
     with folder.claimed(RunConfig()):
-        folder.record(before={"mIoU": 0.5})
+        folder.record()
     assert calls == [
         *("config.yaml.part", "config.yaml.part -> config.yaml", "run"),
         *("summary.json.part", "summary.json.part -> summary.json", "run"),

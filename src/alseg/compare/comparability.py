@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.runs import MEANT_TO_DIFFER, OF_ASKING, Run
 from alseg.config.settings import MATRIX_MAY_DIFFER, names_of
-
-OF_MAKING = ("versions.", "checkout.", "devices", "data.", "weights.")
-"""What runs wrote down about their making that may change a figure; devices by rounding alone."""
-
-CHANGED = "checkout.changed"
-"""Whether the checkout had changes that were not committed, at one of the run's starts."""
+from alseg.runs.run_provenance import CHANGED, MAY_CHANGE_FIGURES
 
 SAME_START = 1e-6
 """Figures of one and the same network differ by less, on whatever machine it was measured."""
@@ -81,7 +76,7 @@ def _starts(comparison: Comparison) -> list[str]:
 def _provenance(comparison: Comparison) -> list[str]:
     flat = {run.folder: made_with(run) for run in comparison.runs}
     names = dict.fromkeys(
-        name for told in flat.values() for name in told if name.startswith(OF_MAKING)
+        name for told in flat.values() for name in told if name.startswith(MAY_CHANGE_FIGURES)
     )
     found = []
     for name in names:
@@ -123,11 +118,9 @@ def made_with(run: Run) -> dict[str, str]:
 
     A run that was stopped and went on with something else has all that it was made with.
     """
-    starts = run.provenance.get("starts")
-    told = starts if isinstance(starts, Sequence) else []
     values: dict[str, list[str]] = {}
-    for start in told:
-        for name, value in flattened(start if isinstance(start, Mapping) else {}).items():
+    for start in run.provenance.starts:
+        for name, value in flattened(start).items():
             known = values.setdefault(name, [])
             if value not in known:
                 known.append(value)

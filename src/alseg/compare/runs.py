@@ -16,6 +16,8 @@ from alseg.config.settings import names_of
 from alseg.config.strategy_options import window_radius
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AlsegError, CompareError, ConfigError
+from alseg.runs.run_provenance import POOL, SOURCE, RunProvenance
+from alseg.runs.run_summary import RunSummary
 
 RESTORE = "Restore it from a copy, or have the run made anew."
 """What to do about a file of a run that is damaged."""
@@ -37,15 +39,15 @@ class Run:
     Attributes:
         folder: Its folder, on disk or in an archive.
         settings: All its settings, by name.
-        summary: Its figures, by the part of the run.
+        summary: Its figures.
         provenance: What it was made with; empty where it did not write that down.
         problem: Why it has no figures to compare; empty if it has.
     """
 
     folder: Place
     settings: Mapping[str, Any] = field(default_factory=dict)
-    summary: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    summary: RunSummary = field(default_factory=RunSummary)
+    provenance: RunProvenance = field(default_factory=RunProvenance)
     problem: str = ""
 
     @property
@@ -70,12 +72,7 @@ class Run:
 
     def data_name(self, domain: str) -> str | None:
         """Return what its ``source`` or ``target`` is called; None where it did not write that."""
-        starts = self.provenance.get("starts")
-        part = "pool" if domain == "target" else domain
-        try:
-            return str(starts[-1]["data"][part]["name"])  # type: ignore[index]
-        except (TypeError, KeyError, IndexError):
-            return None
+        return self.provenance.data_name(POOL if domain == "target" else SOURCE)
 
     @property
     def radius(self) -> int:
@@ -90,33 +87,31 @@ class Run:
     @property
     def miou(self) -> float:
         """Mean IoU of the last checkpoint on the reported images, in [0, 1]."""
-        return float(self.summary["after"]["mIoU"])
+        after = self.summary.after
+        reached = None if after is None else after.miou
+        if reached is None:
+            raise ValueError(f"{self.folder} measured no mIoU")
+        return reached
 
     @property
     def start(self) -> float | None:
         """Mean IoU of the network that training under the protocol started from."""
-        return _figure(self.summary, "before", "mIoU")
+        return None if self.summary.before is None else self.summary.before.miou
 
     @property
     def share(self) -> float | None:
         """Share of the pool's pixels that it asked for."""
-        return _figure(self.summary, "labels", "labelled_fraction")
+        return None if self.summary.labels is None else self.summary.labels.share
 
     @property
     def clicks(self) -> float | None:
         """Answers that the labels took; an oracle gives one a region."""
-        counted = _figure(self.summary, "labels", "clicks")
-        return _figure(self.summary, "labels", "regions") if counted is None else counted
+        return None if self.summary.labels is None else self.summary.labels.charged
 
     @property
     def iou(self) -> dict[str, float | None]:
         """IoU of every class; None for one that never occurs."""
-        figures: Mapping[str, float | None] = self.summary["after"]
-        return {
-            name.removeprefix("IoU/"): value
-            for name, value in figures.items()
-            if name.startswith("IoU/")
-        }
+        return {} if self.summary.after is None else self.summary.after.iou
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
@@ -165,8 +160,8 @@ def read_run(folder: Place) -> Run:
         problem = f"{folder / CONFIG} lacks {', '.join(missing)}. {RESTORE}"
         return Run(folder, problem=problem)
     try:
-        summary = _read_json(folder / SUMMARY)
-        provenance = _read_json(folder / PROVENANCE)
+        summary = RunSummary(_read_json(folder / SUMMARY))
+        provenance = RunProvenance(_read_json(folder / PROVENANCE))
         run = Run(folder, settings, summary, provenance)
         return replace(run, problem=_problem(run))
     except (AlsegError, TypeError, ValueError) as error:
@@ -177,19 +172,15 @@ def _problem(run: Run) -> str:
     """Return why a run has no figures to compare; nothing if it has."""
     Budget.parse(run.settings["budget"])
     int(run.settings["seed"])
-    after = run.summary.get("after")
-    if after is None:
+    if run.summary.after is None:
         return f"It has not ended; go on with `{resume_command(Path(str(run.folder)))}`."
-    if not isinstance(after, dict) or after.get("mIoU") is None:
+    if not run.summary.after.measured:
         return "It measured no mIoU: its target has no labelled images to report on."
-    labels = run.summary.get("labels")
-    share = labels.get("labelled_fraction") if isinstance(labels, dict) else None
-    figures = {name: value for name, value in after.items() if name.startswith(("mIoU", "IoU/"))}
-    for name, value in {**figures, "labelled_fraction": share}.items():
+    for name, value in run.summary.shares.items():
         if value is not None and not (_is_number(value) and 0 <= value <= 1):
             what = f"{name} is {value!r}, which is no number from 0 to 1"
             return f"{run.folder / SUMMARY}: {what}. {RESTORE}"
-    if not run.is_bound and share is None:
+    if not run.is_bound and run.share is None:
         return f"{run.folder / SUMMARY} does not say how much was labelled. {RESTORE}"
     return ""
 
@@ -225,9 +216,3 @@ def _read_json(path: Place) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CompareError(f"{path}: expected figures by name, got {content!r:.60}. {RESTORE}")
     return content
-
-
-def _figure(summary: Mapping[str, Any], part: str, name: str) -> float | None:
-    figures = summary.get(part)
-    value = figures.get(name) if isinstance(figures, dict) else None
-    return float(value) if isinstance(value, int | float) else None

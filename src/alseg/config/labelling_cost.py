@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 CLICK_SECONDS = 3.0
 """Seconds per click where nobody was timed: the 2.4 s that people took to point at the first object
 of a class (arXiv 1506.02106), rounded up, since a window is looked at before it is answered."""
@@ -14,17 +11,6 @@ ORACLE_CLICKS = (
     "a person would answer in parts."
 )
 """What the clicks of a run without people leave out."""
-
-
-def seconds_per_click(labels: Mapping[str, Any], otherwise: float = CLICK_SECONDS) -> float:
-    """Return the mean time of the answers that people were timed at.
-
-    Args:
-        labels: What a run's summary says of its labels.
-        otherwise: Seconds per click where nobody was timed.
-    """
-    timed = labels.get("timed")
-    return float(labels["seconds"] / timed) if timed else otherwise
 
 
 def in_words(seconds: float) -> str:

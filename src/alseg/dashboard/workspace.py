@@ -13,10 +13,10 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from alseg.errors import ConfigError
+from alseg.runs.run_summary import AFTER, BEFORE, MIOU, PHASES
 from alseg.runs.wandb_names import (
     CLASS_AFTER,
     FRACTION,
-    PHASES,
     PICKS,
     PICTURES,
     VARIANT,
@@ -123,7 +123,7 @@ def _sections(classes: Sequence[str]) -> list[ws.Section]:
         wr.LinePlot(
             title="mIoU on the validation split",
             x=FRACTION,
-            y=["val/mIoU"],
+            y=[f"val/{MIOU}"],
             title_x=share,
             title_y="mIoU",
             max_runs_to_show=MAX_RUNS,
@@ -132,10 +132,10 @@ def _sections(classes: Sequence[str]) -> list[ws.Section]:
         wr.ScatterPlot(
             title="mIoU after training, run by run",
             x=wr.SummaryMetric(FRACTION),
-            y=wr.SummaryMetric("after/mIoU"),
+            y=wr.SummaryMetric(f"{AFTER}/{MIOU}"),
         ),
-        _bars("mIoU before training under the protocol", "before/mIoU"),
-        _bars("mIoU after training", "after/mIoU"),
+        _bars("mIoU before training under the protocol", f"{BEFORE}/{MIOU}"),
+        _bars("mIoU after training", f"{AFTER}/{MIOU}"),
     ]
     costs = [
         _bars("regions asked for", "labels/regions"),

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -43,7 +42,7 @@ from alseg.runs.progress import RunProgress
 from alseg.runs.provenance import check_same_data, record_start
 from alseg.runs.round_analysis import RoundAnalysis
 from alseg.runs.round_pictures import RoundPictures
-from alseg.runs.run_line import START, TRAINING
+from alseg.runs.run_summary import EVALUATION, START, TRAINING, Evaluation, Labels, MostFrequent
 from alseg.runs.summary import start_warning, summary_text
 from alseg.training.module import SegmentationModule
 
@@ -76,7 +75,7 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     # A run that is resumed has its network in a checkpoint, unless it was killed before the first.
     saved = (LAST, SOURCE, SOURCE_LAST)
     begun = any((folder.checkpoints / name).is_file() for name in saved)
-    finished = {"before", "after"} <= folder.summary.keys()
+    finished = folder.summary.finished
     # What is refused is refused before anything in the folder changes.
     step = 0 if finished else _check_checkpoints(config, folder)
     loaded = begun or config.init_from is not None
@@ -111,36 +110,41 @@ def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:
     with folder.claimed(config), logged, progress.open():
         log.info("run folder: %s", folder.path)
         interruption.say(f"Stopped. Resume with: {resume_command(folder.path)}")
-        if "after" in folder.summary:
+        if folder.summary.after is not None:
             log.info("This run had ended already; nothing is trained again.")
         if not finished:
             record_start(folder, config, domains, trainer)
             _start(config, domains, module, folder, [stop, *progress.callbacks(START)])
         pictures.loggers = trainer.loggers
-        if "before" not in folder.summary:
-            with folder.phase("evaluation"):
-                folder.record(before=_test(trainer, module, data, folder))
+        if folder.summary.before is None:
+            with folder.phase(EVALUATION):
+                folder.summary.before = _test(trainer, module, data, folder)
+                folder.record()
             if words := start_warning(folder.summary, config, module.label_space.classes):
                 log.warning(words)
-        if "after" not in folder.summary:
+        if folder.summary.after is None:
             last = folder.checkpoints / LAST
             try:
-                with folder.phase("training", None if loop is None else loop.seconds):
+                with folder.phase(TRAINING, None if loop is None else loop.seconds):
                     _fit(trainer, module, data, last, folder)
                     trainer.save_checkpoint(last)
             except AnswersNeeded as needed:
                 return how_to_answer(folder.path, str(needed)) if trainer.is_global_zero else ""
             if loop is not None:
-                folder.record(labels=_spent(loop))
-            with folder.phase("evaluation"):
-                figures = {"after": _test(trainer, module, data, folder)}
+                folder.summary.labels = _spent(loop)
+                folder.record()
+            with folder.phase(EVALUATION):
+                after, chosen = _test(trainer, module, data, folder), None
                 best = folder.checkpoints / BEST
                 if seen(best):
-                    chosen = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
+                    other = SegmentationModule.load_from_checkpoint(best, map_location="cpu")
                     # What the loggers have under "test" is of the last checkpoint.
                     trainer.loggers = []
-                    figures["best"] = _test(trainer, chosen, data, folder)
-                folder.record(**figures)
+                    chosen = _test(trainer, other, data, folder)
+                folder.summary.after = after
+                if chosen is not None:
+                    folder.summary.best = chosen
+                folder.record()
         return summary_text(folder, config, domains.reported) if trainer.is_global_zero else ""
 
 
@@ -187,7 +191,7 @@ def _start(
         return
     start = folder.checkpoints / SOURCE
     if not start.exists():
-        with folder.phase("source start"):
+        with folder.phase(START):
             last = folder.checkpoints / SOURCE_LAST
             weights = "none" if last.exists() else config.encoder_weights
             settings = replace(config, decay_steps=None, encoder_weights=weights)
@@ -263,17 +267,17 @@ def _interrupted(trainer: L.Trainer) -> Iterator[None]:
         raise KeyboardInterrupt from stop
 
 
-def _spent(loop: ActiveLoop) -> dict[str, Any]:
+def _spent(loop: ActiveLoop) -> Labels:
     store = loop.store
-    return {
+    return Labels(
         **({} if loop.annotator is None else loop.annotator.effort()),
-        "regions": store.regions,
-        "clicks": int(store.spent("clicks").sum()),
-        "asked_pixels": store.asked_pixels,
-        "void_pixels": store.void_pixels,
-        "labelled_fraction": store.labelled_fraction,
-        "shortfall": f"{loop.shortfall:,} {loop.budget.unit}" if loop.shortfall else "",
-    }
+        regions=store.regions,
+        clicks=int(store.spent("clicks").sum()),
+        asked_pixels=store.asked_pixels,
+        void_pixels=store.void_pixels,
+        labelled_fraction=store.labelled_fraction,
+        shortfall=f"{loop.shortfall:,} {loop.budget.unit}" if loop.shortfall else "",
+    )
 
 
 def _test(
@@ -281,21 +285,16 @@ def _test(
     module: SegmentationModule,
     data: SegmentationDataModule,
     folder: RunFolder,
-) -> dict[str, float | None]:
-    """Return the figures on the reported images; None for a class that never occurs.
-
-    Without such images there are no figures.
-    """
+) -> Evaluation:
+    """Return the figures on the reported images."""
     if data.test is None:
-        return {}
+        return Evaluation({})
     with _interrupted(trainer):
         figures = trainer.test(module, data, verbose=False)[0]
     if module.scores is not None and not math.isnan(module.scores.miou_of_most_frequent):
-        frequent = module.scores.most_frequent
-        folder.record(
-            most_frequent={"class": frequent, "mIoU": module.scores.miou_of_most_frequent}
+        folder.summary.most_frequent = MostFrequent(
+            module.scores.most_frequent, module.scores.miou_of_most_frequent
         )
-    return {
-        name.removeprefix("test/"): None if math.isnan(value) else float(value)
-        for name, value in figures.items()
-    }
+        folder.record()
+    known = {name: None if math.isnan(value) else float(value) for name, value in figures.items()}
+    return Evaluation({name.removeprefix("test/"): value for name, value in known.items()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import time
@@ -12,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from alseg.config.commands import resume_command
 from alseg.config.run import RunConfig, config_from, dump_config
@@ -31,6 +29,7 @@ from alseg.config.settings import names_of
 from alseg.config.yaml_file import read_mapping
 from alseg.errors import AnswersNeeded, ConfigError
 from alseg.runs.peak_memory import peak_memory, start_counting
+from alseg.runs.run_summary import RunSummary
 from alseg.storage.durable import draft_of, replace_durably
 from alseg.storage.folder_lock import LOCK, lock_folder
 from alseg.storage.links import refuse_links_out
@@ -59,11 +58,11 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        summary: What ``summary.json`` holds: figures before and after, labels, seconds by phase.
+        summary: What is known of the run so far; ``record`` writes it.
     """
 
     path: Path
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: RunSummary = field(default_factory=RunSummary)
     _clock: Clock | None = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -168,13 +167,13 @@ class RunFolder:
             )
         summary = folder / SUMMARY
         try:
-            known = _figures(summary.read_text(encoding="utf-8")) if summary.is_file() else {}
+            text = summary.read_text(encoding="utf-8") if summary.is_file() else "{}"
+            return cls(folder, RunSummary.decode(text))
         except (RecursionError, ValueError) as error:
             raise ConfigError(
                 f"{summary} cannot be read: {error}. Remove it and resume: its figures are "
                 "measured again."
             ) from error
-        return cls(folder, known)
 
     @property
     def started_elsewhere(self) -> str | None:
@@ -224,13 +223,12 @@ class RunFolder:
         """The folder of what the report wants to know of every round."""
         return self.path / ANALYSIS
 
-    def record(self, **figures: Any) -> None:
-        """Add figures to the summary and write it; only the first rank writes."""
-        self.summary.update(figures)
+    def record(self) -> None:
+        """Write the summary; only the first rank does."""
         if is_first_process():
             summary = self.path / SUMMARY
             with self.writing(summary):
-                replace_durably(summary, (json.dumps(self.summary, indent=2) + "\n").encode())
+                replace_durably(summary, self.summary.encode())
 
     @contextmanager
     def writing(self, path: Path | None = None) -> Iterator[None]:
@@ -281,14 +279,9 @@ class RunFolder:
         """
         if self._clock is None:
             return
-        for kind, peak in peak_memory().items():
-            known = self.summary.setdefault(f"peak_memory_of_{kind}_mib", {})
-            name = self._clock.name
-            known[name] = max(known.get(name, 0.0), round(peak, 1))
-        seconds = dict(self.summary.get("seconds", {}))
-        for name, spent in self._clock.lap().items():
-            seconds[name] = round(seconds.get(name, 0.0) + spent, 2)
-        self.record(seconds=seconds)
+        self.summary.add_peaks(self._clock.name, peak_memory())
+        self.summary.add_seconds(self._clock.lap())
+        self.record()
 
 
 class Clock:
@@ -306,30 +299,6 @@ class Clock:
         own = now - self._since - sum(spent.values())
         self._since, self._counted = now, inner
         return {self.name: own, **spent}
-
-
-OF_WANDB: Mapping[str, type] = {"wandb_id": str, "wandb_step": int}
-"""The entries of a summary that are no part of the run: under what and where it goes on there."""
-
-
-def _figures(text: str) -> dict[str, Any]:
-    """Return what a summary holds.
-
-    Raises:
-        ValueError: It is not JSON, or not figures by the name of a part of the run.
-    """
-    known = json.loads(text)
-    if not isinstance(known, dict):
-        raise ValueError(f"expected figures by name, got {known!r:.60}")
-    for part, figures in known.items():
-        if part in OF_WANDB and isinstance(figures, OF_WANDB[part]):
-            continue
-        if not isinstance(figures, dict):
-            raise ValueError(f"{part}: expected figures by name, got {figures!r:.60}")
-        for name, figure in figures.items():
-            if part != "labels" and not isinstance(figure, int | float | None):
-                raise ValueError(f"{part}: {name}: expected a number, got {figure!r:.60}")
-    return known
 
 
 def check_writable_name(path: Path) -> None:

@@ -17,7 +17,8 @@ from alseg.config.schedule import round_schedule
 from alseg.labels import LabelStore
 from alseg.runs.domains import Domains
 from alseg.runs.folder import RunFolder, is_first_process
-from alseg.runs.run_line import EVALUATION, SCORING, START, TRAINING, VALIDATION, RunLine
+from alseg.runs.run_line import SCORING, VALIDATION, RunLine
+from alseg.runs.run_summary import EVALUATION, START, TRAINING
 
 Batch = TypeVar("Batch")
 
@@ -52,9 +53,9 @@ class RunProgress:
         reported = 0 if domains.reported is None else math.ceil(len(domains.reported) / ranks)
         chosen = 0 if domains.chosen is None else math.ceil(len(domains.chosen) / ranks)
         validating = config.validate_every if chosen else None
-        evaluations = sum(part not in known for part in ("before", "after"))
+        evaluations = sum(measured is None for measured in (known.before, known.after))
         starts = config.starts_on_source and not (folder.checkpoints / SOURCE).exists()
-        done = "after" in known
+        done = known.after is not None
         left = {
             START: config.warm_start_steps if starts and not done else 0,
             TRAINING: 0 if done else config.steps - step,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import platform
 import subprocess
@@ -12,7 +11,6 @@ from collections.abc import Collection
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -22,6 +20,16 @@ from alseg.data import SegmentationDataset
 from alseg.errors import ConfigError, DatasetError
 from alseg.runs.domains import Domains
 from alseg.runs.folder import RunFolder, is_first_process
+from alseg.runs.run_provenance import (
+    CHOSEN,
+    POOL,
+    REPORTED,
+    SOURCE,
+    Checkout,
+    Images,
+    RunProvenance,
+    Start,
+)
 from alseg.storage.durable import replace_durably
 
 log = logging.getLogger("alseg")
@@ -54,21 +62,21 @@ def record_start(
     if not is_first_process():
         return
     path = folder.provenance
-    start = {
-        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "directory": str(Path.cwd()),
-        "versions": _versions(),
-        "checkout": _checkout(Path(__file__).resolve().parents[3]),
-        "platform": platform.platform(),
-        "devices": _devices(trainer),
-        "data": {part: _described(images) for part, images in _parts(domains).items()},
-        "weights": _file(config.encoder_weights),
-        "init_from": _file(config.init_from),
-    }
-    starts = [*_earlier(path), start]
+    start = Start(
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=sys.argv,
+        directory=str(Path.cwd()),
+        versions=_versions(),
+        checkout=_checkout(Path(__file__).resolve().parents[3]),
+        platform=platform.platform(),
+        devices=_devices(trainer),
+        data={part: _described(images) for part, images in _parts(domains).items()},
+        weights=_file(config.encoder_weights),
+        init_from=_file(config.init_from),
+    )
+    made_with = _earlier(path).and_then(start)
     with folder.writing(path):
-        replace_durably(path, (json.dumps({"starts": starts}, indent=2) + "\n").encode())
+        replace_durably(path, made_with.encode())
 
 
 def check_same_data(folder: RunFolder, domains: Domains, moved: Collection[str]) -> None:
@@ -86,15 +94,14 @@ def check_same_data(folder: RunFolder, domains: Domains, moved: Collection[str])
     if not moved or not path.is_file():
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))["starts"][0]["data"]
-        known = {part: described["ids_and_sizes_sha256"] for part, described in before.items()}
+        known = RunProvenance.decode(path.read_text(encoding="utf-8")).first_digests()
     except (OSError, RecursionError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConfigError(
             f"{path} cannot be used ({error}), and it says which images the run was started with. "
             "Put the data back where they were, or restore the file from a copy."
         ) from error
     for part, images in _parts(domains).items():
-        setting = "source" if part == "source" else "target"
+        setting = "source" if part == SOURCE else "target"
         if setting in moved and part in known and data_digest(images) != known[part]:
             raise DatasetError(
                 f"The images of {images.name}, split {images.split}, are not those that the run "
@@ -105,10 +112,10 @@ def check_same_data(folder: RunFolder, domains: Domains, moved: Collection[str])
 
 def _parts(domains: Domains) -> dict[str, SegmentationDataset]:
     parts = {
-        "source": domains.source,
-        "pool": domains.target,
-        "chosen on": domains.chosen,
-        "reported on": domains.reported,
+        SOURCE: domains.source,
+        POOL: domains.target,
+        CHOSEN: domains.chosen,
+        REPORTED: domains.reported,
     }
     return {part: images for part, images in parts.items() if images is not None}
 
@@ -129,13 +136,8 @@ def data_digest(images: SegmentationDataset) -> str:
     return digest.hexdigest()
 
 
-def _described(images: SegmentationDataset) -> dict[str, Any]:
-    return {
-        "name": images.name,
-        "split": images.split,
-        "images": len(images),
-        "ids_and_sizes_sha256": data_digest(images),
-    }
+def _described(images: SegmentationDataset) -> Images:
+    return Images(images.name, images.split, len(images), data_digest(images))
 
 
 def _file(path: str | None) -> dict[str, str] | None:
@@ -161,7 +163,7 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
-def _checkout(root: Path) -> dict[str, Any] | None:
+def _checkout(root: Path) -> Checkout | None:
     """Return the commit that alseg runs from, and how files differ from it; None if neither."""
     if not (root / ".git").exists():
         return None
@@ -170,7 +172,7 @@ def _checkout(root: Path) -> dict[str, Any] | None:
     if commit is None or diff is None:
         return None
     digest = hashlib.sha256(diff).hexdigest()[:DIFF_DIGITS] if diff else None
-    return {"commit": commit.decode().strip(), "changed": bool(diff), "diff_sha256": digest}
+    return Checkout(commit.decode().strip(), bool(diff), digest)
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
@@ -189,20 +191,17 @@ def _devices(trainer: L.Trainer) -> list[str]:
     return [f"{kind}: {processor_name()}, {torch.get_num_threads()} threads"]
 
 
-def _earlier(path: Path) -> list[Any]:
+def _earlier(path: Path) -> RunProvenance:
     """Return the starts so far; a file that cannot be read is put aside, and the run goes on."""
     if not path.exists():
-        return []
+        return RunProvenance()
     try:
-        starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
-        if not isinstance(starts, list):
-            raise TypeError("starts is no list")
+        return RunProvenance.decode(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         aside = path.with_name(f"unreadable-{path.name}")
         log.warning("%s cannot be read (%s); it is kept as %s.", path, error, aside.name)
         path.replace(aside)
-        return []
-    return starts
+        return RunProvenance()
 
 
 def processor_name(table: Path = Path("/proc/cpuinfo")) -> str:

@@ -12,14 +12,10 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from alseg.config.labelling_cost import in_words
+from alseg.runs.run_summary import START, TRAINING
 
-START, TRAINING, SCORING, VALIDATION, EVALUATION = (
-    "source start",
-    "training",
-    "scoring",
-    "validation",
-    "evaluation",
-)
+SCORING, VALIDATION = "scoring", "validation"
+"""The phases of the line beside those that seconds are counted for."""
 
 OF_A_TERMINAL = 0.2
 """Seconds between two refreshes of the line on a terminal."""

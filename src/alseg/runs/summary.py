@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from alseg.config.labelling_cost import ORACLE_CLICKS, in_words, seconds_per_click
+from alseg.config.labelling_cost import ORACLE_CLICKS, in_words
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
 from alseg.data import SegmentationDataset
 from alseg.runs.folder import RunFolder
+from alseg.runs.run_summary import MIOU_13, Evaluation, Labels, RunSummary
 
 
 def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDataset | None) -> str:
@@ -21,16 +21,16 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
         lines = ["", "no mIoU: the target has no labelled images to measure on"]
     else:
         lines = _figure_lines(known, config, reported)
-    if "labels" in known:
-        lines += ["", *_label_lines(known["labels"])]
+    if known.labels is not None:
+        lines += ["", *_label_lines(known.labels)]
     lines += ["", "seconds"]
-    lines += [f"  {name:18} {seconds:8.1f}" for name, seconds in known["seconds"].items()]
+    lines += [f"  {name:18} {seconds:8.1f}" for name, seconds in known.seconds.items()]
     lines += [
         "",
         f"run folder   {folder.path}",
         f"checkpoint   {last}",
     ]
-    if "labels" in known:
+    if known.labels is not None:
         lines.append(f"labels       {folder.labels}")
     if folder.pictures.is_dir():
         lines.append(f"pictures     {folder.pictures}")
@@ -42,37 +42,35 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
     return "\n".join(lines)
 
 
-def _figure_lines(
-    known: Mapping[str, Any], config: RunConfig, reported: SegmentationDataset
-) -> list[str]:
-    before, after = known["before"], known["after"]
+def _figure_lines(known: RunSummary, config: RunConfig, reported: SegmentationDataset) -> list[str]:
+    before, after = known.before or Evaluation({}), known.after or Evaluation({})
     lines = [
         "",
         f"mIoU on {reported.name} {reported.split} ({len(reported)} images), "
         f"{len(reported.label_space)} classes",
-        f"  before   {_percent(before['mIoU'])}  ({_start_words(config)})",
-        f"  after    {_percent(after['mIoU'])}  (last checkpoint)",
+        f"  before   {_percent(before.miou)}  ({_start_words(config)})",
+        f"  after    {_percent(after.miou)}  (last checkpoint)",
     ]
-    if "mIoU*" in after:
-        lines.append(f"  after    {_percent(after['mIoU*'])}  (mIoU* over 13 classes)")
-    if "most_frequent" in known:
-        name, constant = _most_frequent(known, reported.label_space.classes)
+    if MIOU_13 in after.figures:
+        lines.append(f"  after    {_percent(after.figures[MIOU_13])}  (mIoU* over 13 classes)")
+    if (frequent := known.most_frequent) is not None:
+        name = reported.label_space.classes[frequent.number]
         lines.append(
-            f"  constant {_percent(constant)}  ({name} everywhere, the most frequent class)"
+            f"  constant {_percent(frequent.miou)}  ({name} everywhere, the most frequent class)"
         )
-    if "best" in known:
-        lines.append(f"  best     {_percent(known['best']['mIoU'])}  (chosen on the val split)")
+    if known.best is not None:
+        lines.append(f"  best     {_percent(known.best.miou)}  (chosen on the val split)")
     if words := start_warning(known, config, reported.label_space.classes):
         lines += ["", words]
     lines += ["", f"  {'IoU':14}  before   after"]
     lines += [
-        f"  {name:14}  {_percent(before[f'IoU/{name}'])}  {_percent(after[f'IoU/{name}'])}"
+        f"  {name:14}  {_percent(before.iou[name])}  {_percent(after.iou[name])}"
         for name in reported.label_space.classes
     ]
     return lines
 
 
-def start_warning(known: Mapping[str, Any], config: RunConfig, classes: Sequence[str]) -> str:
+def start_warning(known: RunSummary, config: RunConfig, classes: Sequence[str]) -> str:
     """Return a warning where predicting one class everywhere beats the network at the start.
 
     Args:
@@ -80,13 +78,14 @@ def start_warning(known: Mapping[str, Any], config: RunConfig, classes: Sequence
         config: Its settings.
         classes: The names of the classes.
     """
-    before = known.get("before", {}).get("mIoU")
-    if before is None or "most_frequent" not in known or not PROTOCOLS[config.protocol].active:
+    before = None if known.before is None else known.before.miou
+    frequent = known.most_frequent
+    if before is None or frequent is None or not PROTOCOLS[config.protocol].active:
         return ""
-    name, constant = _most_frequent(known, classes)
-    if before >= constant:
+    if before >= frequent.miou:
         return ""
-    reached, of_one = (_percent(share).strip() for share in (before, constant))
+    name = classes[frequent.number]
+    reached, of_one = (_percent(share).strip() for share in (before, frequent.miou))
     # Rounded alike, "less than" would contradict itself.
     found = f"The start reaches {reached} mIoU, no more than {name} everywhere does ({of_one})."
     if config.strategy == "random":
@@ -97,43 +96,37 @@ def start_warning(known: Mapping[str, Any], config: RunConfig, classes: Sequence
     )
 
 
-def _most_frequent(known: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, float]:
-    frequent = known["most_frequent"]
-    return classes[frequent["class"]], frequent["mIoU"]
-
-
-def _pace(labels: Mapping[str, Any]) -> str:
-    if not labels["timed"]:
+def _pace(labels: Labels) -> str:
+    if not labels.timed or labels.seconds is None:
         return ""
-    seconds, timed = labels["seconds"], labels["timed"]
     return (
-        f"; {timed:,} answers on the page in {seconds / 60:.1f} minutes "
-        f"({seconds / timed:.1f} s per click)"
+        f"; {labels.timed:,} answers on the page in {labels.seconds / 60:.1f} minutes "
+        f"({labels.seconds / labels.timed:.1f} s per click)"
     )
 
 
-def _label_lines(labels: Mapping[str, Any]) -> list[str]:
+def _label_lines(labels: Labels) -> list[str]:
     lines = [
-        f"labels asked for: {labels['regions']:,} regions, {labels['asked_pixels']:,} pixels "
-        f"({_percent(labels['labelled_fraction'], 3)} of the pool), "
-        f"{labels['void_pixels']:,} of them void"
+        f"labels asked for: {labels.regions:,} regions, {labels.asked_pixels:,} pixels "
+        f"({_percent(labels.labelled_fraction, 3)} of the pool), "
+        f"{labels.void_pixels:,} of them void"
     ]
-    if "answers" in labels:
-        lines.append(f"answered by people: {labels['clicks']:,} clicks charged{_pace(labels)}")
+    if labels.answers is not None:
+        lines.append(f"answered by people: {labels.clicks:,} clicks charged{_pace(labels)}")
     lines.append(_cost_line(labels))
-    if "answers" not in labels:
+    if labels.answers is None:
         lines.append(ORACLE_CLICKS)
-    if labels["shortfall"]:
+    if labels.shortfall:
         lines.append(
-            f"the pool was exhausted: {labels['shortfall']} of the budget were not spent; "
+            f"the pool was exhausted: {labels.shortfall} of the budget were not spent; "
             "a smaller --exclusion-radius leaves more to ask for"
         )
     return lines
 
 
-def _cost_line(labels: Mapping[str, Any]) -> str:
-    clicks, pace = labels["clicks"], seconds_per_click(labels)
-    how = "as measured on the page" if labels.get("timed") else "assumed: nobody was timed"
+def _cost_line(labels: Labels) -> str:
+    clicks, pace = labels.clicks or 0, labels.seconds_per_click()
+    how = "as measured on the page" if labels.timed else "assumed: nobody was timed"
     return (
         f"for a person: {clicks:,} clicks x {pace:.1f} s = {in_words(clicks * pace)} "
         f"({pace:.1f} s per click {how})"

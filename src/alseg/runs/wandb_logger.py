@@ -55,8 +55,10 @@ def wandb_logger(config: RunConfig, folder: RunFolder) -> WandbLogger:
     """
     active = PROTOCOLS[config.protocol].active
     settings = dump_settings(config)
+    identity = folder.summary.wandb_id or secrets.token_hex(4)
+    folder.summary.wandb_id = identity
     return RunLogger(
-        id=folder.summary.setdefault("wandb_id", secrets.token_hex(4)),
+        id=identity,
         resume="allow",
         name=folder.path.name,
         project=config.wandb_project or PROJECT,
@@ -103,8 +105,9 @@ def open_run(
         yield
         return
     # Whatever happens from here on, the run goes on under this id.
-    given = logger.version
-    folder.record(wandb_id=given)
+    given = str(logger.version)
+    folder.summary.wandb_id = given
+    folder.record()
     try:
         run = logger.experiment
     except wandb.Error as error:
@@ -114,7 +117,8 @@ def open_run(
         ) from error
     if run.id != given:
         # The agent of a sweep has given it another id.
-        folder.record(wandb_id=run.id)
+        folder.summary.wandb_id = run.id
+        folder.record()
     # Each by its name: the logger has a pattern for all names already, and where two patterns fit
     # either may be taken.
     run.define_metric(FRACTION)
@@ -123,8 +127,9 @@ def open_run(
             run.define_metric(name, step_metric=FRACTION)
     # An offline run that goes on would begin at step 0 again, over the rows that are there. One
     # that is killed does not say where it was: it is taken to have logged a row at every step.
-    step = max(run.step, folder.summary.get("wandb_step", 0))
-    folder.record(wandb_step=step + config.steps + MORE_ROWS)
+    step = max(run.step, folder.summary.wandb_step)
+    folder.summary.wandb_step = step + config.steps + MORE_ROWS
+    folder.record()
     run.log({FRACTION: _fraction(config, folder)}, step=step, commit=True)
     status = 1
     try:
@@ -134,7 +139,8 @@ def open_run(
         run.summary.update(summary_figures(folder.summary))
         reached = run.step
         run.finish(exit_code=status)
-        folder.record(wandb_step=reached)
+        folder.summary.wandb_step = reached
+        folder.record()
 
 
 def _fraction(config: RunConfig, folder: RunFolder) -> float:

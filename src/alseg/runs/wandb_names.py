@@ -6,8 +6,10 @@ of a run's summary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from alseg.runs.run_summary import AFTER, IOU, MIOU, SECONDS, RunSummary
 
 PROJECT = "alseg"
 """The project of runs that name none."""
@@ -28,34 +30,30 @@ PICTURES = {
 PICKS = "picks"
 """The table of a round's picks."""
 
-PHASES = ("source start", "training", "asking for labels", "analysis", "evaluation")
-"""The phases of a run that seconds are counted for."""
-
-CLASS_AFTER = "after/IoU/"
+CLASS_AFTER = f"{AFTER}/{IOU}"
 """What the IoU of a class after training begins with; its name follows."""
 
 
 def stage_names(stage: str, classes: Sequence[str]) -> list[str]:
     """Return the names of the figures of a stage, ``val`` or ``test``."""
-    return [f"{stage}/mIoU", f"{stage}/accuracy", *(f"{stage}/IoU/{name}" for name in classes)]
+    return [f"{stage}/{MIOU}", f"{stage}/accuracy", *(f"{stage}/{IOU}{name}" for name in classes)]
 
 
 def seconds_name(phase: str) -> str:
     """Return what the seconds of a phase are called."""
-    return f"seconds/{phase.replace(' ', '_')}"
+    return f"{SECONDS}/{phase.replace(' ', '_')}"
 
 
-def summary_figures(known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a run's ``summary.json`` by their names on Weights & Biases.
+def summary_figures(known: RunSummary) -> dict[str, Any]:
+    """Return the figures of a run's summary by their names on Weights & Biases.
 
     What is unknown is left out: the IoU of a class that never occurs, a shortfall that is none.
     """
     return {name: value for name, value in _figures(known) if value not in (None, "")}
 
 
-def _figures(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for part in ("before", "after", "best", "labels"):
-        for name, value in known.get(part, {}).items():
-            yield f"{part}/{name}", value
-    for phase, seconds in known.get("seconds", {}).items():
+def _figures(known: RunSummary) -> Iterator[tuple[str, Any]]:
+    for part, name, value in known.figures():
+        yield f"{part}/{name}", value
+    for phase, seconds in known.seconds.items():
         yield seconds_name(phase), seconds

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alseg.config.run_files import CONFIG, SUMMARY
 from alseg.config.yaml_file import write_mapping
+from alseg.runs.run_summary import AFTER
 from alseg.runs.wandb_names import PROJECT
 from alseg.sweep.plan import Run, starts_of
 
@@ -29,7 +30,7 @@ SLURM = """\
 cd {here} || exit 1
 
 needs() {{ # FOLDER: end unless the start in it is finished
-    if ! grep -qs '"after"' "$1/{summary}"; then
+    if ! grep -qs '"{after}"' "$1/{summary}"; then
         echo "The start in $1 is not finished. See its log, then submit this task again." >&2
         exit 1
     fi
@@ -89,6 +90,7 @@ def slurm_script(runs: Sequence[Run], title: str, out: Path, here: Path) -> str:
     return SLURM.format(
         title=title,
         summary=SUMMARY,
+        after=AFTER,
         config=CONFIG,
         submit="\n".join([f"#   mkdir -p {shlex.quote(str(logs))}", *(f"#   {x}" for x in lines)]),
         name=shlex.quote((here / out).name),

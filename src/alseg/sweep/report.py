@@ -51,7 +51,7 @@ def stage_of(run: Run, read: Callable[[Path], Mapping[str, Any]]) -> Stage:
             f"{run.folder} holds a run with other settings: {'; '.join(other)}. Name another "
             "folder with --out, or move that one away to have it run anew."
         )
-    if {"before", "after"} <= RunFolder.open(run.folder).summary.keys():
+    if RunFolder.open(run.folder).summary.finished:
         return Stage.FINISHED
     stays = [
         name for name in names_of("logging") if settings.get(name) != getattr(run.config, name)
@@ -115,10 +115,11 @@ class Report:
 
     def _figure(self, name: str) -> str:
         try:
-            after = RunFolder.open(self.folders[name]).summary["after"]
-        except (ConfigError, KeyError):
+            after = RunFolder.open(self.folders[name]).summary.after
+        except ConfigError:
             return ""
-        return f", mIoU {100 * after['mIoU']:.1f} %" if after.get("mIoU") is not None else ""
+        reached = None if after is None else after.miou
+        return "" if reached is None else f", mIoU {100 * reached:.1f} %"
 
 
 def _status(code: int) -> str:

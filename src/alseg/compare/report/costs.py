@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from alseg.compare.comparison import Comparison, Point
 from alseg.compare.report.markup import paragraph, section, table
 from alseg.compare.runs import Run
 from alseg.compare.statistics import mean_of_known
-from alseg.config.labelling_cost import ORACLE_CLICKS, seconds_per_click
-
-MEMORY = re.compile("peak_memory_of_.*_mib")
-"""The parts of a summary that tell the peaks of memory by phase."""
+from alseg.config.labelling_cost import ORACLE_CLICKS
 
 
 def costs_section(comparison: Comparison, click_seconds: float) -> str:
     """Return the section with seconds, memory, clicks and hours of people."""
     groups = comparison.groups
     parts = [
-        table("Seconds of the machine, means over the seeds", _by_phase(groups, "seconds", True)),
+        table("Seconds of the machine, means over the seeds", _by_phase(groups, _seconds, True)),
         paragraph(
             "A phase is the mean of the runs that had it, so the phases need not add up. A start "
             "that a run took over with init_from was paid for by another run, and is not in its "
             "seconds."
         ),
     ]
-    memory = {part for run in comparison.runs for part in run.summary if MEMORY.fullmatch(part)}
-    for part in sorted(memory):
-        kind = part.removeprefix("peak_memory_of_").removesuffix("_mib")
+    kinds = {kind for run in comparison.runs for kind in run.summary.peaks}
+    for kind in sorted(kinds):
         caption = f"Peak memory of the {kind} in MiB, means over the seeds"
-        parts.append(table(caption, _by_phase(groups, part, False)))
-    if memory:
+        parts.append(table(caption, _by_phase(groups, _peaks_of(kind), False)))
+    if kinds:
         parts.append(
             paragraph(
                 "Of the first process, without those that load images. A peak of the process is "
@@ -59,38 +54,38 @@ def costs_section(comparison: Comparison, click_seconds: float) -> str:
     return section("costs", "What it cost", *parts)
 
 
-def _by_phase(groups: Iterable[Point], part: str, summed: bool) -> list[list[str]]:
+def _by_phase(
+    groups: Iterable[Point], figures: Callable[[Run], dict[str, float]], summed: bool
+) -> list[list[str]]:
     groups = list(groups)
     runs = [run for point in groups for run in point.runs]
-    phases = list(dict.fromkeys(name for run in runs for name in _figures(run, part)))
+    phases = list(dict.fromkeys(name for run in runs for name in figures(run)))
     rows = [["variant", "budget", *phases, *(["together"] if summed else [])]]
     for point in groups:
-        means = [
-            mean_of_known(_figures(run, part).get(phase) for run in point.runs) for phase in phases
-        ]
-        together = [mean_of_known(_together(run, part) for run in point.runs)] if summed else []
+        means = [mean_of_known(figures(run).get(phase) for run in point.runs) for phase in phases]
+        together = [mean_of_known(_together(figures(run)) for run in point.runs)] if summed else []
         cells = [_number(value, 0) for value in (*means, *together)]
         rows.append([point.variant, point.budget or "—", *cells])
     return rows
 
 
-def _together(run: Run, part: str) -> float | None:
-    figures = _figures(run, part).values()
-    return sum(figures) if figures else None
+def _together(figures: dict[str, float]) -> float | None:
+    return sum(figures.values()) if figures else None
 
 
-def _figures(run: Run, part: str) -> dict[str, float]:
-    """Return the numbers in a part of a run's summary; none where the part lacks."""
-    told = run.summary.get(part)
-    if not isinstance(told, Mapping):
-        return {}
-    return {name: float(value) for name, value in told.items() if isinstance(value, int | float)}
+def _seconds(run: Run) -> dict[str, float]:
+    return run.summary.seconds
+
+
+def _peaks_of(kind: str) -> Callable[[Run], dict[str, float]]:
+    return lambda run: run.summary.peaks.get(kind, {})
 
 
 def _hours(run: Run, click_seconds: float) -> float | None:
-    labels = _figures(run, "labels")
-    pace = seconds_per_click(labels, click_seconds)
-    return None if run.clicks is None else run.clicks * pace / 3600
+    labels = run.summary.labels
+    if labels is None or run.clicks is None:
+        return None
+    return run.clicks * labels.seconds_per_click(click_seconds) / 3600
 
 
 def _oracle(comparison: Comparison) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from alseg.compare.comparability import flattened, made_with
 from alseg.compare.comparison import Comparison
 from alseg.compare.report.markup import bullet_list, paragraph, section, table
+from alseg.runs.run_provenance import OF_ONE_START
 
 OWN = (
     *("settings.seed", "settings.budget", "settings.strategy", "settings.out"),
-    *("time", "command", "directory"),
+    *OF_ONE_START,
 )
 """What every run has its own of; the first three stand in columns of their own."""
 
@@ -32,7 +33,7 @@ def making_section(comparison: Comparison) -> str:
         "<h3>The same in all runs</h3>",
         bullet_list(shared, "settings"),
     ]
-    if not any(run.provenance for _, run in placed):
+    if not any(run.provenance.content for _, run in placed):
         parts.insert(
             0,
             paragraph("The runs did not write down versions, commit and digests of their data."),
