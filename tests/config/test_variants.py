@@ -1,8 +1,7 @@
 import pytest
 
-from alseg.cli.fit import checked_strategy
 from alseg.config.budget import Budget
-from alseg.config.run import config_from, dump_settings
+from alseg.config.run import checked_strategy, config_from, dump_settings
 from alseg.config.variants import name_by_itself, variant_of
 
 

@@ -34,7 +34,7 @@ def hold_round(
     scored = (
         Scored(index, score, torch.zeros(1).expand(2, *score.shape)) for index, score in scores
     )
-    return Round(request, store, annotator, further or {}).hold(scored)
+    return Round(request, store, annotator, further or {}).hold(scored).result
 
 
 def by_threads(count, work):

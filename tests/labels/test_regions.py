@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alseg.errors import ConfigError
-from alseg.labels.regions import Box, available_shapes, read_region, write_region
+from alseg.labels.region_shape import (
+    Box,
+    available_shapes,
+    check_region,
+    read_region,
+    write_region,
+)
 from alseg.labels.regions.windows import Windows
 
 windows = st.builds(
@@ -126,3 +132,13 @@ def test_the_shapes_are_the_files_of_their_folder():
 def test_windows_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Windows(**options)
+
+
+def test_a_shape_that_no_manifest_can_keep_is_refused():
+    class Mine(Windows):
+        name = "mine"
+
+    check_region(Windows(2, 5))
+    for region in (Mine(1), Windows(1), object()):
+        with pytest.raises(ConfigError, match="a manifest cannot keep; allowed are"):
+            check_region(region)

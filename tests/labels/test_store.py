@@ -16,7 +16,7 @@ from tests.helpers.archives import files_in, read_bytes, write_bytes
 from alseg.errors import LabelStoreError
 from alseg.labels.queries import Queries
 from alseg.labels.records import PoolImage
-from alseg.labels.regions import write_region
+from alseg.labels.region_shape import write_region
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import LabelStore
 from alseg.storage.sealed_json import decode_json, encode_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,11 @@ from alseg.data.checks import check_headers
 from alseg.data.label_space import IGNORE
 from alseg.distributed import ranks
 from alseg.errors import DatasetError
-from alseg.labels.regions.candidates import Candidates
+from alseg.labels.candidates import Candidates
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from alseg.active.choosing import Questions
     from alseg.data.base import SegmentationDataset
 
@@ -32,12 +34,14 @@ class Answers:
             asked for now, H×W; the values of others do not count.
         clicks: Returns how many answers a named image took; None: one per region.
         left: What was due and could not be chosen because no region was left, in the budget's unit.
+        scores: The score maps that were kept, H×W, by pool index.
     """
 
     regions: Mapping[int, Candidates]
     label: Callable[[str, NDArray[np.bool_]], NDArray[np.uint8]]
     clicks: Callable[[str], int] | None = None
     left: int = 0
+    scores: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 class Annotator:
@@ -71,7 +75,7 @@ class Annotator:
     def _answer_at_once(self, questions: Questions) -> Iterator[Answers]:
         with ranks.together():
             choice = questions.choose()
-        yield Answers(choice.regions, self.label, left=choice.left)
+        yield Answers(choice.regions, self.label, left=choice.left, scores=choice.scores)
 
     def label(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the labels of an image, H×W; 255 for void and for pixels not asked for.

@@ -1,4 +1,4 @@
-"""The first half of a round: which regions to ask for, chosen from score maps.
+"""Which regions a round asks for, chosen from score maps.
 
 Only scores and costs of candidate regions travel between processes, never a map; every process
 then makes the same choice from the same lists, so the choice does not depend on how many there are.
@@ -22,7 +22,7 @@ from alseg.data.base import SegmentationDataset
 from alseg.distributed import ranks
 from alseg.errors import LabelStoreError
 from alseg.labels import LabelStore, PoolImage
-from alseg.labels.regions.candidates import Candidates
+from alseg.labels.candidates import Candidates
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Choice:
     scores: Mapping[int, Tensor] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Questions:
     """A round before it is answered; its regions are chosen when an annotator wants to see them.
 
@@ -73,7 +73,6 @@ class Questions:
         pool: The images; None where nothing new is asked.
         scored: The scored images of this rank.
         keep: The pool indices of images whose score maps are kept.
-        choice: What was chosen; None as long as nothing was.
     """
 
     request: RoundRequest
@@ -82,7 +81,6 @@ class Questions:
     pool: SegmentationDataset | None = None
     scored: Iterable[Scored] = ()
     keep: Collection[int] = ()
-    choice: Choice | None = field(default=None, init=False)
 
     def choose(
         self,
@@ -92,7 +90,7 @@ class Questions:
         """Choose the regions; every rank calls it, inside ``ranks.together``.
 
         Args:
-            clicks_per_region: Answers that a region takes, as long as no round has told.
+            clicks_per_region: Answers that a region takes, until a round has shown it.
             declined: Row and column of regions, by name of their image, that nobody could answer.
 
         Raises:
@@ -101,7 +99,7 @@ class Questions:
         """
         if self.store.regions:
             clicks_per_region = float(self.store.spent("clicks").sum() / self.store.regions)
-        self.choice = choose_regions(
+        return choose_regions(
             self.scored,
             self.store,
             self.request,
@@ -109,7 +107,6 @@ class Questions:
             clicks_per_region=clicks_per_region,
             declined=declined,
         )
-        return self.choice
 
 
 def choose_regions(

@@ -26,7 +26,7 @@ from alseg.active.requirements import (
     parts_of,
     pool_images,
 )
-from alseg.active.round import Round, spread
+from alseg.active.round import Held, Round, spread
 from alseg.active.scores import score_pool, share_buffers
 from alseg.config.budget import Budget, check_affordable
 from alseg.config.run_files import LABELS
@@ -37,7 +37,7 @@ from alseg.data.module import SegmentationDataModule
 from alseg.distributed import interruption, ranks
 from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
 from alseg.labels import LabelStore, RoundResult
-from alseg.labels.regions import RegionShape
+from alseg.labels.region_shape import RegionShape, check_region
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import MAX_ROUNDS
 from alseg.training.module import SegmentationModule
@@ -131,6 +131,7 @@ class ActiveLoop(L.Callback):
                 "override its method label."
             )
         check_level(self.strategy, self.name)
+        check_region(self.region)
         self._request(1)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,7 +152,9 @@ class ActiveLoop(L.Callback):
             return
         module, data = parts_of(trainer, pl_module)
         check_trainer(trainer)
-        check_one_loop(trainer, type(self))
+        check_one_loop(trainer, module, type(self))
+        # Headers say in moments what the digests of images below would find out slowly.
+        data.train_under(module.protocol)
         self.check(module, data.pool, trainer.max_steps)
         self._identity = identity(module, data)
         if trainer.global_step == 0:
@@ -164,14 +167,15 @@ class ActiveLoop(L.Callback):
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
         run = None if self.annotator is None else self.annotator.run
-        self._store = self._own.open(
-            (run or logged) / LABELS,
-            lambda: weights_of(module),
-            data.pool,
-            pool_images(data.pool),
-            module.label_space.classes,
-            lambda: self.check_store(module, data),
-        )
+        self._own.settle((run or logged) / LABELS)
+        is_checked = self._own.is_checked
+        images, classes = pool_images(data.pool), module.label_space.classes
+        with ranks.together():
+            if trainer.is_global_zero and not is_checked:
+                self.check_store(module, data)
+            self._store = self._own.open(
+                lambda: weights_of(module), data.pool, images, classes, check_start=not is_checked
+            )
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -323,8 +327,8 @@ class ActiveLoop(L.Callback):
     def shortfall(self) -> int:
         """What the rounds held so far could not spend, in the unit of the budget.
 
-        0 where regions may come back without an answer: an exhausted pool is said when they are
-        asked about.
+        0 where regions may come back without an answer: an exhausted pool is reported when
+        the queries are written.
         """
         if self._answers.declines:
             return 0
@@ -339,14 +343,13 @@ class ActiveLoop(L.Callback):
         trainer: L.Trainer,
         module: SegmentationModule,
         data: SegmentationDataModule,
-    ) -> tuple[RoundResult, Mapping[int, Tensor]]:
+    ) -> Held:
         """Hold a round; return its result, and the score maps that were kept by pool index."""
         this = Round(
             self._request(number), self._store, self._answers, self._further(trainer.global_step)
         )
         keep = spread(len(data.pool), self.keep_scores, trainer.world_size)
-        result = this.hold(self._scores(this.request, trainer, module, data), data.pool, keep)
-        return result, this.scores
+        return this.hold(self._scores(this.request, trainer, module, data), data.pool, keep)
 
     def _scores(
         self,

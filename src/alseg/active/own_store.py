@@ -26,19 +26,24 @@ class OwnStore:
     Attributes:
         named: The folder that was named for it; None leaves it to the run.
         start: The digest of the weights that the run started from; None as long as nothing trains.
+        is_checked: Whether ``check`` has looked at a store that is there since it was opened last.
     """
 
     def __init__(self, named: Path | None) -> None:
         self.named = named
         self.start: str | None = None
         self._folder = named
+        self.is_checked = False
         self._lock: BaseFileLock | None = None
-        self._is_checked = False
 
     @property
     def folder(self) -> Path | None:
         """Where the store is; None as long as that is not known."""
         return self._folder
+
+    def settle(self, usual: Path) -> None:
+        """Say where the store is of a run that named none."""
+        self._folder = self._folder or usual
 
     def forget(self) -> None:
         """Take the next training for a new run, unless a checkpoint says otherwise."""
@@ -81,52 +86,52 @@ class OwnStore:
         store.check_pool(images, classes)
         check_same_run(store, settings)
         store.check_files()
-        self._is_checked = True
+        self.is_checked = True
         return store.rounds
 
     def open(
         self,
-        usual: Path,
         weights: Callable[[], str],
         pool: SegmentationDataset,
         images: Sequence[PoolImage],
         classes: Sequence[str],
-        check: Callable[[], None],
+        check_start: bool,
     ) -> LabelStore:
         """Lock and open the store, which is made if need be; every rank calls it.
 
+        To be called inside ``ranks.together``, after ``settle`` and, on the first rank, ``check``.
+
         Args:
-            usual: Where the store is of a run that named none.
             weights: Returns the digest of the weights that a new run starts from.
             pool: The data set that labels are asked of.
             images: The pool.
             classes: The names of the classes.
-            check: Checks the store, where that has not been done.
+            check_start: Whether the rounds in it have to be of a run that started from the same
+                weights.
 
         Raises:
             FolderInUse: Another process has the store.
             LabelStoreError: It is not this run's, or cannot be written.
         """
-        self._folder = folder = self._folder or usual
+        folder = self._folder
+        assert folder is not None
         resumed = self.start is not None
         self.start = self.start or weights()
-        with ranks.together():
-            if ranks.is_first():
-                if not LabelStore.exists(folder):
-                    check_apart(folder, pool)
-                if not self._is_checked:
-                    check()
-                    check_same_start(folder, self.start, resumed)
-                folder.mkdir(parents=True, exist_ok=True)
-                self._lock = lock_folder(folder)
-                if not LabelStore.exists(folder):
-                    LabelStore.create(folder, images, classes)
-            self._is_checked = False
-            ranks.gather("the store is there")
-            store = LabelStore.open(folder)
-            if store.rounds:
-                self.start = store.settings(1)["start"]
-            store.attempt = ranks.gather(secrets.token_hex(4))[0]
+        if ranks.is_first():
+            if not LabelStore.exists(folder):
+                check_apart(folder, pool)
+            if check_start:
+                check_same_start(folder, self.start, resumed)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_folder(folder)
+            if not LabelStore.exists(folder):
+                LabelStore.create(folder, images, classes)
+        self.is_checked = False
+        ranks.gather("the store is there")
+        store = LabelStore.open(folder)
+        if store.rounds:
+            self.start = store.settings(1)["start"]
+        store.attempt = ranks.gather(secrets.token_hex(4))[0]
         return store
 
     def release(self) -> None:

@@ -20,8 +20,8 @@ from alseg.data.base import SegmentationDataset
 from alseg.distributed import ranks
 from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError
 from alseg.labels import LabelStore
-from alseg.labels.regions import SPLITS, RegionShape
-from alseg.labels.regions.candidates import Candidates
+from alseg.labels.candidates import Candidates
+from alseg.labels.region_shape import SPLITS, RegionShape
 from alseg.queries.answers import LONGEST_LOOK, Journal, people
 from alseg.queries.answers_folder import lock_answers
 from alseg.queries.asked import AskedImage, AskedRound, Query, query_id
@@ -68,8 +68,8 @@ class People(Annotator):
                 yield self._taken(number, questions.store, stack)
         else:
             with ranks.together():
-                choice = self.choose(questions)
-                self.ask(questions, choice)
+                choice = self._choose(questions)
+                self._ask(questions, choice)
             yield Answers({}, _no_label, left=choice.left)
 
     def _taken(self, number: int, store: LabelStore, stack: ExitStack) -> Answers:
@@ -88,13 +88,8 @@ class People(Annotator):
             clicks=lambda image_id: settled.clicks[image_id],
         )
 
-    def choose(self, questions: Questions) -> Choice:
-        """Choose the regions of a round; what people have skipped is not chosen again.
-
-        Raises:
-            LabelStoreError: As ``Questions.choose`` does.
-            ScoreError: As ``Questions.choose`` does.
-        """
+    def _choose(self, questions: Questions) -> Choice:
+        """Choose the regions of a round; what people have skipped is not chosen again."""
         skipped = self._skipped(questions.request.number)
         image = questions.store.images[0]
         return questions.choose(
@@ -102,7 +97,7 @@ class People(Annotator):
             {name: [(query.row, query.column) for query in part] for name, part in skipped.items()},
         )
 
-    def ask(self, questions: Questions, choice: Choice) -> None:
+    def _ask(self, questions: Questions, choice: Choice) -> None:
         """Write the chosen regions of all ranks out as queries; without any it does nothing.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from alseg.config.budget import Budget
 from alseg.errors import BudgetError, ConfigError, LabelStoreError
 from alseg.labels import PoolImage
-from alseg.labels.regions import RegionShape, read_region, write_region
+from alseg.labels.region_shape import RegionShape, read_region, write_region
 from alseg_strategies import Strategy
 
 SCOPES = ("image", "pool")
@@ -103,8 +103,9 @@ class RoundRequest:
 
 def options_of(strategy: Strategy) -> dict[str, Any]:
     """Return the options of a strategy, as JSON values."""
+    own = ("level", "name", "requires")
     return {
         option: value
         for option, value in vars(strategy).items()
-        if isinstance(value, str | int | float | bool) and option not in ("level", "requires")
+        if isinstance(value, str | int | float | bool) and option not in own
     }

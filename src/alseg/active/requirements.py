@@ -52,8 +52,13 @@ def parts_of(
     return module, data
 
 
-def check_one_loop(trainer: Any, kind: type[L.Callback]) -> None:
+def check_one_loop(trainer: Any, module: L.LightningModule, kind: type[L.Callback]) -> None:
     """Check that nobody else asks for labels and that the trainer takes the optimiser's steps.
+
+    Args:
+        trainer: A ``lightning.Trainer``, which sets ``callbacks`` where mypy cannot see.
+        module: What it trains.
+        kind: The class of the loop.
 
     Raises:
         ConfigError: The trainer has two loops, or the module takes the steps itself.
@@ -63,7 +68,7 @@ def check_one_loop(trainer: Any, kind: type[L.Callback]) -> None:
         raise ConfigError(
             f"The callbacks hold {loops} ActiveLoops; a training takes one. Leave the others out."
         )
-    if not trainer.lightning_module.automatic_optimization:
+    if not module.automatic_optimization:
         raise ConfigError(
             "The module sets automatic_optimization to False; a run is counted in the trainer's "
             "optimiser steps, one per batch or accumulate_grad_batches. Leave it True."

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -19,12 +19,24 @@ from alseg.data.label_space import IGNORE
 from alseg.distributed import ranks
 from alseg.errors import LabelStoreError
 from alseg.labels import ImageRecord, LabelStore, RoundResult
+from alseg.labels.candidates import Candidates
 from alseg.labels.queries import Queries
-from alseg.labels.regions.candidates import Candidates
 from alseg.queries import asked_rounds, open_round
 
 
-@dataclass
+class Held(NamedTuple):
+    """A round that was held.
+
+    Attributes:
+        result: What it asked for, over all ranks.
+        scores: The score maps that were kept, H×W, by pool index.
+    """
+
+    result: RoundResult
+    scores: Mapping[int, Tensor]
+
+
+@dataclass(frozen=True)
 class Round:
     """One round; every method is to be called by all ranks.
 
@@ -33,44 +45,33 @@ class Round:
         store: The label store.
         annotator: Who answers.
         further: What is written down about the round besides the request.
-        scores: The score maps that were kept, H×W, by pool index.
     """
 
     request: RoundRequest
     store: LabelStore
     annotator: Annotator
     further: Mapping[str, Any] = field(default_factory=dict)
-    scores: Mapping[int, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What is written down about the round, as JSON values."""
         return {**self.request.settings(), **self.further}
 
-    def questions(
-        self,
-        scored: Iterable[Scored] = (),
-        pool: SegmentationDataset | None = None,
-        keep: Collection[int] = (),
-    ) -> Questions:
-        """Return what the annotator is asked.
-
-        Args:
-            scored: The images of this rank; looked at only where regions are chosen.
-            pool: The images, for an annotator that shows them.
-            keep: The pool indices of images whose score maps are kept.
-        """
-        return Questions(self.request, self.store, self.settings, pool, scored, keep)
-
     def hold(
         self,
         scored: Iterable[Scored] = (),
         pool: SegmentationDataset | None = None,
         keep: Collection[int] = (),
-    ) -> RoundResult:
+        commit_empty: bool = True,
+    ) -> Held:
         """Choose regions, have them answered, and commit the round.
 
-        Arguments are those of ``questions``.
+        Args:
+            scored: The images of this rank; looked at only where regions are chosen.
+            pool: The images, for an annotator that shows them.
+            keep: The pool indices of images whose score maps are kept.
+            commit_empty: Whether a round without a region is one, as in a training, which counts
+                them.
 
         Raises:
             AnswersMissing: People were asked, and have not answered.
@@ -78,12 +79,12 @@ class Round:
             LabelStoreError: The store is damaged or cannot be written; it is as before.
             ScoreError: The strategy returned something that pixels cannot be ranked by.
         """
-        questions = self.questions(scored, pool, keep)
+        questions = Questions(self.request, self.store, self.settings, pool, scored, keep)
         with self.annotator.answer(questions) as answers:
-            if questions.choice is not None:
-                self.scores = questions.choice.scores
-            records = self._commit(answers)
-        return RoundResult.of(self.request.number, records, answers.left, self.request.budget.unit)
+            is_empty = not any(ranks.gather(len(answers.regions)))
+            records = [] if is_empty and not commit_empty else self._commit(answers)
+        number, unit = self.request.number, self.request.budget.unit
+        return Held(RoundResult.of(number, records, answers.left, unit), answers.scores)
 
     def _commit(self, answers: Answers) -> list[ImageRecord]:
         number = self.request.number
@@ -161,17 +162,17 @@ def take_answers(store: LabelStore, annotator: Annotator) -> RoundResult | None:
     request = RoundRequest.read(number, settings)
     known = request.settings()
     further = {name: value for name, value in settings.items() if name not in known}
-    return Round(request, store, annotator, further).hold()
+    return Round(request, store, annotator, further).hold().result
 
 
-def spread(length: int, count: int, ranks: int) -> list[int]:
+def spread(length: int, count: int, world_size: int) -> list[int]:
     """Return the indices of a few images, spread over a pool, that the first rank scores.
 
     Args:
         length: Number of images in the pool.
         count: How many to return; of a small pool, fewer.
-        ranks: Number of ranks, which take turns.
+        world_size: Number of ranks, which take turns.
     """
-    there = math.ceil(length / ranks)
+    there = math.ceil(length / world_size)
     count = min(count, there)
-    return [ranks * ((2 * place + 1) * there // (2 * count)) for place in range(count)]
+    return [world_size * ((2 * place + 1) * there // (2 * count)) for place in range(count)]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.config.budget import by_score
-from alseg.labels.regions.candidates import ALL_WANTED, Candidates, Thresholds, enough
+from alseg.labels.candidates import ALL_WANTED, Candidates, Thresholds, enough
 
 
 class Shortlist:

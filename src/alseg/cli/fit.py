@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from alseg.cli.parser import CommandParser, checked_config
-from alseg.config.protocols import PROTOCOLS
-from alseg.config.run import RunConfig, dump_config
+from alseg.config.run import checked_strategy, dump_config
 from alseg.config.run_files import CONFIG
 from alseg.config.settings import all_settings, names_of
-from alseg.config.strategy_options import options_for
 from alseg.errors import ConfigError
 from alseg.runs.terminal import shown
-from alseg_strategies import create
 
 _log = logging.getLogger("alseg")
 
@@ -147,20 +143,3 @@ def _kept(parser: CommandParser, path: Path) -> dict[str, Any]:
             f"or of another version of alseg. {remedy}"
         )
     return kept
-
-
-def checked_strategy(config: RunConfig) -> RunConfig:
-    """Settle the strategy's windows and the head.
-
-    Raises:
-        ConfigError: The strategy cannot be made.
-        UnknownOption: It has no such option.
-    """
-    if not PROTOCOLS[config.protocol].active:
-        return replace(config, head=config.head_for(()))
-    try:
-        chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
-        strategy = create(config.strategy, **chosen)
-    except ValueError as error:
-        raise ConfigError(f"strategy_options: {error}") from error
-    return replace(config, strategy_options=chosen, head=config.head_for(strategy.requires))

@@ -136,8 +136,8 @@ def _ask(
     from alseg.active.scores import score_pool
     from alseg.config.budget import Budget
     from alseg.data.evaluation import evaluation_loader
+    from alseg.labels import Windows
     from alseg.queries.next_step import taken_in
-    from alseg.runs.parts import new_region
 
     chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
     try:
@@ -155,7 +155,7 @@ def _ask(
         number=number,
         rounds=number,
         budget=Budget.parse(config.budget),
-        region=new_region(config).for_strategy(strategy),
+        region=Windows.of_run(config).for_strategy(strategy),
         scope=config.scope,
         seed=config.seed,
         strategy=config.strategy,
@@ -165,7 +165,4 @@ def _ask(
     title = "scoring the images" if config.progress else None
     scored = score_pool(module, loader, pool.ids, strategy, request, title)
     this = Round(request, store, people, {"annotator": people.name})
-    questions = this.questions(scored, pool)
-    choice = people.choose(questions)
-    people.ask(questions, choice)
-    return choice.left
+    return this.hold(scored, pool, commit_empty=False).result.shortfall

@@ -12,9 +12,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from alseg.cli.fit import checked_strategy, with_data
+from alseg.cli.fit import with_data
 from alseg.cli.parser import CommandParser, checked_config
-from alseg.config.run import RunConfig
+from alseg.config.run import RunConfig, checked_strategy
 from alseg.config.run_files import STARTS
 from alseg.config.settings import all_settings
 from alseg.errors import ConfigError

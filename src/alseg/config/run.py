@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from alseg.config.protocols import PROTOCOLS
@@ -19,9 +19,10 @@ from alseg.config.settings import (
     all_settings,
 )
 from alseg.config.size import parse_size, show_size
-from alseg.config.strategy_options import window_radius
+from alseg.config.strategy_options import options_for, window_radius
 from alseg.config.yaml_file import write_mapping
 from alseg.errors import ConfigError
+from alseg_strategies import create
 
 
 @dataclass(frozen=True)
@@ -133,3 +134,20 @@ def dump_config(config: RunConfig) -> str:
         text = write_mapping({entry.name: plain[entry.name]})
         lines += ["", f"# {entry.help}", text.rstrip()]
     return "\n".join(lines) + "\n"
+
+
+def checked_strategy(config: RunConfig) -> RunConfig:
+    """Settle the strategy's windows and the head.
+
+    Raises:
+        ConfigError: The strategy cannot be made.
+        UnknownOption: It has no such option.
+    """
+    if not PROTOCOLS[config.protocol].active:
+        return replace(config, head=config.head_for(()))
+    try:
+        chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
+        strategy = create(config.strategy, **chosen)
+    except ValueError as error:
+        raise ConfigError(f"strategy_options: {error}") from error
+    return replace(config, strategy_options=chosen, head=config.head_for(strategy.requires))

@@ -2,7 +2,7 @@
 
 from alseg.labels.export import export_labels
 from alseg.labels.records import ImageRecord, PoolImage, RoundResult
-from alseg.labels.regions import Box, RegionShape
+from alseg.labels.region_shape import Box, RegionShape
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import LabelStore
 from alseg.labels.verification import Verification, verify

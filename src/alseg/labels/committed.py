@@ -15,7 +15,7 @@ from alseg.labels.archive import Archive
 from alseg.labels.files import decode_png
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord
-from alseg.labels.regions import RegionShape, read_region
+from alseg.labels.region_shape import RegionShape, read_region
 from alseg.storage.regular_files import digest, digest_of_file
 from alseg.storage.sealed_json import load_json
 

@@ -8,7 +8,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.labels.regions import RegionShape
+from alseg.labels.region_shape import RegionShape
 
 
 def header_of(region: RegionShape) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from alseg.labels.committed import (
 from alseg.labels.files import replace_in_store
 from alseg.labels.queries import Queries
 from alseg.labels.records import ImageRecord, PoolImage, check_pool
-from alseg.labels.regions import RegionShape
+from alseg.labels.region_shape import RegionShape
 from alseg.labels.staged import OTHER_RUN, StagedRound
 from alseg.storage.sealed_json import encode_json, load_json
 from alseg.storage.shared_storage import appears

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from alseg.data.images import image_size
 from alseg.data.value_range import read_image
 from alseg.errors import DatasetError, LabelStoreError
-from alseg.labels.regions import Box, RegionShape
+from alseg.labels.region_shape import Box, RegionShape
 from alseg.storage.links import check_inside
 from alseg.storage.regular_files import digest, read_regular
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from alseg.labels.records import check_name, check_size
-from alseg.labels.regions import SPLITS
+from alseg.labels.region_shape import SPLITS
 from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|")

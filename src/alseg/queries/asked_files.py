@@ -25,7 +25,7 @@ from PIL import Image
 from alseg.config.run_files import QUERIES, round_name, round_numbers
 from alseg.errors import LabelStoreError
 from alseg.labels.files import replace_in_store, write_durably
-from alseg.labels.regions import read_region
+from alseg.labels.region_shape import read_region
 from alseg.queries.asked import MANIFEST, AskedImage, AskedRound, Query
 from alseg.queries.asked_checks import check_classes, check_queries, check_split, image_of
 from alseg.storage.regular_files import digest, read_unchanged

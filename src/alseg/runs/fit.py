@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from alseg.active import ActiveLoop
 from alseg.config.commands import resume_command
 from alseg.config.protocols import PROTOCOLS
-from alseg.config.run import RunConfig
+from alseg.config.run import RunConfig, checked_strategy
 from alseg.config.run_files import BEST, LAST, SOURCE, SOURCE_LAST
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_apart
@@ -65,7 +65,7 @@ def fit_run(config: RunConfig, partial: bool = False) -> str:
     """
     with StopTogether() as stop:
         meet(config, stop)
-        return _fit_run(config, partial, stop)
+        return _fit_run(checked_strategy(config), partial, stop)
 
 
 def _fit_run(config: RunConfig, partial: bool, stop: StopTogether) -> str:

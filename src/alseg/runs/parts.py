@@ -89,11 +89,6 @@ def new_data(config: RunConfig, domains: Domains) -> SegmentationDataModule:
     )
 
 
-def new_region(config: RunConfig) -> Windows:
-    """Return the shape of what is asked about."""
-    return Windows(config.window_radius, config.exclusion_radius, config.clipped)
-
-
 def new_loop(
     config: RunConfig,
     folder: RunFolder,
@@ -125,7 +120,7 @@ def new_loop(
         strategy_options=config.strategy_options,
         rounds=config.rounds,
         round_steps=config.round_steps,
-        region=new_region(config),
+        region=Windows.of_run(config),
         scope=config.scope,
         annotator=people if config.annotator == "manual" else None,
         store=folder.labels,

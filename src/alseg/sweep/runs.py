@@ -69,8 +69,8 @@ def check_data(todo: Iterable[Run]) -> None:
     """
     # What follows brings PyTorch; what is misspelt was answered before.
     from alseg.data.checks import check_headers
+    from alseg.labels import Windows
     from alseg.runs.domains import open_domains
-    from alseg.runs.parts import new_region
 
     opened: dict[str, SegmentationDataset] = {}
     for one in todo:
@@ -83,7 +83,8 @@ def check_data(todo: Iterable[Run]) -> None:
             if PROTOCOLS[one.config.protocol].active:
                 round_schedule(one.config.steps, one.config.rounds, one.config.round_steps)
                 budget = Budget.parse(one.config.budget)
-                sizes, region = check_headers(opened[data], labels=False), new_region(one.config)
+                sizes = check_headers(opened[data], labels=False)
+                region = Windows.of_run(one.config)
                 costs = [region.largest_cost(size) for size in sizes]
                 check_affordable(budget, costs, sum(height * width for height, width in sizes))
         except AlsegError as error:

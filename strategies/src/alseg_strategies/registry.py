@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -179,9 +180,15 @@ def name_of(strategy: Strategy) -> str:
         return strategy.name
     kind = type(strategy)
     origin = f"{kind.__module__}:{kind.__qualname__}"
-    for name, entry in _entries().items():
+    table = _entries()
+    for name, entry in table.items():
         if entry.origin == origin:
             return name
+    # A plug-in may announce its class where it is imported, and not where it is written.
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        with suppress(PluginError):
+            if table[point.name].load() is kind:
+                return point.name
     raise UnknownStrategy(
         f"the strategy {origin} has no name, by which a run keeps what was asked for: register it "
         'with @register("mine"), or give it the attribute name = "mine"'

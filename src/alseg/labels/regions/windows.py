@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alseg.errors import ConfigError
-from alseg.labels.regions import Box, Size
-from alseg.labels.regions.candidates import ALL_WANTED, Candidates, Thresholds, enough
+from alseg.labels.candidates import ALL_WANTED, Candidates, Thresholds, enough
+from alseg.labels.region_shape import Box, Size
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from alseg.config.run import RunConfig
     from alseg_strategies import Strategy
 
 CLIPPED = ("last", "any")
@@ -44,6 +45,8 @@ class Windows:
             ``clipped`` is another word.
     """
 
+    name: ClassVar[str] = "windows"
+
     radius: int = 1
     exclusion_radius: int | None = None
     clipped: Literal["last", "any"] = "last"
@@ -58,6 +61,11 @@ class Windows:
                 f"An exclusion radius of {self.exclusion} lets regions of radius {self.radius} be "
                 f"asked for around pixels that are labelled already; use {self.radius} or more."
             )
+
+    @classmethod
+    def of_run(cls, config: RunConfig) -> Windows:
+        """Return what the settings of a run say."""
+        return cls(config.window_radius, config.exclusion_radius, config.clipped)
 
     @property
     def exclusion(self) -> int:
