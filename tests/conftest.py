@@ -8,6 +8,10 @@ import signal
 
 import pytest
 
+from tests.helpers.checkpoints import constant_checkpoint
+
+__all__ = ["constant_checkpoint"]
+
 SEED = "ALSEG_CRASH_SEED"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

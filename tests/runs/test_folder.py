@@ -10,7 +10,7 @@ from alseg.cli.main import main
 from alseg.config.run import RunConfig
 from alseg.errors import AnswersNeeded
 from alseg.runs.folder import RunFolder
-from alseg.runs.peak_memory import peak_memory
+from alseg.runs.phases import peak_memory
 from alseg.runs.run_summary import Evaluation
 
 
@@ -109,7 +109,7 @@ def test_a_phase_keeps_the_highest_peak_of_all_its_parts(folder, monkeypatch):
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("alseg.runs.folder.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("alseg.runs.phases.time.perf_counter", lambda: clock.now)
     return clock
 
 

@@ -15,9 +15,10 @@ from tests.helpers.folders import digests
 from tests.helpers.processes import Ranks, alseg, free_port, run_ranks
 from tests.helpers.toys import TINY
 
+from alseg.distributed.processes import PARENT_VARIABLE, RUN_VARIABLE
 from alseg.errors import ConfigError
 from alseg.labels import LabelStore
-from alseg.runs.folder import PARENT_VARIABLE, RUN_VARIABLE, RunFolder
+from alseg.runs.folder import RunFolder
 
 SETTINGS = ["--strategy", "ripu", "--budget", "3 regions", "--steps", "6", "--validate-every", "2"]
 SETTINGS += ["--warm-start-steps", "0"]

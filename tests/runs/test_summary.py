@@ -98,6 +98,6 @@ def test_a_time_in_words(seconds, words):
 )
 def test_a_run_is_named_after_its_data(monkeypatch, names, folder):
     now = SimpleNamespace(now=lambda: SimpleNamespace(strftime=lambda pattern: "DATE"))
-    monkeypatch.setattr("alseg.runs.folder.datetime", now)
+    monkeypatch.setattr("alseg.config.run_files.datetime", now)
     path = RunFolder.of(RunConfig(strategy="halo", source="folder:data.yaml"), names).path
     assert path == Path("runs") / folder

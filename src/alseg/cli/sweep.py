@@ -15,10 +15,9 @@ from typing import Any
 from alseg.cli.fit import with_data
 from alseg.cli.parser import CommandParser, checked_config
 from alseg.config.run import RunConfig, checked_strategy
-from alseg.config.run_files import STARTS
+from alseg.config.run_files import STARTS, check_writable_name
 from alseg.config.settings import all_settings
 from alseg.errors import ConfigError
-from alseg.runs.folder import check_writable_name
 from alseg.storage.folder_lock import lock_folder
 from alseg.sweep.export import SWEEP_FILE, slurm_script, wandb_sweep
 from alseg.sweep.matrix import DECIDED, Matrix, read_matrix

@@ -1,4 +1,4 @@
-"""The names of all files and folders of a run; ``alseg.runs.folder`` has their paths.
+"""The names of a run's folder and of all in it; ``alseg.runs.folder`` has their paths.
 
 What a folder in it holds is named where it is written: ``labels/*`` in ``alseg.labels``, a round of
 ``queries`` in ``alseg.queries``.
@@ -7,7 +7,12 @@ What a folder in it holds is named where it is written: ``labels/*`` in ``alseg.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+
+from alseg.config.run import RunConfig
+from alseg.errors import ConfigError
 
 CONFIG = "config.yaml"
 """The settings of a run, all of them."""
@@ -57,6 +62,9 @@ STARTS = "starts"
 ROUND = "round-"
 """What the name of a file or folder of a round begins with."""
 
+_LONGEST_NAME = 24
+"""Characters of a data set's name in that of a run; a folder's name has at most 255 bytes."""
+
 _ROUND = re.compile(rf"{ROUND}(\d{{3,}})")
 
 
@@ -73,3 +81,35 @@ def round_numbers(folder: Path) -> list[int]:
     named = ((int(match[1]), match[0]) for match in matches if match)
     # A copy that somebody made, such as round-0003, is no round.
     return sorted(number for number, name in named if number and name == round_name(number))
+
+
+def new_run_path(config: RunConfig, data: Sequence[str]) -> Path:
+    """Return the folder of a run whose settings name none.
+
+    Args:
+        config: The settings of the run.
+        data: The names of its data sets.
+    """
+    asking = config.strategy if config.protocol == "source_target" else config.protocol
+    name = config.name or "-".join([*map(_in_a_path, data), asking])
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{name}-{stamp}"
+
+
+def check_writable_name(path: Path) -> None:
+    """Refuse a folder that Lightning takes for several URLs in a row, however it is written.
+
+    Raises:
+        ConfigError: ``::`` is part of its name, or of a folder above it.
+    """
+    for name in (path.absolute(), path.resolve()):
+        if "::" in str(name):
+            raise ConfigError(
+                f"{name} contains '::', which Lightning reads as a URL of several parts. Name a "
+                "folder without it."
+            )
+
+
+def _in_a_path(name: str) -> str:
+    """Return a name without what a path or a shell takes for something else, and not too long."""
+    return re.sub(r"[^\w.+-]+", "_", name)[:_LONGEST_NAME].strip("._") or "data"

@@ -21,13 +21,14 @@ from alseg.config.run_files import BEST, LAST, SOURCE, SOURCE_LAST
 from alseg.data.module import SegmentationDataModule
 from alseg.data.names import check_apart
 from alseg.distributed import interruption
+from alseg.distributed.processes import is_first_process
 from alseg.distributed.ranks import seen
 from alseg.distributed.stop_together import StopTogether
 from alseg.errors import AnswersNeeded, WeightsError
 from alseg.queries.next_step import how_to_answer
 from alseg.runs.checkpoint import check_resumable, read_checkpoint
 from alseg.runs.domains import Domains, open_domains
-from alseg.runs.folder import RunFolder, is_first_process
+from alseg.runs.folder import RunFolder
 from alseg.runs.launch import meet
 from alseg.runs.parts import (
     logged_elsewhere,

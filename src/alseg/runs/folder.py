@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from alseg.config.commands import resume_command
@@ -24,32 +21,24 @@ from alseg.config.run_files import (
     PICTURES,
     PROVENANCE,
     SUMMARY,
+    check_writable_name,
+    new_run_path,
 )
 from alseg.config.settings import names_of
 from alseg.config.yaml_file import read_mapping
+from alseg.distributed.processes import RUN_VARIABLE, handed_down, is_first_process
 from alseg.errors import AnswersNeeded, ConfigError
-from alseg.runs.peak_memory import peak_memory, start_counting
+from alseg.runs.phases import Clock, peak_memory, start_counting
 from alseg.runs.run_summary import RunSummary
 from alseg.storage.durable import draft_of, replace_durably
 from alseg.storage.folder_lock import LOCK, lock_folder
 from alseg.storage.links import refuse_links_out
-
-RUN_VARIABLE = "ALSEG_RUN_FOLDER"
-"""Set for the processes that Lightning starts, so that all ranks share one run folder."""
-
-PARENT_VARIABLE = "ALSEG_FIRST_PROCESS"
-"""Set likewise: the number of the process that started them."""
 
 STARTED = "# Relative paths begin in "
 """What the settings begin with; the directory that the run was started in follows."""
 
 UNWRITABLE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 """What the system says where nothing can be written, or no more."""
-
-LONGEST_NAME = 24
-"""Characters of a data set's name in that of a run; a folder's name has at most 255 bytes."""
-
-RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @dataclass
@@ -83,7 +72,7 @@ class RunFolder:
             refuse_links_out(Path(config.resume))
             return cls.open(config.resume)
         if is_first_process():
-            path = Path(config.out) if config.out is not None else _new_path(config, data)
+            path = Path(config.out) if config.out is not None else new_run_path(config, data)
             check_writable_name(path)
             if _in_use(path):
                 how = f", or continue the run in it with `{resume_command(path)}`"
@@ -125,12 +114,9 @@ class RunFolder:
                 places = {name: getattr(config, name) for name in moved}
                 kept = config_from({**read_mapping(self.path / CONFIG), **places})
                 self._keep(kept, self.started_elsewhere or _here())
-            os.environ[RUN_VARIABLE] = str(self.path.resolve())
-            os.environ[PARENT_VARIABLE] = str(os.getpid())
-            yield
+            with handed_down(self.path):
+                yield
         finally:
-            os.environ.pop(RUN_VARIABLE, None)
-            os.environ.pop(PARENT_VARIABLE, None)
             lock.release()
 
     def moved(self, config: RunConfig) -> list[str]:
@@ -284,42 +270,6 @@ class RunFolder:
         self.record()
 
 
-class Clock:
-    """Takes the time of a phase, lap by lap, and of the phases within it."""
-
-    def __init__(self, name: str, within: Mapping[str, float]) -> None:
-        self.name = name
-        self._within = within
-        self._since, self._counted = time.perf_counter(), dict(within)
-
-    def lap(self) -> dict[str, float]:
-        """Return the seconds since the last lap by phase; those within are not the phase's own."""
-        now, inner = time.perf_counter(), dict(self._within)
-        spent = {name: seconds - self._counted[name] for name, seconds in inner.items()}
-        own = now - self._since - sum(spent.values())
-        self._since, self._counted = now, inner
-        return {self.name: own, **spent}
-
-
-def check_writable_name(path: Path) -> None:
-    """Refuse a folder that Lightning takes for several URLs in a row, however it is written.
-
-    Raises:
-        ConfigError: ``::`` is part of its name, or of a folder above it.
-    """
-    for name in (path.absolute(), path.resolve()):
-        if "::" in str(name):
-            raise ConfigError(
-                f"{name} contains '::', which Lightning reads as a URL of several parts. Name a "
-                "folder without it."
-            )
-
-
-def is_first_process() -> bool:
-    """Whether this process is the first of those that Lightning, torchrun or SLURM started."""
-    return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
-
-
 def _here() -> str:
     # Quoted, so that no name of a directory ends the line.
     return repr(str(Path.cwd()))
@@ -331,15 +281,3 @@ def _in_use(path: Path) -> bool:
         return path.exists()
     left = (LOCK, draft_of(path / CONFIG).name)
     return any(entry.name not in left for entry in path.iterdir())
-
-
-def _new_path(config: RunConfig, data: Sequence[str]) -> Path:
-    asking = config.strategy if config.protocol == "source_target" else config.protocol
-    name = config.name or "-".join([*map(_in_a_path, data), asking])
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{name}-{stamp}"
-
-
-def _in_a_path(name: str) -> str:
-    """Return a name without what a path or a shell takes for something else, and not too long."""
-    return re.sub(r"[^\w.+-]+", "_", name)[:LONGEST_NAME].strip("._") or "data"

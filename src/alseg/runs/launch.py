@@ -16,9 +16,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import ParallelStrategy
 
 from alseg.config.run import RunConfig
+from alseg.distributed.processes import RANK_VARIABLES, is_orphan
 from alseg.distributed.stop_together import StopTogether, end_process
 from alseg.errors import ConfigError
-from alseg.runs.folder import PARENT_VARIABLE, RANK_VARIABLES, is_first_process
 
 LAUNCH_SECONDS = 300.0
 """How long a process waits for the others to start; reading PyTorch from shared storage for the
@@ -101,7 +101,7 @@ def _waiting() -> Iterator[None]:
     def look() -> None:
         end = time.monotonic() + LAUNCH_SECONDS
         while not met.wait(1.0):
-            if _is_orphan():
+            if is_orphan():
                 end_process("The first process is gone. This process ends too.")
             if time.monotonic() > end:
                 end_process(
@@ -114,8 +114,3 @@ def _waiting() -> Iterator[None]:
         yield
     finally:
         met.set()
-
-
-def _is_orphan() -> bool:
-    parent = os.environ.get(PARENT_VARIABLE)
-    return parent is not None and not is_first_process() and os.getppid() != int(parent)

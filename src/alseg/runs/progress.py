@@ -14,9 +14,10 @@ from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
 from alseg.config.run_files import SOURCE
 from alseg.config.schedule import round_schedule
+from alseg.distributed.processes import is_first_process
 from alseg.labels import LabelStore
 from alseg.runs.domains import Domains
-from alseg.runs.folder import RunFolder, is_first_process
+from alseg.runs.folder import RunFolder
 from alseg.runs.run_line import SCORING, VALIDATION, RunLine
 from alseg.runs.run_summary import EVALUATION, START, TRAINING
 

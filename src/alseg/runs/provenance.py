@@ -17,9 +17,10 @@ import torch
 
 from alseg.config.run import RunConfig
 from alseg.data import SegmentationDataset
+from alseg.distributed.processes import is_first_process
 from alseg.errors import ConfigError, DatasetError
 from alseg.runs.domains import Domains
-from alseg.runs.folder import RunFolder, is_first_process
+from alseg.runs.folder import RunFolder
 from alseg.runs.run_provenance import (
     CHOSEN,
     POOL,

@@ -18,9 +18,10 @@ from alseg.config.commands import resume_command
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig, dump_settings
 from alseg.config.variants import name_by_itself
+from alseg.distributed.processes import is_first_process
 from alseg.errors import ConfigError
 from alseg.labels import LabelStore
-from alseg.runs.folder import RunFolder, is_first_process
+from alseg.runs.folder import RunFolder
 from alseg.runs.wandb_account import logged_in
 from alseg.runs.wandb_names import (
     FRACTION,

@@ -1,11 +1,30 @@
-"""The most memory that this process has used."""
+"""What a phase of a run takes: its time, and the most memory that the process has used."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Mapping
 from typing import Any
 
 MIB = 2**20
+
+
+class Clock:
+    """Takes the time of a phase, lap by lap, and of the phases within it."""
+
+    def __init__(self, name: str, within: Mapping[str, float]) -> None:
+        self.name = name
+        self._within = within
+        self._since, self._counted = time.perf_counter(), dict(within)
+
+    def lap(self) -> dict[str, float]:
+        """Return the seconds since the last lap by phase; those within are not the phase's own."""
+        now, inner = time.perf_counter(), dict(self._within)
+        spent = {name: seconds - self._counted[name] for name, seconds in inner.items()}
+        own = now - self._since - sum(spent.values())
+        self._since, self._counted = now, inner
+        return {self.name: own, **spent}
 
 
 def start_counting() -> None:
