@@ -9,8 +9,9 @@ import signal
 import pytest
 
 from tests.helpers.checkpoints import constant_checkpoint
+from tests.helpers.wandb_account import account, backend, nobody
 
-__all__ = ["constant_checkpoint"]
+__all__ = ["account", "backend", "constant_checkpoint", "nobody"]
 
 SEED = "ALSEG_CRASH_SEED"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from alseg.labels import LabelStore
+from tests.helpers.archives import digests
 from tests.helpers.dying import Point, count, die
-from tests.helpers.folders import digests
 from tests.helpers.processes import Ranks, alseg, run_ranks
 from tests.helpers.toys import TINY
 

@@ -1,5 +1,5 @@
 import pytest
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests
 from tests.helpers.processes import run_ranks
 from tests.helpers.rounds import CASES, hold_rounds
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests
 from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop

@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from tests.helpers.archives import digests
 from tests.helpers.asked import journal
 from tests.helpers.exchanged import FORMATS, answer, export, name_of, say, write_small_round
-from tests.helpers.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.annotate.exchange.source import Source

@@ -6,9 +6,9 @@ import zipfile
 from xml.etree import ElementTree
 
 import pytest
+from tests.helpers.archives import digests
 from tests.helpers.asked import journal
 from tests.helpers.exchanged import answer, export, name_of
-from tests.helpers.folders import digests
 
 from alseg.annotate.exchange import import_answers
 from alseg.errors import ExchangeError

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.helpers.archives import digests
 from tests.helpers.exchanged import FORMATS, answer, name_of, write_small_round
-from tests.helpers.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.cli.main import main

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.helpers.archives import digests
 from tests.helpers.asked import journal, window
 from tests.helpers.exchanged import CENTRES, SIZES, answer, name_of, say, write_small_round
-from tests.helpers.folders import digests
 
 from alseg.annotate.exchange import export_queries, import_answers
 from alseg.annotate.exchange.segmentations import pixels_of

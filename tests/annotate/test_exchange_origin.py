@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from tests.helpers.archives import digests
 from tests.helpers.asked import journal, make_round
 from tests.helpers.exchanged import FORMATS, answer, export, name_of, say, write_small_round
-from tests.helpers.folders import digests
 
 from alseg.active.people import People
 from alseg.annotate import measure_agreement, open_shares

@@ -7,9 +7,8 @@ import shutil
 
 import pytest
 import yaml
-from tests.helpers.archives import read_bytes, write_bytes
+from tests.helpers.archives import digests, read_bytes, write_bytes
 from tests.helpers.disks import FaultyDisk
-from tests.helpers.folders import digests
 from tests.helpers.stores import edit_manifest
 from tests.helpers.toys import SPACE, TINY, Toy, quiet_trainer
 from tests.helpers.trees import stripes, write_grey_label, write_image

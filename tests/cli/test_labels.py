@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.helpers.archives import read_bytes, write_bytes
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests, read_bytes, write_bytes
 from tests.helpers.stores import CLASSES, SIZES, edit_manifest, random_store
 from tests.labels.test_store import commit_round
 

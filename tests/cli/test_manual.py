@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests
 from tests.helpers.processes import alseg, run_ranks
 from tests.helpers.toys import TINY
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.cli.test_manual import answer
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests
 from tests.helpers.toys import TINY
 
 from alseg.cli.main import main

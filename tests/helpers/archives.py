@@ -1,5 +1,6 @@
 """Files of a round by the path that a person is shown: the archive, then the file in it."""
 
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -44,3 +45,12 @@ def query_lines(store, number, image_id):
     """Return the lines of what was asked for in an image in a round, without the header."""
     files = files_in(store.folder / f"round-{number:03d}" / ARCHIVE)
     return files.get(f"queries/{image_id}.csv", b"").decode().splitlines()[1:]
+
+
+def digests(folder):
+    """Return the SHA-256 of every file by its relative path, without lock files."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }

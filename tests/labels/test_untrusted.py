@@ -8,9 +8,9 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.helpers.archives import digests
 from tests.helpers.asked import make_round
 from tests.helpers.exchanged import FORMATS, answer, name_of, write_small_round
-from tests.helpers.folders import digests
 from tests.helpers.stores import random_store
 
 from alseg.active.people import People

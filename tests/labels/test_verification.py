@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.helpers.archives import read_bytes, split, write_bytes
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests, read_bytes, split, write_bytes
 from tests.helpers.stores import RADIUS, SIZES, edit_manifest, path_of, random_store, replace_file
 
 from alseg.errors import LabelStoreError

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.helpers.folders import digests
+from tests.helpers.archives import digests
 from tests.helpers.processes import Ranks, alseg, free_port, run_ranks
 from tests.helpers.toys import TINY
 

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 import torch
+from tests.helpers.archives import digests
 from tests.helpers.dying import Point, die
-from tests.helpers.folders import digests
 from tests.helpers.processes import Ranks, alseg, run_ranks
 from tests.helpers.toys import TINY
 
