@@ -1,5 +1,7 @@
 """What people can answer besides the classes: the one table of the page, the review and exchange.
 
+It is stored here because data sets refuse classes of these names, and know nothing of queries.
+
 Another answer is another line of it. Without a part of its own in ``alseg.queries.settling``, one
 that is charged becomes void, and one that is not leaves the window unlabelled.
 """
@@ -18,7 +20,7 @@ class AnswerKey:
         key: The key on the page, as browsers call it, or a small letter; no class has it then.
         label: The word on the page's button.
         help: What the page says that it means.
-        said: What a query is that was answered so, as in "is skipped".
+        said: How a query answered this way is described, as in "is skipped".
         meaning: What a class with this name would stand for.
         color: The colour of the label in a labelling tool, ``#rrggbb``.
         is_charged: Whether it counts: otherwise it gives way to any answer that does, the window

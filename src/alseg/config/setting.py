@@ -22,11 +22,11 @@ Tag = Literal[
     "opens",  # Which images a run opens depends on it.
     "evaluation",  # It changes how a network is measured, not how it is trained.
     "after start",  # The start on the source does not depend on it.
-    "head",  # It is one of the network's head: a network with another has a start of its own.
+    "head",  # It belongs to the head: a network with another head has a start of its own.
     "variant",  # It makes a variant, beside what is asked for.
     "compared",  # It is what runs are compared by.
     "uncompared",  # It changes no figure, or figures show whether it is the same.
-    "logging",  # It is one of where a run's figures go.
+    "logging",  # It says where figures are logged.
 ]
 """What a setting may belong to beside its group."""
 

@@ -42,8 +42,8 @@ class Variant:
         """Return what it is called, such as ``ripu (source_free, radius=4) at 1 %``.
 
         Args:
-            unsaid: The details that go without saying, by name, and ``protocol``, if one does. Of a
-                name with None it goes without saying that there is no such detail.
+            unsaid: The details that go without saying, by name, and ``protocol``, if one does. None: a
+                variant without this detail is not named for it.
             budget: The budget to name; None names none.
         """
         protocol, details = self._told(unsaid)

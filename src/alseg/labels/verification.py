@@ -205,7 +205,7 @@ def _check_image(
     before: _State | None = _State(
         np.full(shape, IGNORE, dtype=np.uint8), np.zeros(shape, dtype=np.uint8), found.folder
     )
-    centres: set[tuple[int, int]] = set()
+    anchors: set[tuple[int, int]] = set()
     checked = False
     for number, committed in enumerate(rounds, start=1):
         if committed is None:
@@ -222,7 +222,7 @@ def _check_image(
             found.pixels += int((state.rounds == number).sum())
             complaints = [
                 *_of_maps(state, number, classes),
-                *_of_queries(state, number, image, queries, centres),
+                *_of_queries(state, number, image, queries, anchors),
                 *_of_counts(state, number, record, queries),
                 *(_of_rounds(state, number, before, image.id) if before else ()),
             ]
@@ -232,7 +232,7 @@ def _check_image(
                     committed.path_of(kind, image.id) if of_image else committed.folder / MANIFEST
                 )
                 found.add(number, path, what)
-            centres |= _centres(queries)
+            anchors |= _anchors(queries)
             before = state
     found.images += checked
 
@@ -274,8 +274,8 @@ def _of_queries(
     if not _inside(queries, image):
         yield "queries", f"a region lies outside the image, which is {image.height}x{image.width}"
         return
-    centres = _centres(queries)
-    repeated = len(queries) - len(centres) + len(centres & earlier)
+    anchors = _anchors(queries)
+    repeated = len(queries) - len(anchors) + len(anchors & earlier)
     if repeated:
         yield "queries", f"{repeated:,} regions are asked for that were asked for before"
     owner = queries.region.owners(state.rounds.shape, queries.rows, queries.columns)
@@ -339,5 +339,5 @@ def _inside(queries: Queries, image: PoolImage) -> bool:
     )
 
 
-def _centres(queries: Queries) -> set[tuple[int, int]]:
+def _anchors(queries: Queries) -> set[tuple[int, int]]:
     return set(zip(queries.rows.tolist(), queries.columns.tolist(), strict=True))

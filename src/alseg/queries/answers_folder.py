@@ -1,4 +1,4 @@
-"""The folder of a round's answers: locked by whoever takes them, and the one that it was."""
+"""The folder of a round's answers: locked by whoever takes them, and still the same folder."""
 
 from __future__ import annotations
 

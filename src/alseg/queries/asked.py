@@ -1,4 +1,4 @@
-"""The queries of a round that people answer: windows in images, and the parts of mixed ones.
+"""The queries of a round that people answer: regions of images, and the parts of mixed ones.
 
 ``alseg.queries.asked_files`` keeps them as files.
 """
@@ -30,16 +30,16 @@ ANSWERS = "answers"
 
 @dataclass(frozen=True)
 class Query:
-    """One question: which class has this window?
+    """One question: which class has this region?
 
     Attributes:
-        id: Its name, unique in the run, such as ``r001-q000017``; a part of a window that was
+        id: Its name, unique in the run, such as ``r001-q000017``; a part of a region that was
             answered as mixed adds its number, such as ``r001-q000017.2``.
         image: Name of the image in the pool.
         row: Row of the centre, in pixels.
         column: Column of the centre, in pixels.
-        top: First row of the window, clipped by the image.
-        left: First column of the window.
+        top: First row of the region's outline.
+        left: First column of the outline.
         bottom: The row after its last one.
         right: The column after its last one.
         score: Score of the centre when it was chosen; higher is asked first.
@@ -59,7 +59,7 @@ class Query:
 
     @property
     def is_part(self) -> bool:
-        """Whether it is a part of a window that was answered as mixed."""
+        """Whether it is a part of a region that was answered as mixed."""
         return "." in self.id
 
     @property
@@ -97,7 +97,7 @@ class AskedRound:
         classes: Names of the classes, in the order of their numbers.
         colors: One RGB colour per class.
         region: The shape of what is asked about.
-        split: What becomes of a window that is answered as mixed: ``quadrants`` or ``pixels``
+        split: What becomes of a region that is answered as mixed: ``quadrants`` or ``pixels``
             (its parts are asked for once) or ``drop`` (it becomes void).
         images: The images with queries, by name, in pool order.
         queries: The queries in the order in which they are asked.
@@ -124,7 +124,7 @@ class AskedRound:
 
     @cached_property
     def by_id(self) -> dict[str, Query]:
-        """The queries by name, without the parts of mixed windows."""
+        """The queries by name, without the parts of mixed regions."""
         return {query.id: query for query in self.queries}
 
     @cached_property
@@ -150,7 +150,7 @@ class AskedRound:
 
     @cached_property
     def _parts_by_id(self) -> dict[str, dict[str, Query]]:
-        """The parts of the windows in which one was looked for."""
+        """The parts of the regions in which one was looked for."""
         return {}
 
     def parts(self, query: Query) -> tuple[Query, ...]:

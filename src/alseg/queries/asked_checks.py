@@ -56,7 +56,7 @@ def check_classes(classes: object, colors: object) -> None:
 
 
 def check_split(split: object) -> None:
-    """Check what becomes of mixed windows.
+    """Check what becomes of mixed regions.
 
     Raises:
         ValueError: It is nothing that is known.

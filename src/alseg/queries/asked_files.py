@@ -3,7 +3,7 @@
 ``RUN/queries/round-001`` holds what a labelling page or another tool needs, and nothing of it
 changes once it is there::
 
-    round.json       classes and colours, images, how a mixed window is split, counts, digest
+    round.json       classes and colours, images, how a mixed region is split, counts, digest
     queries.csv      one line a query, in the order in which they are asked
     images/ID.png    images that are no files of their own
     answers/         what people said, see ``alseg.queries.answers``
@@ -60,7 +60,7 @@ def write_round(
         number: The round, from 1.
         classes: Names of the classes.
         colors: One RGB colour per class.
-        split: What becomes of mixed windows, see ``AskedRound``.
+        split: What becomes of mixed regions, see ``AskedRound``.
         images: The images with queries; those with an empty ``file`` are written here.
         queries: The queries in the order in which they are asked.
         settings: What the round was asked for with, as JSON values.

@@ -19,14 +19,14 @@ from alseg.queries.asked import AskedRound, Query
 class Settled:
     """What the answers of all people come to.
 
-    A query of the round is in one of the four: answered, skipped, missing or disputed. A window
+    A query of the round is in one of the four: answered, skipped, missing or disputed. A region
     that is mixed is answered once all of its parts are.
 
     Attributes:
         answers: The answer to each query that is answered, and to the parts of mixed ones.
         skipped: What was answered to queries that nobody could tell; they go back to the pool.
         missing: Queries without an answer, also for a part.
-        open_parts: Parts without an answer of windows that are mixed; these windows are missing.
+        open_parts: Parts without an answer of regions that are mixed; these regions are missing.
         disputed: Queries that as many people answered one way as another.
         clicks: Answers given for the queries that are answered, one a query and one a part.
     """
@@ -110,7 +110,7 @@ def paint(
 ) -> NDArray[np.uint8]:
     """Return the labels that answers give an image, H×W; 255 is void or not answered.
 
-    Where windows overlap, the query that was asked first counts.
+    Where regions overlap, the query that was asked first counts.
     """
     label = np.full(shape, IGNORE, dtype=np.uint8)
     answered = [query for query in asked.by_image[image_id] if query.id in answers]
