@@ -60,6 +60,7 @@ def test_what_settings_belong_to_is_known_and_every_such_word_is_of_use():
 
 def test_names_are_asked_for_by_what_the_settings_belong_to_in_their_order():
     assert names_of("moved") == ("source", "target")
+    assert names_of("machine") == names_of("resume")
     assert names_of("resume") == ("workers", "accelerator", "devices", "num_nodes", "progress")
     assert names_of("head", "moved")[-2:] == ("curvature", "reweighting")
     assert set(names_of("output")) == {

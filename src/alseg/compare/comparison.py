@@ -18,7 +18,7 @@ from alseg.compare.statistics import (
 )
 from alseg.compare.variants import variant_names
 from alseg.config.settings import names_of
-from alseg.config.variants import Variant, budget_text, variant_of
+from alseg.config.variants import Variant, variant_of
 from alseg.errors import CompareError, did_you_mean
 
 LEFT_OUT = "Left out"
@@ -260,7 +260,7 @@ def compare_runs(runs: Sequence[Run], baseline: str | None = None) -> Comparison
     places: dict[tuple[str, str], list[Run]] = {}
     for run in usable:
         if not run.is_bound:
-            place = names[variant_of(run.settings)], budget_text(run.budget)
+            place = names[variant_of(run.settings)], run.budget.short
             left_out += _placed(run, places.setdefault(place, []))
     points = [Point(*place, tuple(group)) for place, group in places.items()]
     bounds = {}

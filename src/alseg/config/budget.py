@@ -130,6 +130,15 @@ class Budget:
         return self.share if self.share < 1 else "100%"
 
     @property
+    def short(self) -> str:
+        """The budget as it stands in a name and in a table."""
+        if self.share is not None:
+            return f"{100 * self.share:g} %"
+        if self.clicks is not None:
+            return f"{self.clicks:,} clicks"
+        return f"{self.regions_per_image:,} regions per image"
+
+    @property
     def unit(self) -> str:
         """``pixels``, ``regions`` or ``clicks``: what targets and shortfalls are counted in."""
         if self.clicks is not None:

@@ -16,6 +16,7 @@ Tag = Literal[
     "query",  # `alseg query` takes it.
     "evaluate",  # `alseg evaluate` takes it.
     "check-data",  # `alseg check-data` takes it.
+    "machine",  # It says what the run is computed on, and how it is watched.
     "resume",  # It may change when a run is resumed.
     "moved",  # It may name another place when a run is resumed, of the same data.
     "domain",  # It names the images of a domain.

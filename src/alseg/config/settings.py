@@ -59,7 +59,7 @@ class DataSettings:
     workers: int = setting(
         1,
         "processes that load images, for each domain",
-        of={"resume", "after start", "uncompared", "query", "evaluate"},
+        of={"machine", "resume", "after start", "uncompared", "query", "evaluate"},
         at_least=0,
     )
 
@@ -180,12 +180,12 @@ class TrainingSettings:
         in_matrix="give `seeds: [0, 1, 2]` in the matrix file",
     )
     accelerator: str = setting(
-        "auto", "kind of device, by Lightning's name: auto, cpu, gpu, mps", of={"resume"}
+        "auto", "kind of device, by Lightning's name: auto, cpu, gpu, mps", of={"machine", "resume"}
     )
     devices: int | str = setting(
-        1, "devices to use on each machine: a number or auto", of={"resume"}
+        1, "devices to use on each machine: a number or auto", of={"machine", "resume"}
     )
-    num_nodes: int = setting(1, "machines to use", of={"resume"}, at_least=1)
+    num_nodes: int = setting(1, "machines to use", of={"machine", "resume"}, at_least=1)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = setting(
         "32-true", "floating-point precision of the network"
     )
@@ -294,7 +294,7 @@ class OutputSettings:
         4, "images of which every round saves pictures", of={"logging"}, at_least=0
     )
     progress: bool = setting(
-        True, "show progress and the time left", of={"resume", "query", "evaluate"}
+        True, "show progress and the time left", of={"machine", "resume", "query", "evaluate"}
     )
 
 

@@ -14,7 +14,7 @@ from alseg.config.settings import all_settings, names_of
 from alseg.config.strategy_options import options_for, window_radius
 from alseg_strategies import options
 
-NOT_OF_A_VARIANT = names_of("output", "compared", "uncompared", "resume", "domain")
+NOT_OF_A_VARIANT = names_of("output", "compared", "uncompared", "machine", "domain")
 """Settings that make no variant, beside protocol and strategy, which have a place of their own.
 
 Those of the domains are among them, since paths are among these.
@@ -42,15 +42,15 @@ class Variant:
         """Return what it is called, such as ``ripu (source_free, radius=4) at 1 %``.
 
         Args:
-            unsaid: The details that go without saying, by name, and ``protocol``, if one does. None: a
-                variant without this detail is not named for it.
+            unsaid: The details that go without saying, by name, and ``protocol``, if one does.
+                None: a variant without this detail is not named for it.
             budget: The budget to name; None names none.
         """
         protocol, details = self._told(unsaid)
         told = ", ".join([*protocol, *details])
         text = self.strategy or self.protocol
         text = f"{text} ({told})" if told else text
-        return text if budget is None else f"{text} at {budget_text(budget)}"
+        return text if budget is None else f"{text} at {budget.short}"
 
     def folder_name(self, unsaid: Mapping[str, str | None], budget: Budget | None = None) -> str:
         """Return its name as that of a folder, such as ``source_free-ripu-radius=4-1%``.
@@ -130,12 +130,3 @@ def name_by_itself(settings: Mapping[str, Any]) -> str:
     own, unsaid = (variant_of({name: one[name] for name in told}) for one in (given, usual))
     budget = Budget.parse(settings["budget"]) if asks else None
     return own.name({**dict(unsaid.details), "protocol": USUAL_PROTOCOL}, budget)
-
-
-def budget_text(budget: Budget) -> str:
-    """Return a budget as it stands in a name and in a table."""
-    if budget.share is not None:
-        return f"{100 * budget.share:g} %"
-    if budget.clicks is not None:
-        return f"{budget.clicks:,} clicks"
-    return f"{budget.regions_per_image:,} regions per image"

@@ -48,7 +48,7 @@ class Run:
     @property
     def of_the_machine(self) -> tuple[str, ...]:
         """Those of the arguments that may be given with ``--resume`` too."""
-        flags = {_flag(name) for name in names_of("resume")}
+        flags = {_flag(name) for name in names_of("machine")}
         pairs = zip(self.arguments[::2], self.arguments[1::2], strict=True)
         return tuple(part for pair in pairs if pair[0] in flags for part in pair)
 
@@ -151,7 +151,7 @@ def _start(
 ) -> Run:
     """Return the run that trains on the source alone what others start from."""
     # Not the logger: among the runs of the matrix it would be taken for one of its variants.
-    kept = names_of("evaluation", "resume")
+    kept = names_of("evaluation", "machine")
     own = {
         key: value for key, value in settings.items() if key not in AFTER_THE_START or key in kept
     }
