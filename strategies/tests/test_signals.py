@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from alseg_strategies import SignalError, Signals, create
+from alseg_strategies.signals import signal_names
 
 LOGITS = torch.zeros(2, 3, 4, 5)
 
@@ -13,13 +14,34 @@ LOGITS = torch.zeros(2, 3, 4, 5)
         ({"logits": LOGITS[:, :1]}, "two classes or more"),
         ({"logits": LOGITS.long()}, r"logits is of type torch.int64"),
         ({"logits": LOGITS, "radius": LOGITS}, r"it must be \(2, 4, 5\)"),
-        ({"logits": LOGITS, "embeddings": LOGITS[:1]}, "embeddings have the shape"),
+        ({"logits": LOGITS, "embeddings": LOGITS[:1]}, r"must be \(2, dimensions, height, width\)"),
+        ({"logits": LOGITS, "embeddings": LOGITS[0]}, r"embeddings has the shape \(3, 4, 5\)"),
+        ({"logits": LOGITS, "previous_logits": LOGITS[:, :2]}, r"it must be \(2, 3, 4, 5\)"),
+        ({"logits": LOGITS, "teacher_logits": LOGITS[0]}, r"it must be \(2, 3, 4, 5\)"),
+        ({"logits": LOGITS, "predicted_loss": LOGITS}, r"it must be \(2, 4, 5\)"),
+        ({"logits": LOGITS, "views": LOGITS}, r"it must be \(2, views, 3, 4, 5\)"),
+        ({"logits": LOGITS, "image_features": LOGITS[0, 0]}, r"it must be \(2, vectors, dim"),
+        ({"logits": LOGITS, "views": LOGITS[:, None].long()}, "views is of type torch.int64"),
         ({"logits": LOGITS, "names": ["one"]}, "1 names were given for 2 images"),
     ],
 )
 def test_shapes_and_types_are_checked(given, message):
     with pytest.raises(SignalError, match=message):
         Signals(**given)
+
+
+def test_signals_of_every_kind_fit_together():
+    signals = Signals(
+        LOGITS,
+        radius=LOGITS[:, 0],
+        embeddings=torch.zeros(2, 7, 2, 3),
+        previous_logits=LOGITS,
+        teacher_logits=LOGITS,
+        views=torch.zeros(2, 6, 3, 4, 5),
+        predicted_loss=LOGITS[:, 0],
+        image_features=torch.zeros(2, 1, 9),
+    )
+    assert all(getattr(signals, name) is not None for name in signal_names())
 
 
 def test_halo_without_a_radius_says_how_to_get_one():

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from alseg.active.annotators import Annotator, OracleAnnotator
 from alseg.active.choosing import Scored
+from alseg.active.fitting import SignalStream, fit_strategy
 from alseg.active.identity import identity, weights_of
 from alseg.active.own_store import OwnStore
 from alseg.active.request import RoundRequest, options_of
@@ -112,6 +113,8 @@ class ActiveLoop(L.Callback):
         self.budget = Budget.parse(budget)
         self.rounds = len(round_steps) if round_steps is not None else rounds
         self.round_steps = list(round_steps) if round_steps is not None else None
+        # Before the strategy has looked at anything, which it keeps as attributes too.
+        self._options = options_of(self.strategy)
         self.region = region.for_strategy(self.strategy)
         self.scope = scope
         self.annotator = annotator
@@ -208,7 +211,7 @@ class ActiveLoop(L.Callback):
             DatasetError: The oracle is to answer, and the pool has no labels; or names of images
                 cannot be stored.
         """
-        check_signals(self.strategy, module)
+        check_signals(self.strategy, self.name, module)
         images = pool_images(pool)
         regions = [self.region.largest_cost((image.height, image.width)) for image in images]
         check_affordable(self.budget, regions, sum(image.area for image in images))
@@ -361,6 +364,7 @@ class ActiveLoop(L.Callback):
         shown = self.progress and trainer.is_global_zero
         title = f"round {request.number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
+        self._fit(request, trainer, module, data)
         loader: Iterable[Any] = data.pool_loader()
         if shown and callable(self.progress):
             loader, title = self.progress(loader), None
@@ -369,6 +373,26 @@ class ActiveLoop(L.Callback):
             if trainer.received_sigterm:
                 raise SIGTERMException
             yield image
+
+    def _fit(
+        self,
+        request: RoundRequest,
+        trainer: L.Trainer,
+        module: SegmentationModule,
+        data: SegmentationDataModule,
+    ) -> None:
+        """Let the strategy look at source and pool, with the network as it is."""
+
+        def stream(images: SegmentationDataset, loader: Iterable[Any]) -> SignalStream:
+            wanted, precision = self.strategy.requires, trainer.precision_plugin
+            return SignalStream(module, loader, images.ids, wanted, precision)
+
+        loader = data.source_loader()
+        source = () if data.source is None or loader is None else stream(data.source, loader)
+        was_training = module.training
+        module.eval()
+        fit_strategy(self.strategy, request, source, stream(data.pool, data.pool_loader()))
+        module.train(was_training)
 
     def _request(self, number: int) -> RoundRequest:
         return RoundRequest(
@@ -379,7 +403,7 @@ class ActiveLoop(L.Callback):
             scope=self.scope,
             seed=self.seed,
             strategy=self.name,
-            strategy_options=options_of(self.strategy),
+            strategy_options=self._options,
         )
 
     def _settings_of(self, number: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from alseg.errors import ConfigError, LabelStoreError
 from alseg.labels.records import PoolImage
 from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
+from alseg_strategies.signals import HOW_TO_GET
 
 LEVELS = ("pixel", "region")
 
@@ -88,23 +89,24 @@ def check_level(strategy: Strategy, name: str) -> None:
         )
 
 
-def check_signals(strategy: Strategy, module: SegmentationModule) -> None:
-    """Check that a network shows what a strategy looks at.
+def check_signals(strategy: Strategy, name: str, module: SegmentationModule) -> None:
+    """Check that a network offers what a strategy looks at.
+
+    Args:
+        strategy: The strategy.
+        name: What to call it.
+        module: The network.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: A signal is not offered; the message names it and how to get it.
     """
-    unknown = strategy.requires - {"logits", "radius"}
-    if unknown or type(strategy).prepare is not Strategy.prepare:
-        needed = ", ".join(sorted(unknown)) or "prepare"
+    missing = sorted(strategy.requires - module.offers)
+    if missing:
+        offered = ", ".join(sorted(module.offers))
+        how = f": {HOW_TO_GET[missing[0]]}" if missing[0] in HOW_TO_GET else ""
         raise ConfigError(
-            f"The strategy {type(strategy).__name__} needs {needed}, which this loop does not "
-            "offer yet; it shows logits and, from a hyperbolic head, the radius."
-        )
-    if "radius" in strategy.requires and not module.has_radius:
-        raise ConfigError(
-            f"The strategy {type(strategy).__name__} looks at the hyperbolic radius, which a "
-            "linear head does not have; give the module Network(head='hyperbolic')."
+            f"The strategy {name} looks at the signal {missing[0]!r}, which "
+            f"{type(module).__name__} does not offer{how}. It offers {offered}."
         )
 
 

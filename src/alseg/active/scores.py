@@ -83,7 +83,9 @@ def score_pool(
             image_id = ids[index]
             shown = image[None] if precision is None else precision.convert_input(image[None])
             with nullcontext() if precision is None else precision.forward_context():
-                signals = module.signals(shown.to(module.device), size, [image_id])
+                signals = module.signals(
+                    shown.to(module.device), size, [image_id], strategy.requires
+                )
             drawn = np.random.SeedSequence([request.seed, request.number, index]).generate_state(1)
             generator = torch.Generator().manual_seed(int(drawn[0]))
             score = score_map(strategy.score(signals, generator), request.strategy, image_id, size)

@@ -129,6 +129,7 @@ def _ask(
     partial: bool,
 ) -> int:
     """Write the queries of the next round; return what was due and is not in the pool."""
+    from alseg.active.fitting import SignalStream, fit_strategy
     from alseg.active.people import People
     from alseg.active.request import RoundRequest, options_of
     from alseg.active.requirements import check_level, check_signals
@@ -145,7 +146,7 @@ def _ask(
     except ValueError as error:
         raise ConfigError(f"strategy_options: {error}") from error
     check_level(strategy, config.strategy)
-    check_signals(strategy, module)
+    check_signals(strategy, config.strategy, module)
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
     if taken is not None:
@@ -163,6 +164,10 @@ def _ask(
     )
     loader = evaluation_loader(pool, module.eval_size, workers=config.workers, with_labels=False)
     title = "scoring the images" if config.progress else None
+    module.eval()
+    stream = SignalStream(module, loader, pool.ids, strategy.requires)
+    # The images that the network was trained on are not at hand.
+    fit_strategy(strategy, request, (), stream)
     scored = score_pool(module, loader, pool.ids, strategy, request, title)
     this = Round(request, store, people, {"annotator": people.name})
     return this.hold(scored, pool, commit_empty=False).result.shortfall

@@ -113,6 +113,15 @@ class SegmentationDataModule(L.LightningDataModule):
         """Return a loader of this rank's pool images without labels, at the evaluation size."""
         return self._evaluation_loader(self.pool, with_labels=False)
 
+    def source_loader(self) -> DataLoader[dict[str, Any]] | None:
+        """Return a loader of this rank's source images without labels, at the evaluation size.
+
+        None where there is no source.
+        """
+        return (
+            None if self.source is None else self._evaluation_loader(self.source, with_labels=False)
+        )
+
     def use_labels(self, labels: LabelSource, label_round: int) -> None:
         """Take the target's labels from a store, as they were after ``label_round``."""
         self.labels, self._label_round = labels, label_round

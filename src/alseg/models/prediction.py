@@ -16,7 +16,9 @@ class Prediction(NamedTuple):
         logits: B×C×h×w, float32.
         radius: B×h×w, float32: the hyperbolic distance of each pixel's embedding from the origin;
             None for a linear head.
+        features: B×D×h×w: what the decoder gave the head; None where a head is used by itself.
     """
 
     logits: Tensor
     radius: Tensor | None = None
+    features: Tensor | None = None

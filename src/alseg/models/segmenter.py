@@ -77,7 +77,7 @@ class Segmenter(nn.Module):
         padded = functional.pad(images, (0, right, 0, below), mode="replicate")
         features = self.network(padded)
         covering = crop_to_cover(features, (height, width), (height + below, width + right))
-        return cast(Prediction, self.head(covering))
+        return cast(Prediction, self.head(covering))._replace(features=covering)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters of the encoder, which may start from pretrained weights."""

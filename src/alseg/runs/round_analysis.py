@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +104,9 @@ class RoundAnalysis:
         pixels = eval_transform(image, module.eval_size)[None].to(module.device)
         was_training = module.training
         module.eval()
-        with _features_of(module) as features:
-            signals = module.signals(pixels, size)
-            norm = _norm(module.segmenter.head, features[0])
+        signals = module.signals(pixels, size, wanted=("logits", "radius", "embeddings"))
+        assert signals.embeddings is not None
+        norm = _norm(module.segmenter.head, signals.embeddings)
         module.train(was_training)
         logarithms = signals.logits[0].float().log_softmax(0)
         entropy = -(logarithms.exp() * logarithms).sum(0) / math.log(len(logarithms))
@@ -151,19 +150,6 @@ class RoundAnalysis:
                 path.write_bytes(buffer.getvalue())
             names[kind] = name
         return image_id, names
-
-
-@contextmanager
-def _features_of(module: SegmentationModule) -> Iterator[list[Tensor]]:
-    """Yield a list that takes up the features B×D×h×w that the head is shown in the body."""
-    seen: list[Tensor] = []
-    hook = module.segmenter.head.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].detach())
-    )
-    try:
-        yield seen
-    finally:
-        hook.remove()
 
 
 def _norm(head: nn.Module, features: Tensor) -> Tensor:

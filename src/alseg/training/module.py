@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -246,26 +246,49 @@ class SegmentationModule(L.LightningModule):
         """Return the most probable classes B×H×W as train ids, for images as above."""
         return self.probabilities(images, size).argmax(1)
 
+    @property
+    def offers(self) -> frozenset[str]:
+        """The names of the signals that ``signals`` returns where they are wanted."""
+        always = frozenset({"logits", "embeddings", "image_features"})
+        return always | {"radius"} if self.has_radius else always
+
     def signals(
-        self, images: Tensor, size: tuple[int, int], names: Sequence[str] | None = None
+        self,
+        images: Tensor,
+        size: tuple[int, int] | None,
+        names: Sequence[str] | None = None,
+        wanted: Collection[str] = ("logits", "radius"),
     ) -> Signals:
         """Return what an acquisition strategy may see of some images, after one forward pass.
 
         Args:
             images: B×3×h×w, normalised, at the evaluation size.
-            size: Height and width of the label grid.
+            size: Height and width of the label grid; None leaves the maps at the resolution of the
+                network.
             names: What to call the B images in an error.
+            wanted: The names of signals; those that are not offered are left out.
 
         Returns:
-            ``logits`` B×C×H×W and, from a hyperbolic head, ``radius`` B×H×W. The radius is
-            resized as a scalar map, so the embedding is never blown up to the label grid.
+            ``logits`` B×C×H×W, and of the others those that are wanted. The ``radius`` B×H×W of a
+            hyperbolic head is resized as a scalar map; ``embeddings`` B×D×h×w are the decoder's
+            features at their own resolution, and ``image_features`` B×1×D their mean over the
+            image.
         """
         prediction = self.segmenter(images)
-        radius = prediction.radius
+        radius, features = prediction.radius, prediction.features
+        size = prediction.logits.shape[-2:] if size is None else size
         if radius is not None:
             radius = _resize(_full(radius)[:, None], size)[:, 0]
-        # Plane by plane, as strategies read them three times faster than channels last.
-        return Signals(_resize(_full(prediction.logits).contiguous(), size), radius, names=names)
+        return Signals(
+            # Plane by plane, as strategies read them three times faster than channels last.
+            _resize(_full(prediction.logits).contiguous(), size),
+            radius if "radius" in wanted else None,
+            embeddings=_full(features) if "embeddings" in wanted else None,
+            image_features=(
+                _full(features).mean((2, 3))[:, None] if "image_features" in wanted else None
+            ),
+            names=names,
+        )
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the train ids H×W of one RGB image H×W×3, at the image's own resolution."""

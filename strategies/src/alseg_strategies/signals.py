@@ -10,12 +10,19 @@ from torch import Tensor
 
 from alseg_strategies.errors import SignalError
 
-_HOW_TO_GET = {
+HOW_TO_GET = {
     "radius": (
         "it is the hyperbolic radius and needs a model with a hyperbolic head: choose one with "
         "`--head hyperbolic` in alseg, or pass Signals(logits, radius=...) from your own model"
     ),
 }
+"""What a person can do about a signal that is missing, by its name."""
+
+LIKE_LOGITS = ("previous_logits", "teacher_logits")
+"""The signals of the shape of the logits."""
+
+LIKE_PIXELS = ("radius", "predicted_loss")
+"""The signals of one number per pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +33,11 @@ class Signals:
         logits: B,C,H,W class scores before the softmax, C >= 2, any floating type.
         radius: B,H,W hyperbolic distance of each pixel's embedding from the origin.
         embeddings: B,D,h,w features of each pixel, at the resolution that the model has them.
+        previous_logits: B,C,H,W logits of the network of the round before; of the start in round 1.
+        teacher_logits: B,C,H,W logits of a teacher, where the training keeps one.
+        views: B,V,C,H,W logits of V views of each image, carried back to its pixels.
+        predicted_loss: B,H,W loss that the model predicts for itself.
+        image_features: B,K,F features of each image, K vectors.
         names: B names of the images, for error messages.
 
     Raises:
@@ -35,6 +47,11 @@ class Signals:
     logits: Tensor
     radius: Tensor | None = None
     embeddings: Tensor | None = None
+    previous_logits: Tensor | None = None
+    teacher_logits: Tensor | None = None
+    views: Tensor | None = None
+    predicted_loss: Tensor | None = None
+    image_features: Tensor | None = None
     names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -43,25 +60,36 @@ class Signals:
                 f"logits have the shape {tuple(self.logits.shape)}; expected "
                 "(images, classes, height, width) with two classes or more"
             )
-        images, _, height, width = self.logits.shape
-        if self.radius is not None and self.radius.shape != (images, height, width):
-            raise SignalError(
-                f"radius has the shape {tuple(self.radius.shape)}; with logits of the shape "
-                f"{tuple(self.logits.shape)} it must be {(images, height, width)}"
-            )
-        if self.embeddings is not None and (
-            self.embeddings.ndim != 4 or self.embeddings.shape[0] != images
-        ):
-            raise SignalError(
-                f"embeddings have the shape {tuple(self.embeddings.shape)}; expected "
-                f"({images}, dimensions, height, width)"
-            )
+        images, classes, height, width = self.logits.shape
+        for name in LIKE_PIXELS:
+            self._check_shape(name, (images, height, width))
+        for name in LIKE_LOGITS:
+            self._check_shape(name, tuple(self.logits.shape))
+        self._check_shape("views", (images, "views", classes, height, width))
+        self._check_shape("embeddings", (images, "dimensions", "height", "width"))
+        self._check_shape("image_features", (images, "vectors", "dimensions"))
         if self.names is not None and len(self.names) != images:
             raise SignalError(f"{len(self.names)} names were given for {images} images")
         for name in signal_names():
             signal: Tensor | None = getattr(self, name)
             if signal is not None and not signal.is_floating_point():
                 raise SignalError(f"{name} is of type {signal.dtype}; expected a floating type")
+
+    def _check_shape(self, name: str, expected: tuple[int | str, ...]) -> None:
+        """Check the shape of a signal that is there; words stand for any length."""
+        signal: Tensor | None = getattr(self, name)
+        if signal is None:
+            return
+        fits = signal.ndim == len(expected) and all(
+            isinstance(length, str) or length == own
+            for own, length in zip(signal.shape, expected, strict=True)
+        )
+        if not fits:
+            written = ", ".join(map(str, expected))
+            raise SignalError(
+                f"{name} has the shape {tuple(signal.shape)}; with logits of the shape "
+                f"{tuple(self.logits.shape)} it must be ({written})"
+            )
 
     def require(self, names: frozenset[str], asked_by: str) -> None:
         """Check that the named signals are there and finite.
@@ -77,7 +105,7 @@ class Signals:
         for name in sorted(names):
             signal: Tensor | None = getattr(self, name, None)
             if signal is None:
-                how = _HOW_TO_GET.get(name, f"pass it as Signals(logits, {name}=...)")
+                how = HOW_TO_GET.get(name, f"pass it as Signals(logits, {name}=...)")
                 raise SignalError(f"{asked_by} needs the signal {name!r}, which is missing: {how}")
             self._require_finite(name, signal)
 

@@ -44,9 +44,24 @@ class Strategy(ABC):
             SignalError: A required signal is missing or not finite.
         """
 
-    def prepare(self, pool: Iterable[Signals]) -> None:
-        """Look at the whole pool before a round; most strategies need not."""
-        del pool
+    def fit(
+        self,
+        source: Iterable[Signals],
+        pool: Iterable[Signals],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Look at the whole source and pool before a round; most strategies need not.
+
+        What it learns it keeps as attributes, which can be pickled; `score` reads them.
+
+        Args:
+            source: Signals of the labelled images, one image at a time, with the signals in
+                `requires`, on the CPU and at the model's own resolution: maps are not resized.
+                Each pass computes them again; empty where there is no source.
+            pool: The same of the images that labels may be asked for.
+            generator: Source of randomness for strategies that need one.
+        """
+        del source, pool, generator
 
     def exclusion_radius(self, radius: int) -> int:
         """How far apart the regions that it ranks best are picked, unless somebody decides.

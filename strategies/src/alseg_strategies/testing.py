@@ -30,11 +30,22 @@ _LEVELS = ("pixel", "region", "image", "pool")
 
 def make_signals(logits: Tensor, seed: int = 0) -> Signals:
     """Signals with these B,C,H,W logits and every other signal drawn at random."""
-    images, _, height, width = logits.shape
+    images, classes, height, width = logits.shape
     generator = torch.Generator().manual_seed(seed)
-    radius = 6 * torch.rand(images, height, width, generator=generator)
-    embeddings = torch.randn(images, 8, height, width, generator=generator)
-    return Signals(logits, radius=radius.to(logits.device), embeddings=embeddings.to(logits.device))
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(images, *shape, generator=generator).to(logits.device)
+
+    return Signals(
+        logits,
+        radius=6 * drawn(height, width).abs(),
+        embeddings=drawn(8, height, width),
+        previous_logits=3 * drawn(classes, height, width),
+        teacher_logits=3 * drawn(classes, height, width),
+        views=3 * drawn(4, classes, height, width),
+        predicted_loss=drawn(height, width).abs(),
+        image_features=drawn(2, 8),
+    )
 
 
 def make_logits(images: int = 2, classes: int = 5, height: int = 9, width: int = 13) -> Tensor:

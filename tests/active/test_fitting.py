@@ -1,0 +1,172 @@
+"""A strategy that looks at the whole source and pool, as a plug-in would have it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.helpers.rounds import by_threads
+from tests.helpers.toys import SPACE, Toy, quiet_trainer
+
+from alseg.active import ActiveLoop, RoundRequest
+from alseg.active.fitting import SignalStream, fit_strategy
+from alseg.config.budget import Budget
+from alseg.data.evaluation import evaluation_loader
+from alseg.data.module import SegmentationDataModule
+from alseg.errors import ConfigError
+from alseg.labels import Windows
+from alseg.models import Network
+from alseg.training.module import SegmentationModule
+from alseg_strategies import Strategy
+from alseg_strategies.testing import StrategyContract
+
+
+class Density(Strategy):
+    """Asks first for pixels whose features are frequent in the target and rare in the source.
+
+    A diagonal Gaussian each, as the least of what D2ADA fits (Wu et al., ECCV 2022).
+    """
+
+    name = "density"
+    requires = frozenset({"logits", "embeddings"})
+
+    def __init__(self):
+        self.source = self.pool = None
+
+    def fit(self, source, pool, generator=None):
+        self.source, self.pool = self._gaussian(source), self._gaussian(pool)
+
+    def _gaussian(self, images):
+        count, total, squares = 0, 0.0, 0.0
+        for signals in images:
+            vectors = signals.embeddings.double().movedim(1, -1).flatten(0, -2)
+            count += len(vectors)
+            total, squares = total + vectors.sum(0), squares + vectors.square().sum(0)
+        if not count:
+            return None
+        mean = total / count
+        return mean, (squares / count - mean.square()).clamp(min=1e-6)
+
+    def _log_density(self, gaussian, vectors):
+        if gaussian is None:
+            return torch.zeros(vectors.shape[0], *vectors.shape[2:], dtype=vectors.dtype)
+        mean, variance = (part.to(vectors)[:, None, None] for part in gaussian)
+        return -((vectors - mean).square() / variance + variance.log()).mean(1) / 2
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        vectors = signals.embeddings.detach().double()
+        score = self._log_density(self.pool, vectors) - self._log_density(self.source, vectors)
+        size = signals.logits.shape[-2:]
+        resized = torch.nn.functional.interpolate(score[:, None], size=size, mode="bilinear")
+        return resized[:, 0].float()
+
+
+class TestDensity(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return Density()
+
+
+def network(**more):
+    torch.manual_seed(0)
+    return SegmentationModule(SPACE, network=Network(encoder_weights="none"), **more).eval()
+
+
+REQUEST = RoundRequest(1, 1, Budget.parse("5%"), Windows(), strategy="density")
+
+
+def stream(module, images, rank=0, ranks=1, wanted=Density.requires):
+    loader = evaluation_loader(images, None, rank=rank, world_size=ranks, with_labels=False)
+    return SignalStream(module, loader, images.ids, wanted)
+
+
+def test_a_fit_sees_every_image_once_in_order_with_the_signals_that_are_wanted():
+    module, pool = network(), Toy(3)
+    seen = list(stream(module, pool))
+    assert [signals.names for signals in seen] == [[name] for name in pool.ids]
+    for index, signals in enumerate(seen):
+        image = torch.from_numpy(pool.image(index)).permute(2, 0, 1)[None].float() / 255
+        mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+        deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+        with torch.no_grad():
+            features = module.segmenter.network((image - mean) / deviation)
+        torch.testing.assert_close(signals.embeddings, features, rtol=1e-4, atol=1e-5)
+        assert signals.logits.shape[-2:] == features.shape[-2:]
+        assert signals.radius is None
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_fit_is_the_same_on_every_rank_and_on_one(ranks):
+    module, source, pool = network(), Toy(2, seed=1), Toy(5)
+
+    def fitted(rank=0, count=1):
+        strategy = Density()
+        fit_strategy(
+            strategy,
+            REQUEST,
+            stream(module, source, rank, count),
+            stream(module, pool, rank, count),
+        )
+        return strategy
+
+    alone = fitted()
+    for strategy in by_threads(ranks, lambda rank: fitted(rank, ranks)):
+        for part in ("source", "pool"):
+            for one, other in zip(getattr(strategy, part), getattr(alone, part), strict=True):
+                assert torch.equal(one, other)
+    vectors = torch.cat([s.embeddings.flatten(2)[0].T for s in stream(module, pool)]).double()
+    torch.testing.assert_close(alone.pool[0], vectors.mean(0))
+    torch.testing.assert_close(alone.pool[1], vectors.var(0, correction=0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_asks_by_what_was_fitted_before_each_round(tmp_path):
+    fits = []
+
+    class Counted(Density):
+        def fit(self, source, pool, generator=None):
+            fits.append((len(list(source)), len(list(pool)), generator.initial_seed()))
+            super().fit(source, pool, generator)
+
+    loop = ActiveLoop(Counted(), 0.05, rounds=2, store=tmp_path / "labels", progress=False)
+    data = SegmentationDataModule(source=Toy(2, seed=1), target=Toy(3), batch_size=2)
+    quiet_trainer(tmp_path, 2, callbacks=[loop]).fit(network(), data)
+    assert [(source, pool) for source, pool, _ in fits] == [(2, 3), (2, 3)]
+    assert fits[0][2] != fits[1][2]
+    assert loop.store.rounds == 2
+    assert loop.store.settings(2)["strategy_options"] == {}
+    share = loop.store.asked_pixels / sum(np.prod(Toy(3).size(index)) for index in range(3))
+    assert math.isclose(share, 0.05, abs_tol=9 / 4608)
+
+
+@pytest.mark.parametrize(
+    ("requires", "message"),
+    [
+        ({"teacher_logits"}, "density looks at the signal 'teacher_logits', which Segmentation"),
+        ({"radius"}, "'radius'.*does not offer: it is the hyperbolic radius.*--head hyperbolic"),
+    ],
+)
+def test_a_signal_that_is_not_offered_is_named_before_anything_is_computed(
+    requires, message, tmp_path
+):
+    class Asking(Density):
+        pass
+
+    Asking.requires = frozenset(requires)
+    loop = ActiveLoop(Asking(), 0.05, rounds=1, store=tmp_path / "labels", progress=False)
+    with pytest.raises(ConfigError, match=message):
+        loop.check(network(protocol="target_only"), Toy(2), 4)
+
+
+def test_what_a_module_offers_it_returns_and_nothing_that_is_not_wanted():
+    module = network()
+    images = torch.randn(1, 3, 32, 48)
+    with torch.no_grad():
+        everything = module.signals(images, (32, 48), wanted=module.offers)
+        plain = module.signals(images, (32, 48), wanted=("logits",))
+    assert everything.image_features.shape == (1, 1, everything.embeddings.shape[1])
+    torch.testing.assert_close(
+        everything.image_features[0, 0], everything.embeddings.mean((2, 3))[0]
+    )
+    assert (plain.embeddings, plain.image_features) == (None, None)
+    assert torch.equal(plain.logits, everything.logits)
