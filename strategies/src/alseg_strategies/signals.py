@@ -13,7 +13,8 @@ from alseg_strategies.errors import SignalError
 HOW_TO_GET = {
     "radius": (
         "it is the hyperbolic radius and needs a model with a hyperbolic head: choose one with "
-        "`--head hyperbolic` in alseg, or pass Signals(logits, radius=...) from your own model"
+        "`--head hyperbolic` or Network(head='hyperbolic') in alseg, or pass "
+        "Signals(logits, radius=...) from your own model"
     ),
 }
 """What a person can do about a signal that is missing, by its name."""
