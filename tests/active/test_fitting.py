@@ -78,7 +78,7 @@ REQUEST = RoundRequest(1, 1, Budget.parse("5%"), Windows(), strategy="density")
 
 def stream(module, images, rank=0, ranks=1, wanted=Density.requires):
     loader = evaluation_loader(images, None, rank=rank, world_size=ranks, with_labels=False)
-    return SignalStream(module, loader, images.ids, wanted)
+    return SignalStream(module, lambda: loader, images.ids, wanted)
 
 
 def test_a_fit_sees_every_image_once_in_order_with_the_signals_that_are_wanted():

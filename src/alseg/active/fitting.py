@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,8 @@ import torch
 from lightning.pytorch.plugins import Precision
 
 from alseg.active.request import RoundRequest
-from alseg.distributed import interruption, ranks
+from alseg.active.scores import signals_of
+from alseg.distributed import ranks
 from alseg.training.module import SegmentationModule
 from alseg_strategies import Signals, Strategy
 from alseg_strategies.signals import signal_names
@@ -26,16 +26,16 @@ class SignalStream:
     these are in memory. Every rank makes as many passes, each to the same image.
 
     Attributes:
-        module: The network.
-        loader: What loads the images of this rank: the r-th of n ranks has those of the indices r,
-            r + n, r + 2n and so on.
+        module: The network, in evaluation mode.
+        load: Returns what loads the images of this rank, for one pass: the r-th of n ranks has
+            those of the indices r, r + n, r + 2n and so on.
         ids: The names of all images.
         wanted: The names of the signals.
         precision: What the network computes in; None is that of its weights.
     """
 
     module: SegmentationModule
-    loader: Iterable[dict[str, Any]]
+    load: Callable[[], Iterable[dict[str, Any]]]
     ids: Sequence[str]
     wanted: frozenset[str]
     precision: Precision | None = None
@@ -44,27 +44,17 @@ class SignalStream:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Signals]:
-        mine = self._of_this_rank()
+        # At the network's own resolution: what travels between ranks stays small.
+        mine = signals_of(
+            self.module, self.load(), self.ids, self.wanted, self.precision, resized=False
+        )
+        on_cpu = (_on_cpu(signals) for _, signals in mine)
         seen = 0
         while seen < len(self):
-            for signals in ranks.gather(next(mine, None)):
+            for signals in ranks.gather(next(on_cpu, None)):
                 if signals is not None:
                     seen += 1
                     yield signals
-
-    @torch.no_grad()
-    def _of_this_rank(self) -> Iterator[Signals]:
-        module, precision = self.module, self.precision
-        for batch in self.loader:
-            for index, image in zip(batch["index"], batch["image"], strict=True):
-                interruption.check()
-                shown = image[None] if precision is None else precision.convert_input(image[None])
-                with nullcontext() if precision is None else precision.forward_context():
-                    # At the network's own resolution: what travels between ranks stays small.
-                    signals = module.signals(
-                        shown.to(module.device), None, [self.ids[index]], self.wanted
-                    )
-                yield _on_cpu(signals)
 
 
 def fit_strategy(

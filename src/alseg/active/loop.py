@@ -41,6 +41,7 @@ from alseg.labels import LabelStore, RoundResult
 from alseg.labels.region_shape import RegionShape, check_region
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import MAX_ROUNDS
+from alseg.training.modes import evaluating
 from alseg.training.module import SegmentationModule
 from alseg.training.trainer_options import check_layers, check_trainer
 from alseg_strategies import Strategy, create, name_of
@@ -61,7 +62,7 @@ class ActiveLoop(L.Callback):
             ``"40 regions"`` a number for each image, ``"500 clicks"`` a number in all.
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
         round_steps: The steps before which the rounds take place, instead of ``rounds``.
-        region: The shape of what is asked about, such as ``Windows(radius=2)``; what it leaves open
+        region: The shape of a region, such as ``Windows(radius=2)``; what it leaves open
             the strategy decides. None takes windows of 3×3 pixels.
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
@@ -229,7 +230,7 @@ class ActiveLoop(L.Callback):
         Args:
             module: The network.
             data: What it trains on.
-            step: The step that training goes on from.
+            step: The step that training continues from.
 
         Raises:
             LabelStoreError: The store has another pool or other classes, was asked for with other
@@ -383,16 +384,13 @@ class ActiveLoop(L.Callback):
     ) -> None:
         """Let the strategy look at source and pool, with the network as it is."""
 
-        def stream(images: SegmentationDataset, loader: Iterable[Any]) -> SignalStream:
+        def stream(images: SegmentationDataset, load: Callable[[], Iterable[Any]]) -> SignalStream:
             wanted, precision = self.strategy.requires, trainer.precision_plugin
-            return SignalStream(module, loader, images.ids, wanted, precision)
+            return SignalStream(module, load, images.ids, wanted, precision)
 
-        loader = data.source_loader()
-        source = () if data.source is None or loader is None else stream(data.source, loader)
-        was_training = module.training
-        module.eval()
-        fit_strategy(self.strategy, request, source, stream(data.pool, data.pool_loader()))
-        module.train(was_training)
+        source = () if data.source is None else stream(data.source, data.source_loader)
+        with evaluating(module):
+            fit_strategy(self.strategy, request, source, stream(data.pool, data.pool_loader))
 
     def _request(self, number: int) -> RoundRequest:
         return RoundRequest(

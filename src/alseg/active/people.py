@@ -1,7 +1,7 @@
 """People who answer: a round's queries are written out, and the run goes on once they are answered.
 
 Training waits for nobody. The run that needs answers writes the queries of the round and ends; the
-run that is resumed reads the answers and goes on from the same step.
+run that is resumed reads the answers and continues from the same step.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class People(Annotator):
     Attributes:
         run: The folder of the run, in which queries and answers lie.
         split: What becomes of a region that is answered as mixed, see ``AskedRound``.
-        partial: Whether to go on without the answers that are missing; their regions go back to the
-            pool and are not charged.
+        partial: Whether to continue without the answers that are missing; their regions go back to
+            the pool and are not charged.
     """
 
     name = "people"

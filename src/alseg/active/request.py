@@ -23,7 +23,7 @@ class RoundRequest:
         number: The round, from 1.
         rounds: Rounds of the run.
         budget: What the whole run may ask for.
-        region: The shape of what is asked about.
+        region: The shape of a region.
         scope: ``image``: every image is asked for the same share; ``pool``: the best regions of
             the pool, wherever they are.
         seed: Of what a strategy draws at random.

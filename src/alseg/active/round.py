@@ -81,8 +81,8 @@ class Round:
         """
         questions = Questions(self.request, self.store, self.settings, pool, scored, keep)
         with self.annotator.answer(questions) as answers:
-            is_empty = not any(ranks.gather(len(answers.regions)))
-            records = [] if is_empty and not commit_empty else self._commit(answers)
+            is_held = commit_empty or any(ranks.gather(len(answers.regions)))
+            records = self._commit(answers) if is_held else []
         number, unit = self.request.number, self.request.budget.unit
         return Held(RoundResult.of(number, records, answers.left, unit), answers.scores)
 

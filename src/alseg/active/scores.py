@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,8 +16,9 @@ from alseg.active.choosing import Scored
 from alseg.active.request import RoundRequest
 from alseg.distributed import interruption
 from alseg.errors import ScoreError
+from alseg.training.modes import evaluating
 from alseg.training.module import SegmentationModule
-from alseg_strategies import Strategy
+from alseg_strategies import Signals, Strategy
 
 
 def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]) -> Tensor:
@@ -74,23 +75,46 @@ def score_pool(
     Raises:
         ScoreError: The strategy returned something that pixels cannot be ranked by.
     """
-    was_training = module.training
-    module.eval()
     bar = tqdm(loader, desc=title, unit="image", leave=False, disable=title is None)
-    for batch in bar:
+    with evaluating(module):
+        for index, signals in signals_of(module, bar, ids, strategy.requires, precision):
+            drawn = np.random.SeedSequence([request.seed, request.number, index]).generate_state(1)
+            generator = torch.Generator().manual_seed(int(drawn[0]))
+            size = (signals.logits.shape[-2], signals.logits.shape[-1])
+            score = strategy.score(signals, generator)
+            yield Scored(
+                index, score_map(score, request.strategy, ids[index], size), signals.logits[0]
+            )
+
+
+@torch.no_grad()
+def signals_of(
+    module: SegmentationModule,
+    loader: Iterable[dict[str, Any]],
+    ids: Sequence[str],
+    wanted: Collection[str],
+    precision: Precision | None = None,
+    resized: bool = True,
+) -> Iterator[tuple[int, Signals]]:
+    """Yield index and signals of every image of this rank.
+
+    Args:
+        module: The network, in evaluation mode.
+        loader: What loads the images of this rank.
+        ids: The names of all images.
+        wanted: The names of the signals.
+        precision: What the network computes in, as a trainer has it; None is that of its weights.
+        resized: Whether maps have the size of the image, or the network's own resolution.
+    """
+    for batch in loader:
         interruption.check()
         for index, image, size in zip(batch["index"], batch["image"], batch["size"], strict=True):
-            image_id = ids[index]
             shown = image[None] if precision is None else precision.convert_input(image[None])
             with nullcontext() if precision is None else precision.forward_context():
                 signals = module.signals(
-                    shown.to(module.device), size, [image_id], strategy.requires
+                    shown.to(module.device), size if resized else None, [ids[index]], wanted
                 )
-            drawn = np.random.SeedSequence([request.seed, request.number, index]).generate_state(1)
-            generator = torch.Generator().manual_seed(int(drawn[0]))
-            score = score_map(strategy.score(signals, generator), request.strategy, image_id, size)
-            yield Scored(index, score, signals.logits[0])
-    module.train(was_training)
+            yield index, signals
 
 
 def share_buffers(module: SegmentationModule) -> None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from alseg.cli.parser import CommandParser
 from alseg.config.commands import resume_command
-from alseg.config.run import RunConfig, config_from
+from alseg.config.run import RunConfig, config_from, create_strategy
 from alseg.config.run_files import CONFIG, LABELS
 from alseg.config.settings import names_of
-from alseg.config.strategy_options import options_for
 from alseg.data.image_files import find_images
 from alseg.distributed import interruption
 from alseg.errors import AnswersNeeded, ConfigError
-from alseg_strategies import create
 
 if TYPE_CHECKING:
     from alseg.data import SegmentationDataset
@@ -139,12 +137,9 @@ def _ask(
     from alseg.data.evaluation import evaluation_loader
     from alseg.labels import Windows
     from alseg.queries.next_step import taken_in
+    from alseg.training.modes import evaluating
 
-    chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
-    try:
-        strategy = create(config.strategy, **chosen)
-    except ValueError as error:
-        raise ConfigError(f"strategy_options: {error}") from error
+    strategy = create_strategy(config)
     check_level(strategy, config.strategy)
     check_signals(strategy, config.strategy, module)
     people = People(out, config.mixed, partial)
@@ -164,10 +159,10 @@ def _ask(
     )
     loader = evaluation_loader(pool, module.eval_size, workers=config.workers, with_labels=False)
     title = "scoring the images" if config.progress else None
-    module.eval()
-    stream = SignalStream(module, loader, pool.ids, strategy.requires)
+    stream = SignalStream(module, lambda: loader, pool.ids, strategy.requires)
     # The images that the network was trained on are not at hand.
-    fit_strategy(strategy, request, (), stream)
+    with evaluating(module):
+        fit_strategy(strategy, request, (), stream)
     scored = score_pool(module, loader, pool.ids, strategy, request, title)
     this = Round(request, store, people, {"annotator": people.name})
     return this.hold(scored, pool, commit_empty=False).result.shortfall

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from alseg.config.run_files import ANALYSIS, CONFIG, PROVENANCE, SUMMARY
 from alseg.errors import CompareError
+from alseg.labels.archive import DATE
 from alseg.storage.links import refuse_links_out
 
 FORMAT = b"alseg: runs to compare, format 1"
@@ -32,9 +33,6 @@ ENCRYPTED = 1
 
 RUN_FILES = (CONFIG, PROVENANCE, SUMMARY)
 """What is kept of a run, beside all files in its folder of analysis."""
-
-DATE = (1980, 1, 1, 0, 0, 0)
-"""The oldest that the format knows: the same runs give the same bytes at any time."""
 
 
 class ArchivedPath:

@@ -146,7 +146,7 @@ class Budget:
         return "regions" if self.share is None else "pixels"
 
     def region_cost(self, pixels: int) -> int:
-        """Return what a region of so many pixels costs, in ``unit``."""
+        """Return what a region of this many pixels costs, in ``unit``."""
         return 1 if self.share is None else pixels
 
     def targets(

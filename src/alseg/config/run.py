@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.schedule import round_schedule
@@ -23,6 +23,9 @@ from alseg.config.strategy_options import options_for, window_radius
 from alseg.config.yaml_file import write_mapping
 from alseg.errors import ConfigError
 from alseg_strategies import create
+
+if TYPE_CHECKING:
+    from alseg_strategies import Strategy
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,20 @@ def dump_config(config: RunConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
+def create_strategy(config: RunConfig) -> Strategy:
+    """Return the strategy that a run asks by.
+
+    Raises:
+        ConfigError: It cannot be made.
+        UnknownOption: It has no such option.
+    """
+    chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
+    try:
+        return create(config.strategy, **chosen)
+    except ValueError as error:
+        raise ConfigError(f"strategy_options: {error}") from error
+
+
 def checked_strategy(config: RunConfig) -> RunConfig:
     """Settle the strategy's windows and the head.
 
@@ -145,9 +162,6 @@ def checked_strategy(config: RunConfig) -> RunConfig:
     """
     if not PROTOCOLS[config.protocol].active:
         return replace(config, head=config.head_for(()))
-    try:
-        chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
-        strategy = create(config.strategy, **chosen)
-    except ValueError as error:
-        raise ConfigError(f"strategy_options: {error}") from error
-    return replace(config, strategy_options=chosen, head=config.head_for(strategy.requires))
+    head = config.head_for(create_strategy(config).requires)
+    chosen = options_for(config.strategy, config.strategy_options, config.window_radius)
+    return replace(config, strategy_options=chosen, head=head)

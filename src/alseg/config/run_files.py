@@ -21,7 +21,7 @@ SUMMARY = "summary.json"
 """The figures of a run."""
 
 PROVENANCE = "provenance.json"
-"""What a run was made with; there is an entry for the first start and each time it went on."""
+"""What a run was made with; with an entry for the first start and each time it was resumed."""
 
 LABELS = "labels"
 """The folder of the label store."""
@@ -42,7 +42,7 @@ CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints."""
 
 LAST = "last.ckpt"
-"""The checkpoint that a run goes on from, and ends with."""
+"""The checkpoint that a run resumes from, and ends with."""
 
 BEST = "best.ckpt"
 """The checkpoint that was best where validation chooses."""
@@ -51,7 +51,7 @@ SOURCE = "source.ckpt"
 """The checkpoint of the start on the source, once that has ended."""
 
 SOURCE_LAST = "source-last.ckpt"
-"""The checkpoint that a start on the source goes on from."""
+"""The checkpoint that a start on the source resumes from."""
 
 LAST_CHECKPOINT = f"{CHECKPOINTS}/{LAST}"
 """The path of the last checkpoint in the folder of a run."""

@@ -113,14 +113,15 @@ class SegmentationDataModule(L.LightningDataModule):
         """Return a loader of this rank's pool images without labels, at the evaluation size."""
         return self._evaluation_loader(self.pool, with_labels=False)
 
-    def source_loader(self) -> DataLoader[dict[str, Any]] | None:
+    def source_loader(self) -> DataLoader[dict[str, Any]]:
         """Return a loader of this rank's source images without labels, at the evaluation size.
 
-        None where there is no source.
+        Raises:
+            ConfigError: There is no source.
         """
-        return (
-            None if self.source is None else self._evaluation_loader(self.source, with_labels=False)
-        )
+        if self.source is None:
+            raise ConfigError("The data module has no source images: give it `source`.")
+        return self._evaluation_loader(self.source, with_labels=False)
 
     def use_labels(self, labels: LabelSource, label_round: int) -> None:
         """Take the target's labels from a store, as they were after ``label_round``."""
@@ -182,9 +183,10 @@ class SegmentationDataModule(L.LightningDataModule):
             if own_labels and images.has_labels:
                 check_teaches(images, domain)
             self._checked.add((domain, own_labels))
-        for evaluated in (self.val, self.test):
-            if evaluated is not None:
+        for split, evaluated in (("val", self.val), ("test", self.test)):
+            if evaluated is not None and (split, True) not in self._checked:
                 check_headers(evaluated, labels=True)
+                self._checked.add((split, True))
 
     def train_dataloader(self) -> TrainingStream:
         """Return the stream of training batches for all steps of the trainer.

@@ -28,6 +28,7 @@ from alseg.runs.folder import RunFolder
 from alseg.runs.pictures import RGB, picks_picture, score_picture
 from alseg.runs.round_evidence import RoundEvidence
 from alseg.storage.durable import replace_durably
+from alseg.training.modes import evaluating
 from alseg.training.module import SegmentationModule
 
 WIDTH = 240
@@ -102,12 +103,10 @@ class RoundAnalysis:
         module = self.module
         image, size = self.pool.image(index), self.pool.size(index)
         pixels = eval_transform(image, module.eval_size)[None].to(module.device)
-        was_training = module.training
-        module.eval()
-        signals = module.signals(pixels, size, wanted=("logits", "radius", "embeddings"))
-        assert signals.embeddings is not None
-        norm = _norm(module.segmenter.head, signals.embeddings)
-        module.train(was_training)
+        with evaluating(module):
+            signals = module.signals(pixels, size, wanted=("logits", "radius", "embeddings"))
+            assert signals.embeddings is not None
+            norm = _norm(module.segmenter.head, signals.embeddings)
         logarithms = signals.logits[0].float().log_softmax(0)
         entropy = -(logarithms.exp() * logarithms).sum(0) / math.log(len(logarithms))
         norm = functional.interpolate(norm, size=size, mode="bilinear", align_corners=False)

@@ -11,6 +11,7 @@ from alseg.data.evaluation import evaluation_loader
 from alseg.data.label_space import IGNORE
 from alseg.distributed import interruption
 from alseg.training.metrics import SegmentationScores
+from alseg.training.modes import evaluating
 from alseg.training.module import SegmentationModule
 
 
@@ -33,16 +34,14 @@ def evaluate(
     Raises:
         DatasetError: The data set has no labels or one of them cannot be used.
     """
-    was_training = module.training
-    module.eval()
     confusion = MulticlassConfusionMatrix(
         len(module.label_space), ignore_index=IGNORE, validate_args=False
     ).to(module.device)
     loader = evaluation_loader(dataset, module.eval_size, workers=workers)
-    for batch in tqdm(loader, desc="evaluating", unit="image", disable=not progress):
-        interruption.check()
-        for image, label in zip(batch["image"], batch["label"], strict=True):
-            prediction = module.labels(image[None].to(module.device), tuple(label.shape))
-            confusion.update(prediction, label[None].to(module.device))
-    module.train(was_training)
+    with evaluating(module):
+        for batch in tqdm(loader, desc="evaluating", unit="image", disable=not progress):
+            interruption.check()
+            for image, label in zip(batch["image"], batch["label"], strict=True):
+                prediction = module.labels(image[None].to(module.device), tuple(label.shape))
+                confusion.update(prediction, label[None].to(module.device))
     return SegmentationScores(confusion.compute().cpu())

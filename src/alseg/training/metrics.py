@@ -91,6 +91,7 @@ class SegmentationMetric(MulticlassConfusionMatrix):
         self.space = space
         self.scores: SegmentationScores | None = None
 
+    # A metric may compute figures by name; torchmetrics types the matrix's as one tensor.
     def compute(self) -> dict[str, float]:  # type: ignore[override]
         """Return the figures of ``SegmentationScores.as_dict``."""
         self.scores = SegmentationScores(super().compute().cpu())

@@ -30,6 +30,7 @@ from alseg.models import (
     create_segmenter,
 )
 from alseg.training.metrics import SegmentationMetric, SegmentationScores
+from alseg.training.modes import evaluating
 from alseg.training.terms import LossTerm, View, build_terms, check_terms, loss_settings
 from alseg.training.trainer_options import check_batch_size, check_trainer
 from alseg_strategies import Signals
@@ -302,13 +303,10 @@ class SegmentationModule(L.LightningModule):
 
     @torch.no_grad()
     def _classify(self, image: NDArray[np.uint8]) -> Tensor:
-        was_training = self.training
-        self.eval()
         height, width = image.shape[:2]
         pixels = eval_transform(image, self.eval_size).to(self.device)
-        probabilities = self.probabilities(pixels[None], (height, width))[0]
-        self.train(was_training)
-        return probabilities
+        with evaluating(self):
+            return self.probabilities(pixels[None], (height, width))[0]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Record that the weights are in the checkpoint, so that loading it needs no other file."""

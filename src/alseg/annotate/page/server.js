@@ -45,7 +45,7 @@ export async function callUntilHeard(path, body) {
 
 const pictures = { image: new Map(), crop: new Map() };
 
-/** Return a picture, fetched once; only so many are kept. */
+/** Return a picture, fetched once; only the latest are kept. */
 export function picture(kind, name) {
   const kept = pictures[kind];
   let found = kept.get(name);
