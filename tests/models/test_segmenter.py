@@ -47,10 +47,47 @@ def test_predictions_of_any_size_cover_the_image(architecture, encoder, stride):
         assert prediction.logits.isfinite().all()
 
 
+VISION_TRANSFORMERS = [("tu-vit_small_patch14_dinov2", 14), ("tu-vit_small_patch16_dinov3", 16)]
+
+
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+@pytest.mark.parametrize(("encoder", "patch"), VISION_TRANSFORMERS)
+def test_dpt_decodes_patches_of_14_and_16_pixels_to_eight_cells_each(encoder, patch, head):
+    segmenter = create_segmenter(Network("dpt", encoder, "none", head=head), 3).eval()
+    for height, width in [(90, 130), (29, 56)]:
+        with torch.no_grad():
+            logits = segmenter(torch.randn(1, 3, height, width)).logits
+        assert logits.shape == (1, 3, -(-height * 8 // patch), -(-width * 8 // patch))
+        assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize(("encoder", "patch"), VISION_TRANSFORMERS)
+def test_a_vision_transformer_is_padded_to_an_even_number_of_patches_by_repeating_pixels(
+    encoder, patch
+):
+    segmenter = create_segmenter(Network("dpt", encoder, "none"), 3).eval()
+    image = torch.randn(1, 3, 2 * patch + 1, 4 * patch)
+    last = image[:, :, -1:].expand(-1, -1, 2 * patch - 1, -1)
+    with torch.no_grad():
+        whole = segmenter(torch.cat([image, last], dim=2)).features
+        cells = whole.shape[2]
+        found = segmenter(image).features
+    assert cells == 4 * 8
+    assert found.shape[-2:] == (17, 32)
+    # The border between the two patches above and those below is the only one that both grids have.
+    centres = (torch.arange(17) + 0.5) * (2 * patch + 1) / 17 / patch * 8 - 0.5
+    below = centres.clamp(min=0).floor().long()
+    share = (centres.clamp(min=0) - below)[:, None]
+    expected = whole[:, :, below] * (1 - share) + whole[:, :, below + 1] * share
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [4, 14 / 8])
 @pytest.mark.parametrize("size", [(97, 131), (96, 128), (100, 133), (64, 33), (360, 480)])
-def test_cropped_maps_lie_where_the_image_is(size):
-    stride, padded = 4, tuple(-(-n // 32) * 32 for n in size)
-    rows, columns = (torch.arange(n // stride) * stride + (stride - 1) / 2 for n in padded)
+def test_cropped_maps_lie_where_the_image_is(size, stride):
+    multiple = 32 if stride == 4 else 28
+    padded = tuple(-(-n // multiple) * multiple for n in size)
+    rows, columns = (torch.arange(n / stride) * stride + (stride - 1) / 2 for n in padded)
     maps = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
     cropped = crop_to_cover(maps, size, padded)[0]
     for axis, length in enumerate(size):
@@ -63,21 +100,29 @@ def test_cropped_maps_lie_where_the_image_is(size):
         assert abs(found[0] - centres[0]) < 0.5 / cells * stride
 
 
+@pytest.mark.parametrize(
+    ("network", "stride", "margin"),
+    [
+        (nn.AvgPool2d(4), 32, 8),
+        (nn.Sequential(nn.AvgPool2d(14), nn.Upsample(scale_factor=8, mode="bilinear")), 28, 28),
+    ],
+    ids=["blocks of 4", "patches of 14"],
+)
 @pytest.mark.parametrize("size", [(97, 131), (90, 122), (96, 160)])
-def test_resized_predictions_are_in_place(size):
-    """A network that only averages 4×4 blocks gives a smooth image back, without a shift."""
+def test_resized_predictions_are_in_place(size, network, stride, margin):
+    """A network that only averages blocks gives a smooth image back, without a shift."""
 
     class AsLogits(nn.Module):
         def forward(self, features):
             return Prediction(features)
 
-    segmenter = Segmenter(nn.AvgPool2d(4), AsLogits(), stride=32)
+    segmenter = Segmenter(network, AsLogits(), stride)
     rows, columns = (torch.arange(n, dtype=torch.float32) for n in size)
     image = torch.stack([*torch.meshgrid(rows, columns, indexing="ij"), torch.zeros(size)])[None]
     resized = functional.interpolate(
         segmenter(image).logits, size=size, mode="bilinear", align_corners=False
     )
-    inside = (..., slice(8, -8), slice(8, -8))
+    inside = (..., slice(margin, -margin), slice(margin, -margin))
     torch.testing.assert_close(resized[inside], image[inside], rtol=0, atol=1e-3)
 
 

@@ -1,9 +1,11 @@
 import huggingface_hub
 import pytest
 import segmentation_models_pytorch.encoders as smp_encoders
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch.nn import functional
 
 from alseg.errors import WeightsError
 from alseg.models import Network, create_segmenter
@@ -69,6 +71,47 @@ def test_the_checkpoint_of_a_whole_network_gives_its_encoder(resnet18, save):
     assert same(target, resnet18)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [
+        ("deeplabv3plus", "resnet18"),
+        ("dpt", "vit_tiny_patch16_224"),
+        ("dpt", "vit_small_patch16_dinov3"),
+    ],
+)
+def test_a_file_of_timm_gives_every_tensor_of_the_encoder(architecture, name, tmp_path):
+    state = timm.create_model(name).state_dict()
+    save_file(state, tmp_path / "model.safetensors")
+    torch.save({f"model.{key}": value for key, value in state.items()}, tmp_path / "smp.pth")
+    for path in (tmp_path / "model.safetensors", tmp_path / "smp.pth"):
+        network = create_segmenter(Network(architecture, f"tu-{name}", str(path)), 5).network
+        own = network.encoder.model.state_dict()
+        assert len(own) > len(state) - 6
+        assert all(torch.equal(value, state[key]) for key, value in own.items())
+
+
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_position_embeddings_of_another_grid_are_resampled_and_the_class_token_kept(prefix, save):
+    name = "vit_small_patch14_reg4_dinov2" if prefix == 0 else "vit_small_patch14_dinov2"
+    state = timm.create_model(name, img_size=56).state_dict()
+    given = torch.randn(1, prefix + 4 * 4, 384)
+    state["pos_embed"] = given
+    encoder = create_segmenter(Network("dpt", f"tu-{name}", str(save(state))), 5).network.encoder
+    found = encoder.model.pos_embed
+    assert found.shape == (1, prefix + 37 * 37, 384)
+    assert torch.equal(found[:, :prefix], given[:, :prefix])
+    grid = given[:, prefix:].reshape(1, 4, 4, 384).permute(0, 3, 1, 2)
+    grown = functional.interpolate(grid, (37, 37), mode="bicubic", antialias=True)
+    torch.testing.assert_close(found[:, prefix:], grown.flatten(2).transpose(1, 2))
+
+
+def test_position_embeddings_of_no_square_are_refused(save):
+    state = timm.create_model("vit_tiny_patch16_224").state_dict()
+    state["pos_embed"] = torch.zeros(1, 1 + 4 * 5, 192)
+    with pytest.raises(WeightsError, match=r"1 have another shape or type \(pos_embed\)"):
+        create_segmenter(Network("dpt", "tu-vit_tiny_patch16_224", str(save(state))), 5)
+
+
 def test_missing_batch_counters_are_no_fault(resnet18, save):
     state = {k: v for k, v in resnet18.items() if not k.endswith("num_batches_tracked")}
     target = encoder()
@@ -129,6 +172,10 @@ def test_a_file_that_is_no_torch_file_is_refused(tmp_path):
         load_encoder_file(encoder(), path, "resnet18")
     path.write_bytes(b"")
     with pytest.raises(WeightsError, match=r"weights\.pth"):
+        load_encoder_file(encoder(), path, "resnet18")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"these are not weights")
+    with pytest.raises(WeightsError, match="not a file of safetensors"):
         load_encoder_file(encoder(), path, "resnet18")
 
 

@@ -34,6 +34,29 @@ def train(folder, network, steps=1):
     return runner
 
 
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+@pytest.mark.parametrize("encoder", ["tu-vit_small_patch14_dinov2", "tu-vit_small_patch16_dinov3"])
+def test_a_vision_transformer_trains_on_images_of_any_size_and_is_evaluated(
+    encoder, head, tmp_path
+):
+    """Every parameter gets a gradient, as DDP requires."""
+    missing = []
+
+    class Watched(SegmentationModule):
+        def on_after_backward(self):
+            missing.extend(n for n, p in self.named_parameters() if p.grad is None)
+
+    source, val = Toy(2, size=(45, 65)), Toy(1, size=(45, 65), split="val")
+    data = SegmentationDataModule(source=source, val=val, batch_size=2)
+    network = Network("dpt", encoder, "none", head, hyperbolic_dim=4)
+    network = module(Watched, network=network, protocol="source_only")
+    trainer = quiet_trainer(tmp_path, 1)
+    trainer.fit(network, data)
+    assert [name for name in missing if network.get_parameter(name).requires_grad] == []
+    scores = trainer.validate(network, data, verbose=False)
+    assert 0 <= scores[0]["val/mIoU"] <= 1
+
+
 def rates(folder, steps, **optimization):
     """The learning rate of the encoder and of the head at every step."""
     seen = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import cast
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
 from segmentation_models_pytorch.encoders import get_encoder_names
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,7 +24,8 @@ from alseg.models.weights import load_encoder_file, named_weights, require_downl
 
 HEADS = ("linear", "hyperbolic")
 DECODER_STRIDES = {"dpt": 32, "pan": 128}
-"""Decoders that halve the encoder's last features further, and to what."""
+"""Decoders that halve the encoder's last features further, and to what, where the encoder's stride
+is a power of two."""
 MOST_LISTED = 100
 
 
@@ -55,7 +58,7 @@ class Segmenter(nn.Module):
     """A network that maps images to features, and a head that maps features to a prediction.
 
     Images of any size are accepted: they are padded at the right and the bottom, by repeating
-    the last pixels, to what encoder and decoder can halve, and the features are cut to the part
+    the last pixels, to what encoder and decoder can divide, and the features are cut to the part
     that the image covers before the head sees them.
 
     Args:
@@ -136,7 +139,7 @@ def create_segmenter(network: Network, num_classes: int) -> Segmenter:
     if num_classes < 2:
         raise ConfigError(f"A segmenter needs at least 2 classes and got {num_classes}.")
     model = _create_network(architecture, encoder, network.encoder_weights)
-    stride = max(model.encoder.output_stride, DECODER_STRIDES.get(architecture, 1))
+    stride = _stride(architecture, model.encoder.output_stride)
     channels = _split_off_head(model)
     if network.head == "linear":
         return Segmenter(model, LinearHead(channels, num_classes), stride)
@@ -177,9 +180,39 @@ def _create_network(architecture: str, encoder: str, weights: str) -> smp.base.S
             f"The weights {weights!r} of {encoder} could not be loaded: {error}. Use "
             "--encoder-weights PATH with a file that you have, or --encoder-weights none."
         ) from error
+    if architecture == "dpt":
+        _fit_to_patches(network)
     if weights != "none" and not named:
         load_encoder_file(network.encoder, path, encoder)
     return network
+
+
+def _fit_to_patches(network: smp.base.SegmentationModel) -> None:
+    """Make a DPT train on several processes, and on patches of any size.
+
+    The norm and the classifier behind the last features get no gradient, which DDP does not allow.
+    smp makes the factors of its decoder (4, 2, 1 and 1/2 for patches of 16 pixels) from the size
+    of the patches and rounds them, so that those of 14 pixels give maps that cannot be added; they
+    are decoded like those of 16, as by Depth Anything.
+    """
+    encoder = network.encoder
+    encoder.model.prune_intermediate_layers(prune_norm=True, prune_head=True)
+    usual = [_power_of_two(stride) for stride in encoder.output_strides]
+    if usual != list(encoder.output_strides):
+        network.decoder = DPTDecoder(encoder.out_channels, usual, encoder.has_prefix_tokens)
+        network.initialize()
+
+
+def _stride(architecture: str, encoder: int) -> int:
+    """Return what sizes must be multiples of, for an encoder of some stride in pixels."""
+    usual = _power_of_two(encoder)
+    cells = math.lcm(usual, DECODER_STRIDES.get(architecture, 1)) // usual
+    return encoder * cells
+
+
+def _power_of_two(length: int) -> int:
+    """Return the power of two that is nearest to a length by its ratio."""
+    return 1 << round(math.log2(length))
 
 
 def _split_off_head(network: smp.base.SegmentationModel) -> int:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import timm
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import encoders
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from alseg.errors import WeightsError
 
 CLASSIFIERS = {"_fc", "aux_logits", "classifier", "fc", "head", "last_linear"}
 """Modules of a classification network that a segmentation encoder has no use for."""
+
+POSITIONS = "pos_embed"
+"""timm's name for the position embeddings of a vision transformer, 1×N×D: the tokens of the patches
+row by row, in most networks behind those of the prefix."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +77,15 @@ def _cached(repository: str, revision: str | None) -> bool:
 def load_encoder_file(encoder: nn.Module, path: Path, name: str) -> int:
     """Load an encoder's weights from a state dict in a file.
 
-    The keys are those of torchvision or of smp's encoder, all with the same prefix or none
-    (``encoder.``, ``module.``, ...). The tensors are of any float type. What lies outside the
-    prefix and the classifier of a classification network are passed over.
+    The keys are those of torchvision, of timm or of smp's encoder, all with the same prefix or
+    none (``encoder.``, ``module.``, ...). The tensors are of any float type. What lies outside the
+    prefix and the classifier of a classification network are passed over. The position embeddings
+    of a vision transformer are resampled, as timm does, where they are of another square grid.
 
     Args:
         encoder: What to load them into.
-        path: The file, as written by ``torch.save``.
+        path: The file, as written by ``torch.save`` or, if it ends in ``.safetensors``, by
+            safetensors.
         name: The encoder's name, for messages.
 
     Returns:
@@ -86,8 +97,13 @@ def load_encoder_file(encoder: nn.Module, path: Path, name: str) -> int:
     """
     found = _read_state_dict(path)
     own: dict[str, Tensor] = dict(encoder.state_dict())
+    # smp keeps a timm model under this name, which timm's own files do not have.
+    wrapper = "model." if all(key.startswith("model.") for key in own) else ""
+    own = {key.removeprefix(wrapper): value for key, value in own.items()}
     prefix = _common_prefix(found, own)
     found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+    if POSITIONS in found and POSITIONS in own:
+        found[POSITIONS] = _resampled(found[POSITIONS], own[POSITIONS], encoder)
 
     matched = {k: v for k, v in found.items() if k in own and _fits(v, own[k])}
     misfits = [k for k in found if k in own and k not in matched]
@@ -99,16 +115,23 @@ def load_encoder_file(encoder: nn.Module, path: Path, name: str) -> int:
             f"{len(matched)} fit, {len(misfits)} have another shape or type{_examples(misfits)} "
             f"and {len(missing)} are missing{_examples(missing)}; {len(unexpected)} others were "
             f"not expected{_examples(unexpected)}. Give the weights of a {name}, with keys as in "
-            "torchvision or segmentation-models-pytorch, or --encoder-weights none."
+            "torchvision, timm or segmentation-models-pytorch, or --encoder-weights none."
         )
-    encoder.load_state_dict({**own, **matched})
+    encoder.load_state_dict({wrapper + key: value for key, value in {**own, **matched}.items()})
     logger.info("Took %d of the encoder's %d tensors from %s.", len(matched), len(own), path)
     return len(matched)
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{path} is not a file of safetensors ({error}). Copy it again, or save the network's "
+            "state_dict() by torch.save under a name that ends in .pth."
+        ) from error
     except OSError as error:
         raise WeightsError(
             f"The encoder weights {path} cannot be read: {error.strerror}."
@@ -135,6 +158,17 @@ def _common_prefix(found: Collection[str], own: Collection[str]) -> str:
             if ".".join(parts[start:]) in own:
                 prefixes[".".join([*parts[:start], ""]) if start else ""] += 1
     return prefixes.most_common(1)[0][0] if prefixes else ""
+
+
+def _resampled(positions: Tensor, own: Tensor, encoder: Any) -> Tensor:
+    """Return position embeddings on the encoder's grid of patches; those of no square as given."""
+    grid = encoder.model.patch_embed.grid_size
+    prefix = own.shape[1] - math.prod(grid)
+    tokens = positions.shape[1] - prefix if positions.dim() == 3 else 0
+    if positions.shape == own.shape or tokens < 1 or math.isqrt(tokens) ** 2 != tokens:
+        return positions
+    resampled: Tensor = resample_abs_pos_embed(positions, list(grid), num_prefix_tokens=prefix)
+    return resampled
 
 
 def _fits(tensor: Tensor, own: Tensor) -> bool:
