@@ -86,3 +86,45 @@ def test_evaluation_keeps_labels_at_their_own_resolution():
     sample = EvaluationSamples(Toy(1), (16, 24))[0]
     assert sample["image"].shape == (3, 16, 24)
     assert torch.equal(sample["label"], torch.from_numpy(Toy(1).label(0).astype(np.int64)))
+
+
+def batches(first=0, last=6, batch=4, workers=0, rank=0, world=1):
+    """The target's batches with a view, of images with labels."""
+    transform = TrainTransform(None, crop=(20, 30), views={"other": "strong"})
+    samples = TrainingSamples(Toy(5), transform)
+    place = {"rank": rank, "world_size": world}
+    stream = TrainingStream(
+        {"target": samples}, batch, 7, last, step=lambda: first, workers=workers, **place
+    )
+    return [batch["target"] for batch in stream]
+
+
+def flat(batch):
+    return {**batch, **{f"other/{name}": part for name, part in batch["views"]["other"].items()}}
+
+
+def the_same(some, others):
+    return len(some) == len(others) and all(
+        torch.equal(one[name], other[name])
+        for one, other in zip(map(flat, some), map(flat, others), strict=True)
+        for name in flat(one).keys() - {"views"}
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_views_do_not_depend_on_the_number_of_workers(workers):
+    assert the_same(batches(workers=workers), batches())
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_a_resumed_run_sees_the_same_views(first):
+    assert the_same(batches(first), batches()[first:])
+
+
+def test_two_processes_see_the_views_that_one_sees():
+    of_ranks = zip(*(batches(batch=2, rank=rank, world=2) for rank in range(2)), strict=True)
+    for whole, halves in zip(batches(), of_ranks, strict=True):
+        parts = [flat(half) for half in halves]
+        for name in parts[0].keys() - {"views"}:
+            assert torch.equal(flat(whole)[name], torch.cat([part[name] for part in parts]))
+        assert {"other/image", "other/label", "other/geometry"} < parts[0].keys()

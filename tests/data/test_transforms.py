@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from torch.utils.data import DataLoader, Dataset
 
 from alseg.data.transforms import AUGMENTATIONS, TrainTransform, eval_transform
+from alseg.data.views import View, carry, flip_geometry
 from alseg.errors import ConfigError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -224,3 +226,105 @@ def test_albumentations_is_imported_only_for_augmentation_and_never_asks_the_net
         check=False,
     )
     assert (done.stdout.strip(), done.returncode) == ("1", 0), done.stderr
+
+
+def identical(one, other):
+    return all(torch.equal(one[name], other[name]) for name in ("image", "label", "geometry"))
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+def test_a_sample_does_not_depend_on_its_views_nor_a_view_on_the_others(augment):
+    plain = TrainTransform(None, crop=(40, 50), augment=augment)
+    one = TrainTransform(None, crop=(40, 50), augment=augment, views={"b": "strong"})
+    both = TrainTransform(None, crop=(40, 50), augment=augment, views={"a": "light", "b": "strong"})
+    for seed in range(8):
+        samples = [transform(IMAGE, LABEL, seed) for transform in (plain, one, both)]
+        assert "views" not in samples[0]
+        assert all(identical(samples[0], sample) for sample in samples[1:])
+        assert identical(samples[1]["views"]["b"], samples[2]["views"]["b"])
+
+
+def test_views_of_one_strength_differ_and_those_of_none_are_the_crop_itself():
+    shown = TrainTransform(None, crop=(40, 50), views={"a": "strong", "b": "strong", "c": "none"})
+    plain = TrainTransform(None, crop=(40, 50), augment="none")
+    for seed in range(8):
+        views = shown(IMAGE, LABEL, seed)["views"]
+        assert not torch.equal(views["a"]["image"], views["b"]["image"])
+        assert identical(views["c"], plain(IMAGE, LABEL, seed))
+
+
+def test_an_augmentation_of_a_view_that_does_not_exist_is_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'strong'"):
+        TrainTransform(None, views={"a": "stong"})
+
+
+def batch_of(samples):
+    """The views of a batch by name, the samples themselves under ``base``."""
+    shown = [{"base": sample, **sample["views"]} for sample in samples]
+    return {
+        name: View(
+            *(
+                torch.stack([one[name][key] for one in shown])
+                for key in ("image", "label", "geometry")
+            )
+        )
+        for name in shown[0]
+    }
+
+
+def test_labels_carried_from_one_view_to_another_are_its_labels_bit_for_bit():
+    views = {"a": "light", "b": "strong", "c": "none"}
+    shown = TrainTransform((30, 40), crop=(20, 30), augment="light", views=views)
+    batch = batch_of([shown(IMAGE, LABEL, seed) for seed in range(16)])
+    flips = {name: view.geometry[:, 0, 0].tolist() for name, view in batch.items()}
+    assert len({tuple(signs) for signs in flips.values()}) == 4
+    assert all({-1.0, 1.0} == set(flips[name]) for name in ("base", "a", "b"))
+    assert flips["c"] == [1.0] * 16
+    for source, target in product(batch.values(), repeat=2):
+        # Bits that no arithmetic would leave alone: the smallest numbers that there are.
+        maps = source.labels[:, None].float() * 2.0**-149
+        carried, valid = carry(maps, source, target)
+        assert torch.equal(carried, target.labels[:, None].float() * 2.0**-149)
+        assert valid.all()
+        assert valid.shape == target.labels.shape
+
+
+def affine(scale, right=0.0, below=0.0):
+    return torch.tensor([[scale, 0.0, right], [0.0, scale, below]])[None]
+
+
+def view_of(geometry):
+    return View(torch.zeros(len(geometry), 3, 8, 8), torch.zeros(len(geometry), 8, 8), geometry)
+
+
+def test_a_map_is_carried_into_a_view_that_shows_a_part_of_the_crop():
+    # The part is the lower right quarter; a linear map stays linear where nothing is outside.
+    whole, part = view_of(affine(1.0)), view_of(affine(0.5, 0.5, 0.5))
+    rows, columns = np.mgrid[0:8, 0:8]
+    maps = torch.from_numpy(3.0 * rows + columns)[None, None].float()
+    carried, valid = carry(maps, whole, part)
+    # The centre of the cell i of the part lies at 4 + (i + 0.5) / 2 cells of the whole.
+    row, column = (4 + (cells + 0.5) / 2 - 0.5 for cells in (rows, columns))
+    expected = torch.from_numpy(3.0 * row + column).float()
+    assert torch.allclose(carried[0, 0, :-1, :-1], expected[:-1, :-1])
+    assert valid.all()
+    back, valid = carry(carried, part, whole)
+    assert valid[0].sum() == 16
+    assert valid[0, 4:, 4:].all()
+    assert torch.allclose(back[0, 0, 5:7, 5:7], maps[0, 0, 5:7, 5:7])
+
+
+@settings(deadline=None)
+@given(
+    flips=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_flipped_maps_of_any_resolution_are_carried_there_and_back(flips, size):
+    source, target = (
+        view_of(torch.stack([flip_geometry(pair[place]) for pair in flips])) for place in (0, 1)
+    )
+    maps = torch.randn(len(flips), 2, *size, dtype=torch.float64)
+    carried, _ = carry(maps, source, target)
+    for one, moved, (here, there) in zip(maps, carried, flips, strict=True):
+        assert torch.equal(moved, one if here == there else one.flip(-1))
+    assert torch.equal(carry(carried, target, source)[0], maps)

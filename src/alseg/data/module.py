@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import lightning as L
@@ -71,13 +72,20 @@ class SegmentationDataModule(L.LightningDataModule):
         self._label_round = 0
         self._checked: set[tuple[str, bool]] = set()
         self._protocol: Protocol | None = None
+        self._views: Mapping[str, Mapping[str, str]] = {}
         self._stream: TrainingStream | None = None
 
-    def train_under(self, protocol: Protocol) -> dict[str, tuple[int, int]]:
+    def train_under(
+        self,
+        protocol: Protocol,
+        views: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> dict[str, tuple[int, int]]:
         """Feed what a protocol trains on; ``SegmentationModule`` calls it in its ``setup``.
 
         Args:
             protocol: The protocol.
+            views: Of a domain, the further views of its images that a batch holds: for the name of
+                each the augmentation that makes it.
 
         Returns:
             Height and width of the training images of each domain that there are images of.
@@ -88,7 +96,7 @@ class SegmentationDataModule(L.LightningDataModule):
             DatasetError: A file cannot be read, a label does not fit its image, or no label that
                 was looked at has a pixel of a class.
         """
-        self._protocol = protocol
+        self._protocol, self._views = protocol, views
         self.check_images(
             protocol.domains, protocol.domains if protocol.all_target_labels else ("source",)
         )
@@ -214,7 +222,10 @@ class SegmentationDataModule(L.LightningDataModule):
             if self.workers:
                 images.preload()
             transform = TrainTransform(
-                self.sizes[domain], crop=self.crop, augment=self.augmentation
+                self.sizes[domain],
+                crop=self.crop,
+                augment=self.augmentation,
+                views=self._views.get(domain, {}),
             )
             own_labels = domain == "source" or protocol.all_target_labels
             domains[domain] = TrainingSamples(

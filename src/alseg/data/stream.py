@@ -41,7 +41,7 @@ class TrainingSamples(Dataset[dict[str, Any]]):
     labels: LabelSource | None = None
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        """Return ``image`` 3×h×w, ``label`` h×w and the ``round`` of the label."""
+        """Return what the transform makes, and the ``round`` of the label."""
         index, seed, label_round = key
         image = self.images.image(index)
         if self.labels is None:
@@ -92,7 +92,9 @@ class StepSampler:
 
 @dataclass
 class TrainingStream:
-    """Batches ``{domain: {"image", "label", "round"}}`` for every step of a run.
+    """Batches ``{domain: {"image", "label", "geometry", "round"}}`` for every step of a run.
+
+    Where the transform makes further views, ``views`` has the first three of each, by its name.
 
     After ``refresh`` the next batch is read with the labels of the new round: batches that workers
     fetched ahead under the old labels are dropped.

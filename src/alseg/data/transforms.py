@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alseg.data.shrink import shrink_labels
+from alseg.data.views import flip_geometry
 from alseg.errors import ConfigError, did_you_mean
 
 AUGMENTATIONS = ("none", "light", "strong")
@@ -28,6 +31,9 @@ class TrainTransform:
     A window of the image is cut out at full resolution and then shrunk, so that asked-for pixels
     inside it survive (see ``shrink_labels``). Without ``crop`` the window is the whole image.
     Image and label are then flipped together, and the image's colours are changed.
+
+    Further views show the same window, each flipped and coloured by draws of its own. The sample
+    itself does not depend on them, nor one of them on the others.
     """
 
     def __init__(
@@ -35,6 +41,7 @@ class TrainTransform:
         size: tuple[int, int] | None,
         crop: tuple[int, int] | None = None,
         augment: str = "light",
+        views: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Build the pipeline; with augmentation this imports albumentations, which takes seconds.
 
@@ -44,26 +51,26 @@ class TrainTransform:
             crop: Height and width of a random cut of the resized image; None trains on the whole.
             augment: ``light`` flips and varies the light; ``strong`` also changes hue, sharpness
                 and noise, which helps from synthetic to real images; ``none`` does nothing.
+            views: The augmentation of each further view, by the name of the view.
 
         Raises:
-            ConfigError: The crop is larger than the size, or the augmentation does not exist.
+            ConfigError: The crop is larger than the size, or an augmentation does not exist.
         """
         if size is not None:
             _check_fits(crop, size)
-        if augment not in AUGMENTATIONS:
-            raise ConfigError(
-                f"No augmentation is called {augment!r}."
-                f"{did_you_mean(str(augment), AUGMENTATIONS)} "
-                f"Choose one of {', '.join(AUGMENTATIONS)}."
-            )
         self.size = size
         self.crop = crop
-        self._augment = None if augment == "none" else _pipeline(augment)
+        self._augment = _Augmentation(augment)
+        self._views = {name: _Augmentation(strength) for name, strength in views.items()}
 
     def __call__(
         self, image: NDArray[np.uint8], label: NDArray[np.uint8], seed: int
-    ) -> dict[str, Tensor]:
-        """Return ``image``, float32 3×h×w, normalised, and ``label``, long h×w with 255 as void.
+    ) -> dict[str, Any]:
+        """Return ``image``, ``label`` and ``geometry`` of the sample, and ``views`` if there are.
+
+        The image is float32 3×h×w, normalised, the label long h×w with 255 as void, and the
+        geometry float32 2×3 (see ``alseg.data.views.View``). ``views`` has the same three for
+        each further view, by its name.
 
         Args:
             image: RGB, H×W×3.
@@ -77,15 +84,13 @@ class TrainTransform:
         rows, columns = self._window((image.shape[0], image.shape[1]), full, size, generator)
         image = _resize_image(image[rows, columns], size)
         label = shrink_labels(label[rows, columns], size)
-        if self._augment is not None:
-            # Passing generators, unlike a seed, sets up no generator for each of the transforms.
-            self._augment.set_random_state(generator, random.Random(seed))
-            augmented = self._augment(image=image, mask=label)
-            image, label = augmented["image"], augmented["mask"]
-        return {
-            "image": _normalise(image),
-            "label": torch.from_numpy(np.ascontiguousarray(label)).long(),
-        }
+        sample: dict[str, Any] = self._augment(image, label, generator, random.Random(seed))
+        if self._views:
+            sample["views"] = {
+                name: augment(image, label, *_generators_of(name, seed))
+                for name, augment in self._views.items()
+            }
+        return sample
 
     def _window(
         self,
@@ -101,6 +106,60 @@ class TrainTransform:
             start = int(generator.integers(0, length - extent + 1))
             slices.append(slice(start, start + extent))
         return slices[0], slices[1]
+
+
+class _Augmentation:
+    """Shows a window and its label flipped or not, in other colours."""
+
+    def __init__(self, strength: str) -> None:
+        """Build the changes of colour of one of ``AUGMENTATIONS``."""
+        check_augmentation(strength)
+        self._flips = strength != "none"
+        self._colours = [] if strength == "none" else _colours(strength)
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        label: NDArray[np.uint8],
+        generator: np.random.Generator,
+        draws: random.Random,
+    ) -> dict[str, Tensor]:
+        """Return ``image``, ``label`` and ``geometry``; the arrays passed in stay as they are."""
+        flipped = False
+        if self._flips:
+            # The second draw decides, as it did where albumentations flipped.
+            draws.random()
+            flipped = draws.random() < 0.5
+        if flipped:
+            image, label = image[:, ::-1], label[:, ::-1]
+        for change in self._colours:
+            # Passing generators, unlike a seed, sets up no generator for each of the changes.
+            change.set_random_state(generator, draws)
+            image = change(image=image)["image"]
+        return {
+            "image": _normalise(image),
+            "label": torch.from_numpy(np.ascontiguousarray(label)).long(),
+            "geometry": flip_geometry(flipped),
+        }
+
+
+def check_augmentation(strength: str) -> None:
+    """Check that there is an augmentation of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if strength not in AUGMENTATIONS:
+        raise ConfigError(
+            f"No augmentation is called {strength!r}.{did_you_mean(str(strength), AUGMENTATIONS)} "
+            f"Choose one of {', '.join(AUGMENTATIONS)}."
+        )
+
+
+def _generators_of(view: str, seed: int) -> tuple[np.random.Generator, random.Random]:
+    """Return what draws for a view: its name and the seed of the sample decide."""
+    own = int(np.random.SeedSequence([seed, *view.encode()]).generate_state(1)[0])
+    return np.random.default_rng(own), random.Random(own)
 
 
 def eval_transform(image: NDArray[np.uint8], size: tuple[int, int] | None) -> Tensor:
@@ -135,28 +194,23 @@ def _resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=np.uint8)
 
 
-def _pipeline(augment: str) -> Any:
+def _colours(strength: str) -> list[Any]:
+    """Return the transforms of albumentations that change the colours of an image, in order."""
     # On import, albumentations asks the network for a newer release unless told not to.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations as A  # type: ignore[import-untyped]
 
-    if augment == "light":
-        return A.Compose(
-            [
-                A.HorizontalFlip(p=0.5),
-                A.ColorJitter((0.8, 1.2), (0.8, 1.2), (0.8, 1.2), (-0.02, 0.02), p=0.8),
-                A.RandomGamma((85, 118), p=0.3),
-                A.GaussianBlur(blur_limit=0, sigma_limit=(0.1, 0.8), p=0.1),
-            ]
-        )
-    return A.Compose(
-        [
-            A.HorizontalFlip(p=0.5),
-            A.ColorJitter((0.5, 1.5), (0.5, 1.5), (0.4, 1.6), (-0.08, 0.08), p=0.9),
-            A.RandomGamma((60, 160), p=0.5),
-            A.ToGray(p=0.05),
-            A.GaussianBlur(blur_limit=0, sigma_limit=(0.2, 1.5), p=0.3),
-            A.GaussNoise(std_range=(0.01, 0.05), p=0.3),
-            A.ImageCompression(quality_range=(40, 95), p=0.2),
+    if strength == "light":
+        return [
+            A.ColorJitter((0.8, 1.2), (0.8, 1.2), (0.8, 1.2), (-0.02, 0.02), p=0.8),
+            A.RandomGamma((85, 118), p=0.3),
+            A.GaussianBlur(blur_limit=0, sigma_limit=(0.1, 0.8), p=0.1),
         ]
-    )
+    return [
+        A.ColorJitter((0.5, 1.5), (0.5, 1.5), (0.4, 1.6), (-0.08, 0.08), p=0.9),
+        A.RandomGamma((60, 160), p=0.5),
+        A.ToGray(p=0.05),
+        A.GaussianBlur(blur_limit=0, sigma_limit=(0.2, 1.5), p=0.3),
+        A.GaussNoise(std_range=(0.01, 0.05), p=0.3),
+        A.ImageCompression(quality_range=(40, 95), p=0.2),
+    ]

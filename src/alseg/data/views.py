@@ -1,0 +1,78 @@
+"""Views: one crop of an image shown in several ways, and maps carried from one way to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class View:
+    """One way in which the B images of a batch are shown.
+
+    All views of an image are made from the same crop of it.
+
+    Attributes:
+        images: B×3×h×w, normalised.
+        labels: B×h×w train ids; 255 where a pixel has no label or nobody was asked for it.
+        geometry: B×2×3, float32: where a pixel of the view lies in the crop. Each matrix maps
+            (x, y, 1) to (x, y), both from -1 at the left or upper edge to 1 at the right or lower
+            one, as ``torch.nn.functional.affine_grid`` has them with ``align_corners=False``.
+    """
+
+    images: Tensor
+    labels: Tensor
+    geometry: Tensor
+
+
+def flip_geometry(flipped: bool) -> Tensor:
+    """Return the geometry 2×3 of a view that shows the crop, or its mirror image."""
+    return torch.tensor([[-1.0 if flipped else 1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def carry(maps: Tensor, source: View, target: View) -> tuple[Tensor, Tensor]:
+    """Return maps on the grid of one view as they are on the grid of another.
+
+    Between views that are mirror images of each other at most, the maps are flipped and no value
+    changes. Otherwise they are interpolated bilinearly, in float32 or better.
+
+    To tell the two apart takes a look at the geometry, for which an accelerator waits.
+
+    Args:
+        maps: B×C×h×w, floating-point, over the whole of ``source`` at any resolution.
+        source: The view that the maps belong to.
+        target: Another view of the same images.
+
+    Returns:
+        The maps, B×C×h×w, over the whole of ``target``; and B×h×w, True where a pixel of
+        ``target`` lies inside ``source``. Elsewhere the maps have no meaning.
+    """
+    there = _between(source.geometry, target.geometry)
+    height, width = maps.shape[-2:]
+    identity = torch.eye(2, 3, device=there.device)
+    mirrored = there * there.new_tensor([[-1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    flips = (mirrored == identity).all((1, 2))
+    if bool((flips | (there == identity).all((1, 2))).all()):
+        carried = torch.where(flips[:, None, None, None], maps.flip(-1), maps)
+        return carried, torch.ones_like(maps[:, 0], dtype=torch.bool)
+    # bfloat16 has too few digits for the position of a pixel.
+    precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    shape = [len(maps), 1, height, width]
+    with torch.autocast(maps.device.type, enabled=False):
+        grid = functional.affine_grid(there.to(precise.dtype), shape, align_corners=False)
+        carried = functional.grid_sample(precise, grid, padding_mode="border", align_corners=False)
+    return carried.to(maps.dtype), (grid.abs() <= 1).all(-1)
+
+
+def _between(source: Tensor, target: Tensor) -> Tensor:
+    """Return B×2×3, where a pixel of ``target`` lies in ``source``; exact for flips."""
+    # In closed form: the solvers of torch make an accelerator wait, and autocast rounds products.
+    a, b, c, d = (source[:, row, column, None] for row in (0, 1) for column in (0, 1))
+    origin = torch.zeros_like(source)
+    origin[:, :, 2] = source[:, :, 2]
+    across, down = (target - origin).unbind(1)
+    rows = [d * across - b * down, a * down - c * across]
+    return torch.stack(rows, 1) / (a * d - b * c)[..., None]
