@@ -10,9 +10,11 @@ from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop, RoundRequest
 from alseg.active.fitting import SignalStream, fit_strategy
+from alseg.active.signals import SignalSource
 from alseg.config.budget import Budget
-from alseg.data.evaluation import evaluation_loader
+from alseg.data.evaluation import pool_loader
 from alseg.data.module import SegmentationDataModule
+from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
 from alseg.labels import Windows
 from alseg.models import Network
@@ -76,9 +78,11 @@ def network(**more):
 REQUEST = RoundRequest(1, 1, Budget.parse("5%"), Windows(), strategy="density")
 
 
-def stream(module, images, rank=0, ranks=1, wanted=Density.requires):
-    loader = evaluation_loader(images, None, rank=rank, world_size=ranks, with_labels=False)
-    return SignalStream(module, lambda: loader, images.ids, wanted)
+def stream(module, images, wanted=Density.requires):
+    def load():
+        return pool_loader(images, lambda image: eval_transform(image, None))
+
+    return SignalStream(SignalSource(module), load, images, wanted)
 
 
 def test_a_fit_sees_every_image_once_in_order_with_the_signals_that_are_wanted():
@@ -100,18 +104,13 @@ def test_a_fit_sees_every_image_once_in_order_with_the_signals_that_are_wanted()
 def test_the_fit_is_the_same_on_every_rank_and_on_one(ranks):
     module, source, pool = network(), Toy(2, seed=1), Toy(5)
 
-    def fitted(rank=0, count=1):
+    def fitted(rank=0):
         strategy = Density()
-        fit_strategy(
-            strategy,
-            REQUEST,
-            stream(module, source, rank, count),
-            stream(module, pool, rank, count),
-        )
+        fit_strategy(strategy, REQUEST, stream(module, source), stream(module, pool))
         return strategy
 
     alone = fitted()
-    for strategy in by_threads(ranks, lambda rank: fitted(rank, ranks)):
+    for strategy in by_threads(ranks, fitted):
         for part in ("source", "pool"):
             for one, other in zip(getattr(strategy, part), getattr(alone, part), strict=True):
                 assert torch.equal(one, other)
@@ -162,8 +161,8 @@ def test_what_a_module_offers_it_returns_and_nothing_that_is_not_wanted():
     module = network()
     images = torch.randn(1, 3, 32, 48)
     with torch.no_grad():
-        everything = module.signals(images, (32, 48), wanted=module.offers)
-        plain = module.signals(images, (32, 48), wanted=("logits",))
+        everything = module.signals(images, module.offers)
+        plain = module.signals(images, ("logits",))
     assert everything.image_features.shape == (1, 1, everything.embeddings.shape[1])
     torch.testing.assert_close(
         everything.image_features[0, 0], everything.embeddings.mean((2, 3))[0]

@@ -62,7 +62,7 @@ def by_threads(count, work):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranks, "gather", gather)
-        patch.setattr(ranks, "is_first", lambda: own.rank == 0)
+        patch.setattr(ranks, "place", lambda: (own.rank, count))
         threads = [threading.Thread(target=run, args=(rank,)) for rank in range(count)]
         for thread in threads:
             thread.start()

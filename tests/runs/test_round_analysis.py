@@ -8,6 +8,7 @@ from tests.helpers.rounds import hold_round
 from tests.helpers.toys import SPACE, TINY, Toy
 
 from alseg.active import OracleAnnotator
+from alseg.active.signals import SignalSource
 from alseg.cli.main import main
 from alseg.data.transforms import eval_transform
 from alseg.labels import LabelStore, PoolImage
@@ -72,8 +73,8 @@ def test_errors_and_radii_are_those_of_the_network_on_the_sample(tmp_path, modul
         wrong += missed.sum()
         asked_wrong += (missed & store.asked(pool.ids[index])).sum()
         module.eval()
-        with torch.no_grad():
-            radii = module.signals(eval_transform(image, None)[None], (32, 48)).radius[0].numpy()
+        shown = eval_transform(image, None)
+        radii = SignalSource(module).look(shown, "0", {"radius"}, (32, 48)).radius[0].numpy()
         radius += [radii[label == c].sum() for c in range(3)]
     assert sums["wrong"] == [wrong]
     assert sums["asked_wrong"] == [asked_wrong]
@@ -107,8 +108,8 @@ def test_the_network_is_looked_at_as_it_scores(tmp_path):
     run, _, scores = held_round(tmp_path, pool, pool)
     found = analysed(run, pool, module, scores)
     label, image = pool.label(0), pool.image(0)
-    with torch.no_grad():
-        seen = module.eval().signals(eval_transform(image, (16, 24))[None], (32, 48))
+    shown = eval_transform(image, (16, 24))
+    seen = SignalSource(module.eval()).look(shown, "0", {"logits"}, (32, 48))
     assert seen.logits.shape[-2:] == (32, 48)
     share = seen.logits[0].softmax(0).numpy().astype(np.float64)
     # In units of the entropy of three classes that are all as likely.

@@ -104,12 +104,14 @@ def test_flipping_averages_the_probabilities_of_image_and_mirror_image():
     assert float(plain[0, 0, 0, 5]) == pytest.approx(1 / 3)
 
 
-def test_signals_of_a_hyperbolic_head_come_on_the_label_grid():
+def test_signals_of_a_hyperbolic_head_come_at_the_resolution_of_the_decoder():
     network = module(network=replace(UNTRAINED, head="hyperbolic")).eval()
+    images = torch.randn(2, 3, 32, 48)
     with torch.no_grad():
-        signals = network.signals(torch.randn(2, 3, 32, 48), (40, 60))
-    assert signals.logits.shape == (2, 3, 40, 60)
-    assert signals.radius.shape == (2, 40, 60)
+        signals, prediction = network.signals(images), network.segmenter(images)
+    assert torch.equal(signals.logits, prediction.logits)
+    assert torch.equal(signals.radius, prediction.radius)
+    assert signals.radius.shape == (2, 8, 12)
 
 
 def test_a_checkpoint_keeps_the_network_and_the_label_space_with_its_aliases(tmp_path):

@@ -12,33 +12,41 @@ if TYPE_CHECKING:
     from alseg.active.loop import ActiveLoop
     from alseg.active.people import People
     from alseg.active.request import RoundRequest
+    from alseg.active.requirements import Learner, PoolData
     from alseg.active.round import Round
+    from alseg.data.base import Pool
 
 __all__ = [
     "ActiveLoop",
     "Annotator",
     "Answers",
+    "Learner",
     "OracleAnnotator",
     "People",
+    "Pool",
+    "PoolData",
     "Round",
     "RoundRequest",
 ]
 
 _HOMES = {
-    "ActiveLoop": "loop",
-    "Annotator": "annotators",
-    "Answers": "annotators",
-    "OracleAnnotator": "annotators",
-    "People": "people",
-    "Round": "round",
-    "RoundRequest": "request",
+    "ActiveLoop": "alseg.active.loop",
+    "Annotator": "alseg.active.annotators",
+    "Answers": "alseg.active.annotators",
+    "Learner": "alseg.active.requirements",
+    "OracleAnnotator": "alseg.active.annotators",
+    "People": "alseg.active.people",
+    "Pool": "alseg.data.base",
+    "PoolData": "alseg.active.requirements",
+    "Round": "alseg.active.round",
+    "RoundRequest": "alseg.active.request",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'alseg.active' has no attribute {name!r}")
-    return getattr(import_module(f"alseg.active.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

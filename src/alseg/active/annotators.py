@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alseg.active.choosing import Questions
-    from alseg.data.base import SegmentationDataset
+    from alseg.data.base import Pool, SegmentationDataset
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,13 @@ class Annotator:
         name: What manifests call it.
         run: The folder of the run that it belongs to; None where there is none.
         declines: Whether regions may come back without an answer and are not charged then.
+        calls: The names of the methods of the pool, besides ``size``, that it calls.
     """
 
     name: str = "script"
     run: Path | None = None
     declines: bool = False
+    calls: Sequence[str] = ()
 
     def answer(self, questions: Questions) -> AbstractContextManager[Answers]:
         """Answer a round; the answers are committed in the body of the ``with`` statement.
@@ -86,7 +88,7 @@ class Annotator:
         """
         raise NotImplementedError
 
-    def follow(self, pool: SegmentationDataset) -> None:
+    def follow(self, pool: Pool) -> None:
         """Look for the images of all rounds where the pool has them now."""
 
     def effort(self) -> dict[str, float]:
@@ -111,26 +113,29 @@ class OracleAnnotator(Annotator):
     """
 
     name = "oracle"
+    calls = ("label",)
 
     def __init__(self, lookup: Callable[[str], NDArray[np.uint8]]) -> None:
         """Answer from ``lookup``, which returns the whole H×W label of a named image."""
         self._lookup = lookup
 
     @classmethod
-    def from_dataset(cls, dataset: SegmentationDataset) -> OracleAnnotator:
-        """Answer from the labels of a data set.
+    def from_dataset(cls, dataset: Pool) -> OracleAnnotator:
+        """Answer from the labels of a data set, which its method ``label`` returns.
 
         Raises:
             DatasetError: The data set has no labels, or one does not fit its image.
         """
-        if not dataset.has_labels:
+        labelled = cast("SegmentationDataset", dataset)
+        if not getattr(dataset, "has_labels", True):
             raise DatasetError(
-                f"The oracle annotator needs labels, and the {dataset.split} split of "
-                f"{dataset.name} has none. Use a data set with labels or another annotator."
+                f"The oracle annotator needs labels, and the {labelled.split} split of "
+                f"{labelled.name} has none. Use a data set with labels or another annotator."
             )
-        check_headers(dataset, labels=True)
+        if hasattr(dataset, "check_label"):
+            check_headers(labelled, labels=True)
         index = {image_id: position for position, image_id in enumerate(dataset.ids)}
-        return cls(lambda image_id: dataset.label(index[image_id]))
+        return cls(lambda image_id: labelled.label(index[image_id]))
 
     def label(self, image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the labels of the pixels asked for, H×W; 255 elsewhere.

@@ -18,7 +18,7 @@ from torch import Tensor
 from alseg.active.request import RoundRequest
 from alseg.active.shortlist import Shortlist, flatten
 from alseg.config.budget import by_deficit, by_score, nearest_prefix
-from alseg.data.base import SegmentationDataset
+from alseg.data.base import Pool
 from alseg.distributed import ranks
 from alseg.errors import LabelStoreError
 from alseg.labels import LabelStore, PoolImage
@@ -78,7 +78,7 @@ class Questions:
     request: RoundRequest
     store: LabelStore
     settings: Mapping[str, Any]
-    pool: SegmentationDataset | None = None
+    pool: Pool | None = None
     scored: Iterable[Scored] = ()
     keep: Collection[int] = ()
 

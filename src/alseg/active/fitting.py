@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.plugins import Precision
 
 from alseg.active.request import RoundRequest
-from alseg.active.scores import signals_of
+from alseg.active.signals import SignalSource, signals_of
+from alseg.data.base import Pool
 from alseg.distributed import ranks
-from alseg.training.module import SegmentationModule
+from alseg.errors import ConfigError
 from alseg_strategies import Signals, Strategy
 from alseg_strategies.signals import signal_names
 
@@ -26,35 +26,35 @@ class SignalStream:
     these are in memory. Every rank makes as many passes, each to the same image.
 
     Attributes:
-        module: The network, in evaluation mode.
+        source: Shows what the network makes of images.
         load: Returns what loads the images of this rank, for one pass: the r-th of n ranks has
             those of the indices r, r + n, r + 2n and so on.
-        ids: The names of all images.
+        images: All images.
         wanted: The names of the signals.
-        precision: What the network computes in; None is that of its weights.
     """
 
-    module: SegmentationModule
-    load: Callable[[], Iterable[dict[str, Any]]]
-    ids: Sequence[str]
+    source: SignalSource
+    load: Callable[[], Iterable[Mapping[str, Any]]]
+    images: Pool
     wanted: frozenset[str]
-    precision: Precision | None = None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.images.ids)
 
     def __iter__(self) -> Iterator[Signals]:
         # At the network's own resolution: what travels between ranks stays small.
-        mine = signals_of(
-            self.module, self.load(), self.ids, self.wanted, self.precision, resized=False
-        )
+        mine = signals_of(self.source, self.load(), self.images, self.wanted, resized=False)
         on_cpu = (_on_cpu(signals) for _, signals in mine)
         seen = 0
         while seen < len(self):
-            for signals in ranks.gather(next(on_cpu, None)):
-                if signals is not None:
-                    seen += 1
-                    yield signals
+            found = [signals for signals in ranks.gather(next(on_cpu, None)) if signals is not None]
+            if not found:
+                raise ConfigError(
+                    f"A strategy is to look at {len(self)} images, and the loaders of all "
+                    f"processes yielded {seen}. Check their sampler: each image comes once."
+                )
+            seen += len(found)
+            yield from found
 
 
 def fit_strategy(

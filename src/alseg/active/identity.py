@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+import numpy as np
 import torch
+from torch import Tensor
 
-from alseg.data.base import SegmentationDataset
-from alseg.data.module import SegmentationDataModule
+from alseg.active.requirements import PoolData, source_of
+from alseg.data.base import Pool
 from alseg.errors import LabelStoreError
 from alseg.labels.store import LabelStore
-from alseg.training.module import SegmentationModule
-
-SEPARATELY = ("encoder_weights", "label_space")
-"""Hyperparameters that are compared elsewhere: in the weights themselves and in the pool's list."""
 
 OWN_STORE = (
     "To start a new run, name another folder (in a script ActiveLoop(store=...)); to resume that "
@@ -26,18 +25,21 @@ OWN_STORE = (
 )
 
 
-def identity(module: SegmentationModule, data: SegmentationDataModule) -> dict[str, Any]:
+def identity(module: L.LightningModule, data: PoolData) -> dict[str, Any]:
     """Return what a run is known by besides how it asks: its network, its training and its data.
 
-    Of a data set it holds the number of images and a digest of the pixels of a few. Where the
-    images are stored does not count.
+    Network and data say so themselves as ``run_identity``. Of others it holds the name of the
+    class, and of a network the hyperparameters that were saved, those that are no JSON values by
+    their type; those of a data module say where images are and how fast they come, which may
+    change. Of a data set it holds the number of images and a digest of the pixels of a few. Where
+    the images are stored does not count.
     """
-    images = {"source": data.source, "target": data.pool}
-    training = {
-        name: getattr(data, name)
-        for name in ("sizes", "crop", "eval_size", "augmentation", "batch_size", "seed")
-    }
-    network = {name: value for name, value in module.settings.items() if name not in SEPARATELY}
+    network = getattr(module, "run_identity", None)
+    if network is None:
+        network = {"class": type(module).__qualname__, **module.hparams}
+    training = getattr(data, "run_identity", {"class": type(data).__qualname__})
+    source = source_of(data)
+    images = {"source": None if source is None else source[1], "target": data.pool}
     content: dict[str, Any] = json.loads(
         json.dumps(
             {
@@ -46,26 +48,33 @@ def identity(module: SegmentationModule, data: SegmentationDataModule) -> dict[s
                 "images": {domain: _seen(part) for domain, part in images.items()},
             },
             default=lambda value: type(value).__qualname__,
+            skipkeys=True,
         )
     )
     return content
 
 
-def _seen(images: SegmentationDataset | None) -> str:
-    if images is None or len(images) == 0:
+def _seen(images: Pool | None) -> str:
+    count = 0 if images is None else len(images.ids)
+    if count == 0:
         return "none"
+    show = getattr(images, "image", None)
+    if show is None:
+        return f"{count} images"
     digest = hashlib.sha256()
-    for index in sorted({0, len(images) // 2, len(images) - 1}):
-        digest.update(images.image(index).tobytes())
-    return f"{len(images)} images {digest.hexdigest()[:16]}"
+    for index in sorted({0, count // 2, count - 1}):
+        digest.update(np.asarray(show(index)).tobytes())
+    return f"{count} images {digest.hexdigest()[:16]}"
 
 
-def weights_of(module: SegmentationModule) -> str:
-    """Return a digest of the network's weights."""
+def weights_of(module: L.LightningModule) -> str:
+    """Return a digest of the weights and buffers of a module."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.segmenter.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    for name, tensor in sorted(module.state_dict().items()):
+        if isinstance(tensor, Tensor):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            flat = tensor.detach().cpu().contiguous().view(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -20,21 +21,25 @@ from alseg.active.identity import identity, weights_of
 from alseg.active.own_store import OwnStore
 from alseg.active.request import RoundRequest, options_of
 from alseg.active.requirements import (
+    PoolData,
     check_level,
     check_none_missing,
     check_one_loop,
+    check_pool,
     check_signals,
+    classes_of,
     parts_of,
     pool_images,
+    source_of,
 )
 from alseg.active.round import Held, Round, spread
-from alseg.active.scores import score_pool, share_buffers
+from alseg.active.scores import score_pool
+from alseg.active.signals import SignalSource, share_buffers
 from alseg.config.budget import Budget, check_affordable
 from alseg.config.run_files import LABELS
 from alseg.config.schedule import check_counted_in_steps, round_schedule
 from alseg.config.strategy_options import options_for
-from alseg.data.base import SegmentationDataset
-from alseg.data.module import SegmentationDataModule
+from alseg.data.base import Pool
 from alseg.distributed import interruption, ranks
 from alseg.errors import BudgetUnspent, ConfigError, PoolExhausted
 from alseg.labels import LabelStore, RoundResult
@@ -42,7 +47,6 @@ from alseg.labels.region_shape import RegionShape, check_region
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import MAX_ROUNDS
 from alseg.training.modes import evaluating
-from alseg.training.module import SegmentationModule
 from alseg.training.trainer_options import check_layers, check_trainer
 from alseg_strategies import Strategy, create, name_of
 
@@ -53,6 +57,9 @@ class ActiveLoop(L.Callback):
     A round scores every pool image with the network as it is, selects regions, asks the annotator
     for their labels, and commits the answers to a label store from which training goes on. The
     strategy sees the network's signals, never a label.
+
+    The trainer may train any module, fed by anything: the few methods that are called are those of
+    ``Learner`` and ``PoolData``, which `SegmentationModule` and `SegmentationDataModule` have.
 
     Args:
         strategy: The name of a registered strategy, or a strategy.
@@ -77,6 +84,7 @@ class ActiveLoop(L.Callback):
             the pool indices and score maps of ``keep_scores`` images.
         keep_scores: For how many images, spread over the pool, the score map is kept for
             ``on_round``.
+        data: What feeds the training; None takes the trainer's data module.
         progress: Show a progress bar over the pool; or a function that the loader of the pool goes
             through on the first rank, to show progress in another way.
 
@@ -84,7 +92,8 @@ class ActiveLoop(L.Callback):
         BudgetError: The budget cannot be read.
         UnknownStrategy: No strategy has that name.
         ConfigError: The steps of the rounds are not in rising order or lie outside the training,
-            the network lacks what the strategy needs, or the trainer's parts do not fit.
+            the network lacks what the strategy needs, the trainer's parts do not fit, or a method
+            is missing.
     """
 
     def __init__(
@@ -103,6 +112,7 @@ class ActiveLoop(L.Callback):
         checkpoint: str | Path | None = None,
         on_round: Callable[[int, RoundResult, Mapping[int, Tensor]], None] | None = None,
         keep_scores: int = 0,
+        data: PoolData | None = None,
         progress: bool | Callable[[Iterable[Any]], Iterable[Any]] = True,
     ) -> None:
         region = Windows() if region is None else region
@@ -123,6 +133,7 @@ class ActiveLoop(L.Callback):
         self.checkpoint = checkpoint
         self.on_round = on_round
         self.keep_scores = keep_scores
+        self.data = data
         self.progress = progress
         self.seconds = {"asking for labels": 0.0, "analysis": 0.0}
         self._own = OwnStore(None if store is None else Path(store))
@@ -154,11 +165,9 @@ class ActiveLoop(L.Callback):
         """Open the label store and check that the parts fit, before anything is computed."""
         if stage != "fit":
             return
-        module, data = parts_of(trainer, pl_module)
+        module, data = parts_of(trainer, pl_module, self.data)
         check_trainer(trainer)
         check_one_loop(trainer, module, type(self))
-        # Headers say in moments what the digests of images below would find out slowly.
-        data.train_under(module.protocol)
         self.check(module, data.pool, trainer.max_steps)
         self._identity = identity(module, data)
         if trainer.global_step == 0:
@@ -166,14 +175,14 @@ class ActiveLoop(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the label store: by now a checkpoint, if there is one, has said where it is."""
-        module, data = parts_of(trainer, pl_module)
+        module, data = parts_of(trainer, pl_module, self.data)
         check_layers(trainer, module)
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
         run = None if self.annotator is None else self.annotator.run
         self._own.settle((run or logged) / LABELS)
         is_checked = self._own.is_checked
-        images, classes = pool_images(data.pool), module.label_space.classes
+        images, classes = pool_images(data.pool), classes_of(module)
         with ranks.together():
             if trainer.is_global_zero and not is_checked:
                 self.check_store(module, data)
@@ -203,16 +212,19 @@ class ActiveLoop(L.Callback):
         """Let other processes write to the store."""
         self._own.release()
 
-    def check(self, module: SegmentationModule, pool: SegmentationDataset, max_steps: int) -> None:
+    def check(self, module: L.LightningModule, pool: Pool, max_steps: int) -> None:
         """Check that network, pool and length of training fit, before anything is computed.
 
         Raises:
             BudgetError: The budget is not enough for a region.
-            ConfigError: The network lacks what the strategy needs, or the rounds do not fit.
+            ConfigError: The network lacks what the strategy needs, the pool what the annotator
+                calls, or the rounds do not fit.
             DatasetError: The oracle is to answer, and the pool has no labels; or names of images
                 cannot be stored.
         """
         check_signals(self.strategy, self.name, module)
+        annotator = OracleAnnotator if self.annotator is None else self.annotator
+        check_pool(pool, annotator.calls, annotator.name)
         images = pool_images(pool)
         regions = [self.region.largest_cost((image.height, image.width)) for image in images]
         check_affordable(self.budget, regions, sum(image.area for image in images))
@@ -220,9 +232,7 @@ class ActiveLoop(L.Callback):
         self._steps = round_schedule(max_steps, self.rounds, self.round_steps)
         self._answers = self.annotator or OracleAnnotator.from_dataset(pool)
 
-    def check_store(
-        self, module: SegmentationModule, data: SegmentationDataModule, step: int = 0
-    ) -> None:
+    def check_store(self, module: L.LightningModule, data: PoolData, step: int = 0) -> None:
         """Check that the label store, if there is one, is sound and this run's; writes nothing.
 
         To be called after ``check``.
@@ -238,7 +248,7 @@ class ActiveLoop(L.Callback):
             AnswersMissing: People have not answered the round that is due.
         """
         self._identity = identity(module, data)
-        images, classes = pool_images(data.pool), module.label_space.classes
+        images, classes = pool_images(data.pool), classes_of(module)
         held = self._own.check(images, classes, self._settings_of)
         check_none_missing(self._own.folder, held, self._steps, step)
         self._answers.check(held + 1)
@@ -262,20 +272,20 @@ class ActiveLoop(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Refuse a batch whose labels are not those of the current round."""
-        seen = set(batch["target"]["round"].tolist())
-        expected = self._due(trainer)
-        if seen != {expected}:
+        """Refuse a batch that says that its labels are not those of the current round."""
+        seen, expected = _rounds_in(batch), self._due(trainer)
+        if seen - {expected}:
             raise RuntimeError(
                 f"A training batch holds target labels of round {sorted(seen)}, but the current "
-                f"round is {expected}; feed the trainer through SegmentationDataModule."
+                f"round is {expected}. Load batches again once use_labels was called: what was "
+                "fetched ahead is of the round before."
             )
 
     def _due(self, trainer: L.Trainer) -> int:
         return sum(step <= trainer.global_step for step in self._steps)
 
     def _hold_due_rounds(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        module, data = parts_of(trainer, pl_module)
+        module, data = parts_of(trainer, pl_module, self.data)
         due = self._due(trainer)
         # As the first rank sees it: on shared storage the others may still see fewer rounds.
         held = ranks.gather(self._store.rounds)[0]
@@ -345,52 +355,43 @@ class ActiveLoop(L.Callback):
         self,
         number: int,
         trainer: L.Trainer,
-        module: SegmentationModule,
-        data: SegmentationDataModule,
+        module: L.LightningModule,
+        data: PoolData,
     ) -> Held:
         """Hold a round; return its result, and the score maps that were kept by pool index."""
         this = Round(
             self._request(number), self._store, self._answers, self._further(trainer.global_step)
         )
-        keep = spread(len(data.pool), self.keep_scores, trainer.world_size)
+        keep = spread(len(data.pool.ids), self.keep_scores, trainer.world_size)
         return this.hold(self._scores(this.request, trainer, module, data), data.pool, keep)
 
     def _scores(
         self,
         request: RoundRequest,
         trainer: L.Trainer,
-        module: SegmentationModule,
-        data: SegmentationDataModule,
+        module: L.LightningModule,
+        data: PoolData,
     ) -> Iterator[Scored]:
         shown = self.progress and trainer.is_global_zero
         title = f"round {request.number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
-        self._fit(request, trainer, module, data)
+        source = SignalSource(module, trainer.precision_plugin)
+        self._fit(request, source, data)
         loader: Iterable[Any] = data.pool_loader()
         if shown and callable(self.progress):
             loader, title = self.progress(loader), None
-        ids, precision = data.pool.ids, trainer.precision_plugin
-        for image in score_pool(module, loader, ids, self.strategy, request, title, precision):
+        for image in score_pool(source, loader, data.pool, self.strategy, request, title):
             if trainer.received_sigterm:
                 raise SIGTERMException
             yield image
 
-    def _fit(
-        self,
-        request: RoundRequest,
-        trainer: L.Trainer,
-        module: SegmentationModule,
-        data: SegmentationDataModule,
-    ) -> None:
+    def _fit(self, request: RoundRequest, source: SignalSource, data: PoolData) -> None:
         """Let the strategy look at source and pool, with the network as it is."""
-
-        def stream(images: SegmentationDataset, load: Callable[[], Iterable[Any]]) -> SignalStream:
-            wanted, precision = self.strategy.requires, trainer.precision_plugin
-            return SignalStream(module, load, images.ids, wanted, precision)
-
-        source = () if data.source is None else stream(data.source, data.source_loader)
-        with evaluating(module):
-            fit_strategy(self.strategy, request, source, stream(data.pool, data.pool_loader))
+        wanted, labelled = self.strategy.requires, source_of(data)
+        pool = SignalStream(source, data.pool_loader, data.pool, wanted)
+        seen = () if labelled is None else SignalStream(source, *labelled, wanted)
+        with evaluating(source.module):
+            fit_strategy(self.strategy, request, seen, pool)
 
     def _request(self, number: int) -> RoundRequest:
         return RoundRequest(
@@ -416,3 +417,11 @@ class ActiveLoop(L.Callback):
             "run": self._identity,
             "start": self._own.start,
         }
+
+
+def _rounds_in(batch: Any) -> set[int]:
+    """Return the rounds that the target labels of a batch are of, where it says so."""
+    for part in (batch, batch.get("target")) if isinstance(batch, Mapping) else ():
+        if isinstance(part, Mapping) and "round" in part:
+            return set(torch.as_tensor(part["round"]).flatten().tolist())
+    return set()

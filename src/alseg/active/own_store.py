@@ -10,7 +10,7 @@ from typing import Any
 from filelock import BaseFileLock
 
 from alseg.active.identity import check_same_run, check_same_start
-from alseg.data.base import SegmentationDataset
+from alseg.data.base import Pool
 from alseg.data.names import check_apart
 from alseg.distributed import ranks
 from alseg.labels import LabelStore, PoolImage
@@ -92,7 +92,7 @@ class OwnStore:
     def open(
         self,
         weights: Callable[[], str],
-        pool: SegmentationDataset,
+        pool: Pool,
         images: Sequence[PoolImage],
         classes: Sequence[str],
         check_start: bool,

@@ -7,16 +7,18 @@ run that is resumed reads the answers and continues from the same step.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.annotators import Annotator, Answers
 from alseg.active.choosing import Choice, Questions
-from alseg.data.base import SegmentationDataset
+from alseg.data.base import Pool, SegmentationDataset, file_of
+from alseg.data.label_space import LabelSpace, distinct_color
 from alseg.distributed import ranks
 from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError
 from alseg.labels import LabelStore
@@ -41,6 +43,7 @@ class People(Annotator):
 
     name = "people"
     declines = True
+    calls = ("image",)
 
     def __init__(self, run: str | Path, split: str = "quadrants", partial: bool = False) -> None:
         if split not in SPLITS:
@@ -125,7 +128,7 @@ class People(Annotator):
         if pool is None:
             raise ConfigError("People are shown images: give the round its pool.")
         images = [
-            AskedImage(pool.ids[index], *pool.size(index), str(pool.file(index) or ""))
+            AskedImage(pool.ids[index], *pool.size(index), str(file_of(pool, index) or ""))
             for index in sorted(regions)
         ]
         queries: list[Query] = []
@@ -156,13 +159,13 @@ class People(Annotator):
         write_round(
             self.run,
             request.number,
-            classes=pool.label_space.classes,
-            colors=pool.label_space.colors,
+            classes=questions.store.classes,
+            colors=_colors(pool, questions.store.classes),
             split=self.split,
             images=images,
             queries=queries,
             settings=questions.settings,
-            pixels=lambda image_id: pool.image(index_of[image_id]),
+            pixels=lambda image_id: cast(SegmentationDataset, pool).image(index_of[image_id]),
         )
         return f"Queries of round {request.number}: {len(queries):,}, in {len(images):,} images."
 
@@ -178,7 +181,7 @@ class People(Annotator):
             with self.closed(number):
                 self.read(number)
 
-    def follow(self, pool: SegmentationDataset) -> None:
+    def follow(self, pool: Pool) -> None:
         """Look for the images of all rounds where the pool has them now.
 
         An image is still known by its digest: another one in its place is refused when it is used.
@@ -189,7 +192,7 @@ class People(Annotator):
         Raises:
             LabelStoreError: A round is damaged, or cannot be written.
         """
-        places = ((image_id, pool.file(index)) for index, image_id in enumerate(pool.ids))
+        places = ((image_id, file_of(pool, index)) for index, image_id in enumerate(pool.ids))
         files = {image_id: str(place.absolute()) for image_id, place in places if place}
         for number in asked_rounds(self.run):
             move_images(self.run, number, files)
@@ -287,6 +290,14 @@ def _answered(asked: AskedRound, settled: Settled) -> dict[str, Candidates]:
                 np.zeros(len(answered), dtype=bool),
             )
     return found
+
+
+def _colors(pool: Pool, classes: Sequence[str]) -> Sequence[tuple[int, int, int]]:
+    """Return the colours of the classes: those of the pool's label space, if it has one."""
+    space = getattr(pool, "label_space", None)
+    if isinstance(space, LabelSpace) and space.classes == tuple(classes):
+        return space.colors
+    return [distinct_color(place) for place in range(len(classes))]
 
 
 def _no_label(image_id: str, asked: NDArray[np.bool_]) -> NDArray[np.uint8]:

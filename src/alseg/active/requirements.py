@@ -1,27 +1,199 @@
-"""What must be true before a round can be held, checked before anything is computed."""
+"""What must be true before a round can be held, checked before anything is computed.
+
+A loop asks for no class of ours: `Learner`, `PoolData` and `Pool` say what it calls.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import lightning as L
+from torch import Tensor
 
 from alseg.config.run_files import LAST_CHECKPOINT
-from alseg.data.base import SegmentationDataset
-from alseg.data.module import SegmentationDataModule
+from alseg.data.base import Pool, SegmentationDataset
+from alseg.data.label_space import LabelSpace, distinct_color
 from alseg.data.names import check_storable
+from alseg.data.stream import LabelSource
 from alseg.errors import ConfigError, LabelStoreError
 from alseg.labels.records import PoolImage
-from alseg.training.module import SegmentationModule
-from alseg_strategies import Strategy
+from alseg_strategies import Signals, Strategy
 from alseg_strategies.signals import HOW_TO_GET
 
 LEVELS = ("pixel", "region")
 
+WHERE = "docs/strategies.md, under 'In a module of your own', shows one that works."
 
-def pool_images(pool: SegmentationDataset) -> list[PoolImage]:
+
+class Learner(Protocol):
+    """What `ActiveLoop` needs of a ``LightningModule``, besides being one.
+
+    Further members are looked at where a module has them:
+
+    - ``offers``: the names of the signals that ``signals`` returns where they are wanted; without
+      it, the logits alone.
+    - ``run_identity``: a mapping of what makes two trainings the same run, as JSON values; without
+      it, the name of the class and the hyperparameters that were saved.
+    - ``before_rounds(data)``: called first, with what feeds the module; raises a ``ConfigError``
+      where labels cannot be asked for.
+
+    Attributes:
+        classes: The names of the classes, in the order of the logits' channels.
+    """
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the classes, in the order of the logits' channels."""
+
+    def signals(self, images: Tensor, wanted: Collection[str]) -> Signals:
+        """Return what an acquisition strategy may see of some images; called without gradients.
+
+        Args:
+            images: B×C×h×w, as ``pool_loader`` gives them, on the device of the module, which is
+                in evaluation mode.
+            wanted: The names of signals; those that are not offered are left out.
+
+        Returns:
+            Maps at any one resolution, over the whole image each; the loop resizes them.
+        """
+
+
+class PoolData(Protocol):
+    """What `ActiveLoop` needs of what feeds the training: a data module, or any other object.
+
+    Where it has a ``source`` with ``ids`` and a ``source_loader()`` like ``pool_loader()``, a
+    strategy with a ``fit`` is shown the source too. ``run_identity`` is as that of a `Learner`;
+    without it, the name of the class and the images count.
+
+    Attributes:
+        pool: The images that labels may be asked for.
+    """
+
+    @property
+    def pool(self) -> Pool:
+        """The images that labels may be asked for."""
+
+    def pool_loader(self) -> Iterable[Mapping[str, Any]]:
+        """Return what loads the images of this process, without labels, in any batches.
+
+        Of n processes the r-th has the images r, r + n, r + 2n and so on.
+
+        Returns:
+            Batches ``{"index": B numbers, "image": B×C×h×w}``, where images of several sizes are a
+            list. ``alseg.data.evaluation.pool_loader`` makes it.
+        """
+
+    def use_labels(self, labels: LabelSource, label_round: int) -> None:
+        """Train from the next batch on with ``labels.label(image_id, label_round)``, H×W uint8.
+
+        A batch that is a mapping may hold ``round``, the round of its labels, by itself or under
+        ``target``: one of another round is refused then.
+        """
+
+
+def parts_of(
+    trainer: L.Trainer, module: L.LightningModule, data: PoolData | None = None
+) -> tuple[L.LightningModule, PoolData]:
+    """Return a module and what feeds it, if labels can be asked for in their training.
+
+    Args:
+        trainer: The trainer.
+        module: What it trains.
+        data: What feeds it; None takes the trainer's data module.
+
+    Raises:
+        ConfigError: Something that a loop calls is missing; the message says all of it.
+    """
+    fed: object = getattr(trainer, "datamodule", None) if data is None else data
+    missing = [*_missing(module, "module", Learner)]
+    if fed is None:
+        missing.append("a data module, or ActiveLoop(data=...) where the trainer is given loaders")
+    else:
+        missing += _missing(fed, "data", PoolData)
+    if not missing:
+        missing = _missing(cast(PoolData, fed).pool, "pool", Pool)
+    if missing:
+        raise ConfigError(f"ActiveLoop needs {'; '.join(missing)}. {WHERE}")
+    _check_classes(module)
+    before_rounds: Callable[[object], None] | None = getattr(module, "before_rounds", None)
+    if before_rounds is not None:
+        before_rounds(fed)
+    return module, cast(PoolData, fed)
+
+
+def _check_classes(module: L.LightningModule) -> None:
+    classes, name = classes_of(module), type(module).__name__
+    if len(classes) < 2 or not all(isinstance(own, str) for own in classes):
+        raise ConfigError(
+            f"{name}.classes is {cast(Learner, module).classes!r:.200}; expected the names of two "
+            f"classes or more. {WHERE}"
+        )
+    # The rules for names are those of every label space.
+    LabelSpace(name, classes, tuple(map(distinct_color, range(len(classes)))))
+
+
+def _missing(thing: object, role: str, needed: type) -> list[str]:
+    """Return what of a protocol an object lacks, in words."""
+    kind, lacks = type(thing).__name__, []
+    for name, member in vars(needed).items():
+        if name.startswith("_"):
+            continue
+        if isinstance(member, property):
+            if not hasattr(thing, name):
+                form = f"an attribute {name}: {member.__doc__}".rstrip(".")
+                lacks.append(f"of the {role} {form} ({kind} has none)")
+        elif (wrong := _misfit(getattr(thing, name, None), member)) is not None:
+            lacks.append(f"of the {role} a method {_form(name, member)} ({kind} has {wrong})")
+    return lacks
+
+
+def _misfit(method: object, expected: Any) -> str | None:
+    """Return in words how a method differs from what is called; None if it can be called so."""
+    if method is None:
+        return "none"
+    if not callable(method):
+        return f"a {type(method).__name__} of that name"
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):  # Of what is written in C there may be none.
+        return None
+    arguments = list(inspect.signature(expected).parameters)[1:]
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return f"{expected.__name__}{signature}".replace("'", "")
+    return None
+
+
+def _form(name: str, method: Any) -> str:
+    return f"{name}{inspect.signature(method)}".replace("'", "")
+
+
+def classes_of(module: L.LightningModule) -> tuple[str, ...]:
+    """Return the names of the classes of a ``Learner``."""
+    classes = cast(Learner, module).classes
+    return tuple(classes) if isinstance(classes, Iterable) else (classes,)
+
+
+def offers_of(module: L.LightningModule) -> frozenset[str]:
+    """Return the names of the signals that a ``Learner`` offers."""
+    return frozenset({"logits", *getattr(module, "offers", ())})
+
+
+Loader = Callable[[], Iterable[Mapping[str, Any]]]
+"""Returns what loads the images of this process."""
+
+
+def source_of(data: PoolData) -> tuple[Loader, Pool] | None:
+    """Return the loader of the images that training has labels of, and these, if there are any."""
+    source, load = getattr(data, "source", None), getattr(data, "source_loader", None)
+    return None if source is None or load is None else (load, source)
+
+
+def pool_images(pool: Pool) -> list[PoolImage]:
     """Return what a label store keeps of the images of a data set.
 
     Raises:
@@ -31,26 +203,24 @@ def pool_images(pool: SegmentationDataset) -> list[PoolImage]:
     return [PoolImage(image_id, *pool.size(index)) for index, image_id in enumerate(pool.ids)]
 
 
-def parts_of(
-    trainer: L.Trainer, module: L.LightningModule
-) -> tuple[SegmentationModule, SegmentationDataModule]:
-    """Return the module and the data module of a trainer that labels can be asked for in.
+def check_pool(pool: Pool, called: Collection[str], by: str) -> None:
+    """Check that a pool has the methods that an annotator calls.
+
+    Args:
+        pool: The pool.
+        called: The names of methods of a ``SegmentationDataset``.
+        by: What to call the annotator.
 
     Raises:
-        ConfigError: They are of another kind, or their protocol asks for no labels.
+        ConfigError: It lacks one.
     """
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(module, SegmentationModule) or not isinstance(data, SegmentationDataModule):
-        raise ConfigError(
-            "ActiveLoop works with a SegmentationModule and a SegmentationDataModule; it got "
-            f"{type(module).__name__} and {type(data).__name__}."
-        )
-    if not module.protocol.active:
-        raise ConfigError(
-            f"The protocol {module.protocol.name!r} asks for no labels; leave ActiveLoop out "
-            "or choose source_target, source_free or target_only."
-        )
-    return module, data
+    for name in called:
+        if wrong := _misfit(getattr(pool, name, None), getattr(SegmentationDataset, name)):
+            form = _form(name, getattr(SegmentationDataset, name))
+            raise ConfigError(
+                f"The annotator {by!r} needs of the pool a method {form} ({type(pool).__name__} "
+                f"has {wrong}). Give the pool that method, or ActiveLoop another annotator. {WHERE}"
+            )
 
 
 def check_one_loop(trainer: Any, module: L.LightningModule, kind: type[L.Callback]) -> None:
@@ -89,7 +259,7 @@ def check_level(strategy: Strategy, name: str) -> None:
         )
 
 
-def check_signals(strategy: Strategy, name: str, module: SegmentationModule) -> None:
+def check_signals(strategy: Strategy, name: str, module: L.LightningModule) -> None:
     """Check that a network offers what a strategy looks at.
 
     Args:
@@ -100,9 +270,10 @@ def check_signals(strategy: Strategy, name: str, module: SegmentationModule) -> 
     Raises:
         ConfigError: A signal is not offered; the message names it and how to get it.
     """
-    missing = sorted(strategy.requires - module.offers)
+    offers = offers_of(module)
+    missing = sorted(strategy.requires - offers)
     if missing:
-        offered = ", ".join(sorted(module.offers))
+        offered = ", ".join(sorted(offers))
         how = f": {HOW_TO_GET[missing[0]]}" if missing[0] in HOW_TO_GET else ""
         raise ConfigError(
             f"The strategy {name} looks at the signal {missing[0]!r}, which "

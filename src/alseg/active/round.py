@@ -14,7 +14,7 @@ from torch import Tensor
 from alseg.active.annotators import Annotator, Answers
 from alseg.active.choosing import Questions, Scored
 from alseg.active.request import RoundRequest
-from alseg.data.base import SegmentationDataset
+from alseg.data.base import Pool
 from alseg.data.label_space import IGNORE
 from alseg.distributed import ranks
 from alseg.errors import LabelStoreError
@@ -60,7 +60,7 @@ class Round:
     def hold(
         self,
         scored: Iterable[Scored] = (),
-        pool: SegmentationDataset | None = None,
+        pool: Pool | None = None,
         keep: Collection[int] = (),
         commit_empty: bool = True,
     ) -> Held:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.plugins import Precision
-from torch import Tensor, distributed
+from torch import Tensor
 from tqdm import tqdm
 
 from alseg.active.choosing import Scored
 from alseg.active.request import RoundRequest
-from alseg.distributed import interruption
+from alseg.active.signals import SignalSource, signals_of
+from alseg.data.base import Pool
 from alseg.errors import ScoreError
 from alseg.training.modes import evaluating
-from alseg.training.module import SegmentationModule
-from alseg_strategies import Signals, Strategy
+from alseg_strategies import Strategy
 
 
 def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]) -> Tensor:
@@ -52,73 +50,37 @@ def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]
 
 @torch.no_grad()
 def score_pool(
-    module: SegmentationModule,
-    loader: Iterable[dict[str, Any]],
-    ids: Sequence[str],
+    source: SignalSource,
+    loader: Iterable[Mapping[str, Any]],
+    pool: Pool,
     strategy: Strategy,
     request: RoundRequest,
     title: str | None = None,
-    precision: Precision | None = None,
 ) -> Iterator[Scored]:
     """Yield the scored pool images of this rank.
 
     Args:
-        module: The network.
+        source: Shows what the network makes of images.
         loader: What loads the pool images of this rank.
-        ids: The names of all pool images.
+        pool: All pool images.
         strategy: What scores.
         request: What the round asks for; what the strategy draws follows from its seed, its number
             and the image.
         title: What a progress bar says; None shows none.
-        precision: What the network computes in, as a trainer has it; None is that of its weights.
 
     Raises:
         ScoreError: The strategy returned something that pixels cannot be ranked by.
+        SignalError: The network returned something that does not fit.
     """
     bar = tqdm(loader, desc=title, unit="image", leave=False, disable=title is None)
-    with evaluating(module):
-        for index, signals in signals_of(module, bar, ids, strategy.requires, precision):
+    with evaluating(source.module):
+        for index, signals in signals_of(source, bar, pool, strategy.requires):
             drawn = np.random.SeedSequence([request.seed, request.number, index]).generate_state(1)
             generator = torch.Generator().manual_seed(int(drawn[0]))
-            size = (signals.logits.shape[-2], signals.logits.shape[-1])
-            score = strategy.score(signals, generator)
-            yield Scored(
-                index, score_map(score, request.strategy, ids[index], size), signals.logits[0]
+            score = score_map(
+                strategy.score(signals, generator),
+                request.strategy,
+                pool.ids[index],
+                pool.size(index),
             )
-
-
-@torch.no_grad()
-def signals_of(
-    module: SegmentationModule,
-    loader: Iterable[dict[str, Any]],
-    ids: Sequence[str],
-    wanted: Collection[str],
-    precision: Precision | None = None,
-    resized: bool = True,
-) -> Iterator[tuple[int, Signals]]:
-    """Yield index and signals of every image of this rank.
-
-    Args:
-        module: The network, in evaluation mode.
-        loader: What loads the images of this rank.
-        ids: The names of all images.
-        wanted: The names of the signals.
-        precision: What the network computes in, as a trainer has it; None is that of its weights.
-        resized: Whether maps have the size of the image, or the network's own resolution.
-    """
-    for batch in loader:
-        interruption.check()
-        for index, image, size in zip(batch["index"], batch["image"], batch["size"], strict=True):
-            shown = image[None] if precision is None else precision.convert_input(image[None])
-            with nullcontext() if precision is None else precision.forward_context():
-                signals = module.signals(
-                    shown.to(module.device), size if resized else None, [ids[index]], wanted
-                )
-            yield index, signals
-
-
-def share_buffers(module: SegmentationModule) -> None:
-    """Give every rank the batch-norm statistics of the first: only its own are in a checkpoint."""
-    if distributed.is_available() and distributed.is_initialized():
-        for buffer in module.segmenter.buffers():
-            distributed.broadcast(buffer, src=0)
+            yield Scored(index, score, signals.logits[0])

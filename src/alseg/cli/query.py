@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
         pairs,
         LabelMapping.identity(module.label_space),
         scale=trained,
-        all_images=partial(list, [*images.values()]),
+        all_images=functools.partial(list, [*images.values()]),
     )
     if pool.values is not None:
         print(f"Values: {pool.values.said(trained is not None)}.")
@@ -133,8 +133,10 @@ def _ask(
     from alseg.active.requirements import check_level, check_signals
     from alseg.active.round import Round, take_answers
     from alseg.active.scores import score_pool
+    from alseg.active.signals import SignalSource
     from alseg.config.budget import Budget
-    from alseg.data.evaluation import evaluation_loader
+    from alseg.data.evaluation import pool_loader
+    from alseg.data.transforms import eval_transform
     from alseg.labels import Windows
     from alseg.queries.next_step import taken_in
     from alseg.training.modes import evaluating
@@ -157,12 +159,15 @@ def _ask(
         strategy=config.strategy,
         strategy_options=options_of(strategy),
     )
-    loader = evaluation_loader(pool, module.eval_size, workers=config.workers, with_labels=False)
+    loader = pool_loader(
+        pool, functools.partial(eval_transform, size=module.eval_size), workers=config.workers
+    )
     title = "scoring the images" if config.progress else None
-    stream = SignalStream(module, lambda: loader, pool.ids, strategy.requires)
+    source = SignalSource(module)
+    stream = SignalStream(source, lambda: loader, pool, strategy.requires)
     # The images that the network was trained on are not at hand.
     with evaluating(module):
         fit_strategy(strategy, request, (), stream)
-    scored = score_pool(module, loader, pool.ids, strategy, request, title)
+    scored = score_pool(source, loader, pool, strategy, request, title)
     this = Round(request, store, people, {"annotator": people.name})
     return this.hold(scored, pool, commit_empty=False).result.shortfall

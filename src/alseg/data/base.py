@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,26 @@ from numpy.typing import NDArray
 from alseg.data.label_space import IGNORE, LabelSpace
 from alseg.data.value_range import ValueRange
 from alseg.errors import DatasetError
+
+
+class Pool(Protocol):
+    """What `ActiveLoop` needs of the images that labels may be asked for.
+
+    The oracle also calls ``label(index)``, which returns the class numbers H×W uint8, 255 for void.
+    People are shown ``image(index)``, RGB H×W×3 uint8; where there is one, a few images also count
+    for what makes two trainings the same run. Where there is a ``file(index)``, nothing is written
+    among the images. `SegmentationDataset` has all of these.
+
+    Attributes:
+        ids: One unique name per image, safe as a relative path.
+    """
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """One unique name per image, safe as a relative path."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return height and width of an image in pixels, which are those of its label."""
 
 
 class SegmentationDataset(ABC):
@@ -88,6 +109,12 @@ class SegmentationDataset(ABC):
             "predicted and labelled by people, but not used as a source, by the oracle annotator "
             "or for evaluation."
         )
+
+
+def file_of(images: Pool, index: int) -> Path | None:
+    """Return the file of an image; None where it is no file that other programs can open."""
+    file: Path | None = images.file(index) if hasattr(images, "file") else None
+    return file
 
 
 class RelabelledDataset(SegmentationDataset):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from alseg.data.base import SegmentationDataset
 from alseg.data.label_space import IGNORE
 from alseg.data.transforms import eval_transform
 from alseg.data.workers import one_thread
+from alseg.distributed import ranks
 
 
 @dataclass
@@ -23,33 +26,57 @@ class EvaluationSamples(Dataset[dict[str, Any]]):
     Attributes:
         images: The data set.
         size: Height and width that images are resized to; None keeps theirs.
-        with_labels: Whether labels are read.
     """
 
     images: SegmentationDataset
     size: tuple[int, int] | None
-    with_labels: bool = True
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``index``, ``image`` 3×h×w, ``size`` and, if asked for, ``label`` H×W.
+        """Return ``index``, ``image`` 3×h×w and ``label`` H×W.
 
         An index of −1 stands for no image: its label is void all over, so it counts for nothing.
         """
         image = self.images.image(max(index, 0))
-        height, width = image.shape[:2]
-        sample: dict[str, Any] = {
+        label = np.full(image.shape[:2], IGNORE) if index < 0 else self.images.label(index)
+        return {
             "index": index,
-            "size": (height, width),
             "image": eval_transform(image, self.size),
+            "label": torch.from_numpy(label.astype(np.int64)),
         }
-        if self.with_labels:
-            void = index < 0
-            label = np.full((height, width), IGNORE) if void else self.images.label(index)
-            sample["label"] = torch.from_numpy(label.astype(np.int64))
-        return sample
+
+
+class Shown(Protocol):
+    """Images that can be loaded without labels: a data set, or a pool of a script's own."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """One unique name per image."""
+
+    def image(self, index: int) -> NDArray[Any]:
+        """Return an image as the transform of a loader takes it."""
+
+
+@dataclass
+class PoolSamples(Dataset[dict[str, Any]]):
+    """Images without labels, as a network takes them.
+
+    Attributes:
+        images: The images.
+        transform: Makes of an image a tensor C×h×w.
+    """
+
+    images: Shown
+    transform: Callable[[NDArray[Any]], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.images.ids)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return ``index`` and ``image`` C×h×w."""
+        return {"index": index, "image": self.transform(self.images.image(index))}
 
 
 class ShardSampler(DistributedSampler[int]):
@@ -87,17 +114,43 @@ def evaluation_loader(
     rank: int = 0,
     world_size: int = 1,
     workers: int = 0,
-    with_labels: bool = True,
 ) -> DataLoader[dict[str, Any]]:
-    """Return a loader of single images, each on one rank; their sizes may differ.
+    """Return a loader of single images with labels, each on one rank; their sizes may differ.
 
-    With labels, a rank that has no image gets a void one, since metrics are summed by all ranks;
-    without, it gets none.
+    A rank that has no image gets a void one, since metrics are summed by all ranks.
     """
+    samples = EvaluationSamples(images, size)
+    return _single(samples, ShardSampler(len(images), rank, world_size, at_least_one=True), workers)
+
+
+def pool_loader(
+    images: Shown, transform: Callable[[NDArray[Any]], Tensor], *, workers: int = 0
+) -> DataLoader[dict[str, Any]]:
+    """Return a loader of this process's share of some images, without labels.
+
+    It is what ``ActiveLoop`` calls for before a round, by the method of the same name: of n
+    processes the r-th has the images r, r + n, r + 2n and so on, one at a time, so that their
+    sizes may differ.
+
+    Args:
+        images: The pool, or the source.
+        transform: Makes of an image, as ``images.image`` returns it, a tensor C×h×w: what the
+            network takes. In loading processes that are spawned, it has to be picklable.
+        workers: Loading processes.
+    """
+    rank, world_size = ranks.place()
+    samples = PoolSamples(images, transform)
+    sampler = ShardSampler(len(samples), rank, world_size, at_least_one=False)
+    return _single(samples, sampler, workers)
+
+
+def _single(
+    samples: Dataset[dict[str, Any]], sampler: ShardSampler, workers: int
+) -> DataLoader[dict[str, Any]]:
     return DataLoader(
-        EvaluationSamples(images, size, with_labels),
+        samples,
         batch_size=1,
-        sampler=ShardSampler(len(images), rank, world_size, at_least_one=with_labels),
+        sampler=sampler,
         num_workers=workers,
         collate_fn=_collate_as_lists,
         worker_init_fn=one_thread,

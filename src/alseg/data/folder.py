@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,13 @@ from alseg.data.files import (
     scan,
     without_companions,
 )
-from alseg.data.label_space import LabelSpace, rgb
+from alseg.data.label_space import LabelSpace, distinct_color, rgb
 from alseg.data.mapping import LabelMapping
 from alseg.data.value_range import ValueRange
 from alseg.errors import ConfigError, DatasetError, did_you_mean
 
 _KEYS = ("name", "images", "labels", "label_suffix", "classes", "mapping", "scale")
 _SPLITS = ("train", "val", "test")
-_GOLDEN = 0.618034
 _EXAMPLE = (
     "It needs `images: FOLDER` and `classes: [road, car]`, and takes `labels: FOLDER`, "
     "`label_suffix: _mask`, `mapping: {0: void, 1: road, 2: car}` and `name: NAME`."
@@ -178,16 +176,9 @@ def _label_space(content: Mapping[str, Any], description: Path) -> LabelSpace:
                 "if it is a number or a word such as on or no, or {name: road, color: [r, g, b]}."
             )
         names.append(entry["name"])
-        colors.append(rgb(entry["color"]) if "color" in entry else _distinct_color(position))
+        colors.append(rgb(entry["color"]) if "color" in entry else distinct_color(position))
     name = str(content.get("name") or description.stem)
     return LabelSpace(name=name, classes=tuple(names), colors=tuple(colors))
-
-
-def _distinct_color(position: int) -> tuple[int, int, int]:
-    """Go round the hues by the golden ratio, so that neighbours in the list differ."""
-    value = 0.95 if position % 2 == 0 else 0.7
-    red, green, blue = colorsys.hsv_to_rgb(position * _GOLDEN % 1.0, 0.75, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _images_folder(where: object, split: str, description: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,7 @@ from alseg.errors import DatasetError, did_you_mean
 IGNORE = 255
 """The train id of void pixels and of pixels that nobody was asked for."""
 
-
+_GOLDEN = 0.618034
 _AS_VOID = " and give its value as `VALUE: void` in the `mapping`"
 
 
@@ -162,6 +163,16 @@ def load_label_space(name: str) -> LabelSpace:
             (alias, entry["name"]) for entry in entries for alias in entry.get("also", ())
         ),
     )
+
+
+def distinct_color(position: int) -> tuple[int, int, int]:
+    """Return an RGB colour for a class: the hues go round by the golden ratio.
+
+    Neighbours in the list of classes differ.
+    """
+    value = 0.95 if position % 2 == 0 else 0.7
+    red, green, blue = colorsys.hsv_to_rgb(position * _GOLDEN % 1.0, 0.75, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def read_package_yaml(path: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -20,9 +21,9 @@ from alseg.data.checks import (
     check_training_sizes,
     say_stretched,
 )
-from alseg.data.evaluation import evaluation_loader
+from alseg.data.evaluation import evaluation_loader, pool_loader
 from alseg.data.stream import LabelSource, TrainingSamples, TrainingStream
-from alseg.data.transforms import TrainTransform
+from alseg.data.transforms import TrainTransform, eval_transform
 from alseg.errors import ConfigError
 
 
@@ -111,6 +112,12 @@ class SegmentationDataModule(L.LightningDataModule):
         return self.source if domain == "source" else self.target
 
     @property
+    def run_identity(self) -> dict[str, Any]:
+        """What counts for which run a label store belongs to, besides the images."""
+        names = ("sizes", "crop", "eval_size", "augmentation", "batch_size", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def pool(self) -> SegmentationDataset:
         """The target images that labels may be asked for."""
         if self.target is None:
@@ -119,7 +126,7 @@ class SegmentationDataModule(L.LightningDataModule):
 
     def pool_loader(self) -> DataLoader[dict[str, Any]]:
         """Return a loader of this rank's pool images without labels, at the evaluation size."""
-        return self._evaluation_loader(self.pool, with_labels=False)
+        return self._without_labels(self.pool)
 
     def source_loader(self) -> DataLoader[dict[str, Any]]:
         """Return a loader of this rank's source images without labels, at the evaluation size.
@@ -129,7 +136,7 @@ class SegmentationDataModule(L.LightningDataModule):
         """
         if self.source is None:
             raise ConfigError("The data module has no source images: give it `source`.")
-        return self._evaluation_loader(self.source, with_labels=False)
+        return self._without_labels(self.source)
 
     def use_labels(self, labels: LabelSource, label_round: int) -> None:
         """Take the target's labels from a store, as they were after ``label_round``."""
@@ -208,8 +215,9 @@ class SegmentationDataModule(L.LightningDataModule):
         protocol = self._protocol
         if protocol is None:
             raise ConfigError(
-                "SegmentationDataModule feeds a SegmentationModule, which says what it trains on; "
-                f"the trainer has a {type(trainer.lightning_module).__name__}."
+                "SegmentationDataModule is to be told what is trained on, as SegmentationModule "
+                f"tells it. Call train_under(PROTOCOLS['source_target']) in the setup of your "
+                f"{type(trainer.lightning_module).__name__}; alseg.config.protocols has others."
             )
         domains: dict[str, TrainingSamples] = {}
         for domain in protocol.domains:
@@ -258,11 +266,6 @@ class SegmentationDataModule(L.LightningDataModule):
     ) -> DataLoader[dict[str, Any]] | list[Any]:
         if images is None:
             return []
-        return self._evaluation_loader(images, with_labels=True)
-
-    def _evaluation_loader(
-        self, images: SegmentationDataset, *, with_labels: bool
-    ) -> DataLoader[dict[str, Any]]:
         trainer = self._trainer()
         if self.workers:
             images.preload()
@@ -272,8 +275,13 @@ class SegmentationDataModule(L.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             workers=self.workers,
-            with_labels=with_labels,
         )
+
+    def _without_labels(self, images: SegmentationDataset) -> DataLoader[dict[str, Any]]:
+        if self.workers:
+            images.preload()
+        transform = partial(eval_transform, size=self.eval_size)
+        return pool_loader(images, transform, workers=self.workers)
 
     def _trainer(self) -> L.Trainer:
         if self.trainer is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from alseg.data.base import SegmentationDataset
+from alseg.data.base import Pool, file_of
 from alseg.data.files import IMAGE_SUFFIXES
 from alseg.errors import ConfigError, DatasetError
 
@@ -68,7 +68,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def check_apart(out: Path, images: SegmentationDataset | None) -> None:
+def check_apart(out: Path, images: Pool | None) -> None:
     """Check that a folder to write to is not among the images of a data set.
 
     Raises:
@@ -76,7 +76,7 @@ def check_apart(out: Path, images: SegmentationDataset | None) -> None:
     """
     if images is None:
         return
-    files = ((image_id, images.file(index)) for index, image_id in enumerate(images.ids))
+    files = ((image_id, file_of(images, index)) for index, image_id in enumerate(images.ids))
     roots = {file.parents[image_id.count("/")] for image_id, file in files if file is not None}
     for root in roots:
         check_outside(out, root)

@@ -39,14 +39,17 @@ def gather(mine: Any) -> list[Any]:
 
 def is_first() -> bool:
     """Whether this is the first rank, or the only process."""
-    return not _several() or distributed.get_rank() == 0
+    return place()[0] == 0
+
+
+def place() -> tuple[int, int]:
+    """Return the number of this rank and how many there are; 0 and 1 of a single process."""
+    return (distributed.get_rank(), distributed.get_world_size()) if _several() else (0, 1)
 
 
 def share_of(items: Mapping[int, T]) -> dict[int, T]:
     """Return the items of this rank: each goes to one, by its number."""
-    if not _several():
-        return dict(items)
-    rank, ranks = distributed.get_rank(), distributed.get_world_size()
+    rank, ranks = place()
     return {number: item for number, item in items.items() if number % ranks == rank}
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alseg.active.signals import SignalSource
 from alseg.config.run_files import round_name
 from alseg.data import SegmentationDataset
 from alseg.data.transforms import eval_transform
@@ -102,9 +103,9 @@ class RoundAnalysis:
         """Return what the network takes each pixel of an image for, and its maps by name."""
         module = self.module
         image, size = self.pool.image(index), self.pool.size(index)
-        pixels = eval_transform(image, module.eval_size)[None].to(module.device)
+        wanted, shown = ("logits", "radius", "embeddings"), eval_transform(image, module.eval_size)
         with evaluating(module):
-            signals = module.signals(pixels, size, wanted=("logits", "radius", "embeddings"))
+            signals = SignalSource(module).look(shown, self.pool.ids[index], wanted, size)
             assert signals.embeddings is not None
             norm = _norm(module.segmenter.head, signals.embeddings)
         logarithms = signals.logits[0].float().log_softmax(0)

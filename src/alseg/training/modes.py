@@ -10,10 +10,12 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for the body, and back into the mode it was in."""
-    was_training = module.training
+    """Put a network into evaluation mode for the body, and each part back into its mode."""
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        module.train(was_training)
+        # Part by part: some may be kept from training, such as a frozen encoder's normalisation.
+        for part, was_training in modes:
+            part.training = was_training

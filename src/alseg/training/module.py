@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -137,6 +137,36 @@ class SegmentationModule(L.LightningModule):
         }
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.label_space.classes
+
+    @property
+    def run_identity(self) -> dict[str, Any]:
+        """The settings that count for which run a label store belongs to.
+
+        The classes are compared with the store's own, and the weights by a digest.
+        """
+        elsewhere = ("encoder_weights", "label_space")
+        return {name: value for name, value in self.settings.items() if name not in elsewhere}
+
+    def before_rounds(self, data: object) -> None:
+        """Check that labels can be asked for; ``ActiveLoop`` calls it before anything else.
+
+        Raises:
+            ConfigError: The protocol asks for no labels, or the images cannot be trained on.
+            DatasetError: As ``SegmentationDataModule.train_under`` does.
+        """
+        if not self.protocol.active:
+            raise ConfigError(
+                f"The protocol {self.protocol.name!r} asks for no labels; leave ActiveLoop out "
+                "or choose source_target, source_free or target_only."
+            )
+        # Headers say in moments what the digests of images find out slowly.
+        if isinstance(data, SegmentationDataModule):
+            data.train_under(self.protocol)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The hyperparameters one by one, out of their groups."""
         groups = self._groups
@@ -253,42 +283,27 @@ class SegmentationModule(L.LightningModule):
         always = frozenset({"logits", "embeddings", "image_features"})
         return always | {"radius"} if self.has_radius else always
 
-    def signals(
-        self,
-        images: Tensor,
-        size: tuple[int, int] | None,
-        names: Sequence[str] | None = None,
-        wanted: Collection[str] = ("logits", "radius"),
-    ) -> Signals:
+    def signals(self, images: Tensor, wanted: Collection[str] = ("logits", "radius")) -> Signals:
         """Return what an acquisition strategy may see of some images, after one forward pass.
 
         Args:
             images: B×3×h×w, normalised, at the evaluation size.
-            size: Height and width of the label grid; None leaves the maps at the resolution of the
-                network.
-            names: What to call the B images in an error.
             wanted: The names of signals; those that are not offered are left out.
 
         Returns:
-            ``logits`` B×C×H×W, and of the others those that are wanted. The ``radius`` B×H×W of a
-            hyperbolic head is resized as a scalar map; ``embeddings`` B×D×h×w are the decoder's
-            features at their own resolution, and ``image_features`` B×1×D their mean over the
-            image.
+            ``logits`` B×C×h×w at the decoder's resolution, and of the others those that are wanted:
+            the ``radius`` B×h×w of a hyperbolic head, ``embeddings`` B×D×h×w, which are the
+            decoder's features, and ``image_features`` B×1×D, their mean over the image.
         """
         prediction = self.segmenter(images)
-        radius, features = prediction.radius, prediction.features
-        size = prediction.logits.shape[-2:] if size is None else size
-        if radius is not None:
-            radius = _resize(_full(radius)[:, None], size)[:, 0]
+        features = prediction.features
         return Signals(
-            # Plane by plane, as strategies read them three times faster than channels last.
-            _resize(_full(prediction.logits).contiguous(), size),
-            radius if "radius" in wanted else None,
-            embeddings=_full(features) if "embeddings" in wanted else None,
+            prediction.logits,
+            prediction.radius if "radius" in wanted else None,
+            embeddings=features if "embeddings" in wanted else None,
             image_features=(
                 _full(features).mean((2, 3))[:, None] if "image_features" in wanted else None
             ),
-            names=names,
         )
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

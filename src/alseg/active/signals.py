@@ -1,0 +1,160 @@
+"""What a network shows a strategy, whosever it is: checked, and on the grid of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.plugins import Precision
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from alseg.active.requirements import Learner, classes_of
+from alseg.data.base import Pool
+from alseg.distributed import interruption
+from alseg.errors import ConfigError
+from alseg_strategies import Signals
+from alseg_strategies.errors import SignalError
+from alseg_strategies.signals import LIKE_LOGITS, LIKE_PIXELS
+
+
+@dataclass(frozen=True)
+class SignalSource:
+    """Shows what a network makes of images, one at a time.
+
+    Attributes:
+        module: The network, a ``Learner``; in evaluation mode when it is asked.
+        precision: What it computes in, as a trainer has it; None is that of its weights.
+    """
+
+    module: L.LightningModule
+    precision: Precision | None = None
+
+    @torch.no_grad()
+    def look(
+        self, image: Tensor, name: str, wanted: Collection[str], size: tuple[int, int] | None
+    ) -> Signals:
+        """Return the signals of an image, all of at least 32 bits.
+
+        Args:
+            image: C×h×w, as the network takes it, on any device.
+            name: What to call it in an error.
+            wanted: The names of the signals; those that are not offered are left out.
+            size: Height and width of maps; None leaves them at the network's own resolution.
+                Embeddings have that in any case.
+
+        Raises:
+            SignalError: What the network returned does not fit the image, its classes or what it
+                offers.
+        """
+        precision = self.precision
+        shown = image[None] if precision is None else precision.convert_input(image[None])
+        with nullcontext() if precision is None else precision.forward_context():
+            signals = self._ask(shown.to(self.module.device), name, wanted)
+        return _on_grid(signals, size, name)
+
+    def _ask(self, images: Tensor, name: str, wanted: Collection[str]) -> Signals:
+        whose = f"{type(self.module).__name__}.signals"
+        try:
+            signals: object = cast(Learner, self.module).signals(images, wanted)
+        except SignalError as error:
+            raise SignalError(f"{whose} failed for the image {name!r}: {error}.") from error
+        classes = classes_of(self.module)
+        if not isinstance(signals, Signals):
+            got = f"a {type(signals).__name__}; expected alseg_strategies.Signals, such as "
+            got += "Signals(logits)"
+        elif signals.logits.shape[:2] != (1, len(classes)):
+            got = (
+                f"logits of the shape {tuple(signals.logits.shape)}; expected (1, {len(classes)}, "
+                f"height, width): one image, and a channel for each of {', '.join(classes)}"
+            )
+        else:
+            return signals
+        raise SignalError(f"For the image {name!r} {whose} returned {got}.")
+
+
+def signals_of(
+    source: SignalSource,
+    loader: Iterable[Mapping[str, Any]],
+    images: Pool,
+    wanted: Collection[str],
+    resized: bool = True,
+) -> Iterator[tuple[int, Signals]]:
+    """Yield index and signals of every image of this rank.
+
+    Args:
+        source: Shows what the network makes of them.
+        loader: What loads the images of this rank.
+        images: All images.
+        wanted: The names of the signals.
+        resized: Whether maps have the size of the image, or the network's own resolution.
+
+    Raises:
+        ConfigError: The loader yields something else than images and their indices.
+        SignalError: The network returned something that does not fit.
+    """
+    for batch in loader:
+        interruption.check()
+        for index, image in _images_in(batch, len(images.ids)):
+            size = images.size(index) if resized else None
+            yield index, source.look(image, images.ids[index], wanted, size)
+
+
+def _images_in(batch: object, count: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield index and image of a batch of a loader of the pool or the source."""
+    if isinstance(batch, Mapping) and {"index", "image"} <= batch.keys():
+        pairs = list(zip(map(int, batch["index"]), batch["image"], strict=False))
+        if len(batch["index"]) == len(batch["image"]) and all(
+            0 <= index < count and isinstance(image, Tensor) and image.ndim == 3
+            for index, image in pairs
+        ):
+            yield from pairs
+            return
+    keys = f" of {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else ""
+    raise ConfigError(
+        f"A loader of images without labels yielded a {type(batch).__name__}{keys}; expected "
+        f'{{"index": B numbers from 0 to {count - 1}, "image": B tensors C×h×w}}, as '
+        "alseg.data.evaluation.pool_loader yields it."
+    )
+
+
+def _on_grid(signals: Signals, size: tuple[int, int] | None, name: str) -> Signals:
+    """Return signals with maps of a size, and of at least 32 bits: in 16, pixels would tie."""
+    maps = {
+        # Plane by plane, as strategies read them three times faster than channels last.
+        "logits": _resize(_full(signals.logits).contiguous(), size),
+        "embeddings": None if signals.embeddings is None else _full(signals.embeddings),
+        "image_features": None if signals.image_features is None else _full(signals.image_features),
+    }
+    for key in LIKE_LOGITS:
+        if (like_logits := getattr(signals, key)) is not None:
+            maps[key] = _resize(_full(like_logits).contiguous(), size)
+    for key in LIKE_PIXELS:
+        if (like_pixels := getattr(signals, key)) is not None:
+            maps[key] = _resize(_full(like_pixels)[:, None], size)[:, 0]
+    if signals.views is not None:
+        views = _full(signals.views)
+        resized = _resize(views.flatten(0, 1), size)
+        maps["views"] = resized.view(*views.shape[:2], *resized.shape[1:])
+    return Signals(**cast("dict[str, Any]", maps), names=[name])
+
+
+def _full(maps: Tensor) -> Tensor:
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _resize(maps: Tensor, size: tuple[int, int] | None) -> Tensor:
+    if size is None or maps.shape[-2:] == tuple(size):
+        return maps
+    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def share_buffers(module: L.LightningModule) -> None:
+    """Give every rank the batch-norm statistics of the first: only its own are in a checkpoint."""
+    if distributed.is_available() and distributed.is_initialized():
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, src=0)
