@@ -43,8 +43,8 @@ def identity(module: L.LightningModule, data: PoolData) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(
         json.dumps(
             {
-                "network": network,
-                "data": training,
+                "network": dict(network),
+                "data": dict(training),
                 "images": {domain: _seen(part) for domain, part in images.items()},
             },
             default=lambda value: type(value).__qualname__,
