@@ -78,6 +78,15 @@ def test_the_head_learns_at_a_multiple_of_the_rate(head):
     assert all(rates[id(p)] == (7e-3 if id(p) in of_head else 1e-3) for p in trained)
 
 
+@pytest.mark.parametrize(("head", "groups"), [("linear", 1), ("hyperbolic", 2)])
+def test_a_frozen_encoder_has_no_group(head, groups):
+    frozen = Segmenter(EncoderOnly(), small(head).head, stride=1, freeze_encoder=True)
+    found = build_optimizer(frozen, Optimization()).param_groups
+    assert [group["name"] for group in found] == ["head", "points"][:groups]
+    trained = {id(parameter) for group in found for parameter in group["params"]}
+    assert trained == {id(p) for p in frozen.head.parameters() if p.requires_grad}
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
 def test_a_batch_of_noise_is_fitted(head, name):

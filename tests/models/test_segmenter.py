@@ -196,7 +196,7 @@ def test_a_checkpoint_restores_the_predictions(head, tmp_path):
         ((Network("unet", "tu-resnet19", "none"), 5), r"Did you mean 'tu-resnet1"),
         ((Network("linknet", "mit_b0", "none"), 5), "cannot build linknet on mit_b0"),
         ((Network("unet", "resnet18", "none"), 1), "at least 2 classes and got 1"),
-        ((Network("unet", "resnet18", "none", "hyperbolc"), 5), "Did you mean 'hyperbolic'"),
+        ((Network("unet", "resnet18", "none", head="hyperbolc"), 5), "Did you mean 'hyperbolic'"),
     ],
 )
 def test_what_cannot_be_built_is_an_error_of_ours(arguments, message):

@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from tests.helpers.processes import run_ranks
 from tests.helpers.toys import SPACE, Toy, quiet_trainer
 from torch import nn
 from torchmetrics import MetricCollection, SumMetric
@@ -48,13 +49,64 @@ def test_a_vision_transformer_trains_on_images_of_any_size_and_is_evaluated(
 
     source, val = Toy(2, size=(45, 65)), Toy(1, size=(45, 65), split="val")
     data = SegmentationDataModule(source=source, val=val, batch_size=2)
-    network = Network("dpt", encoder, "none", head, hyperbolic_dim=4)
+    network = Network("dpt", encoder, "none", head=head, hyperbolic_dim=4)
     network = module(Watched, network=network, protocol="source_only")
     trainer = quiet_trainer(tmp_path, 1)
     trainer.fit(network, data)
     assert [name for name in missing if network.get_parameter(name).requires_grad] == []
     scores = trainer.validate(network, data, verbose=False)
     assert 0 <= scores[0]["val/mIoU"] <= 1
+
+
+def train_frozen(folder, head, ranks):
+    """Train twice as long at once and in two parts; check the encoder at every step."""
+    network = Network("fpn", "resnet18", "none", True, head, hyperbolic_dim=4)
+
+    class Watched(SegmentationModule):
+        def on_after_backward(self):
+            encoder = self.segmenter.network.encoder
+            assert not any(part.training for part in encoder.modules())
+            assert self.segmenter.network.decoder.training
+            assert all(parameter.grad is None for parameter in encoder.parameters())
+
+    def fit(steps, checkpoint=None):
+        torch.manual_seed(0)
+        kept = {"network": network, "protocol": "source_only", "seed": 0}
+        trained = module(Watched, optimization=Optimization(decay_steps=4), **kept)
+        before = {n: t.clone() for n, t in trained.segmenter.network.state_dict().items()}
+        processes = {"devices": ranks, "strategy": "ddp"} if ranks > 1 else {}
+        trainer = quiet_trainer(folder, steps, val_check_interval=1, **processes)
+        data = SegmentationDataModule(source=Toy(4), val=Toy(2, split="val"), batch_size=2)
+        trainer.fit(trained, data, ckpt_path=checkpoint)
+        trainer.save_checkpoint(folder / f"{steps}.ckpt")
+        after = trained.segmenter.network.state_dict()
+        changed = {name for name, tensor in after.items() if not torch.equal(before[name], tensor)}
+        assert changed
+        assert all(name.startswith("decoder.") for name in changed)
+        return trained.state_dict()
+
+    whole = fit(4)
+    fit(2)
+    resumed = fit(4, folder / "2.ckpt")
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+
+
+@pytest.mark.parametrize(("head", "ranks"), [("linear", 1), ("hyperbolic", 2)])
+def test_a_frozen_encoder_is_bit_equal_after_training_and_resuming(head, ranks, tmp_path):
+    run_ranks(train_frozen, tmp_path, head, ranks, ranks=ranks, folder=tmp_path / "logs")
+
+
+def test_a_frozen_encoder_needs_no_second_image_in_a_batch(tmp_path):
+    frozen = Network("deeplabv3plus", "resnet18", "none", freeze_encoder=True)
+    with pytest.raises(ConfigError, match="batch_size is 1"):
+        quiet_trainer(tmp_path, 1).fit(
+            module(network=frozen, protocol="source_only"),
+            SegmentationDataModule(source=Toy(2), batch_size=1),
+        )
+    frozen = Network("fpn", "tu-resnet18", "none", freeze_encoder=True)
+    learner = module(network=frozen, protocol="source_only")
+    quiet_trainer(tmp_path, 1).fit(learner, SegmentationDataModule(source=Toy(2), batch_size=1))
+    assert not learner.segmenter.encoder.training
 
 
 def rates(folder, steps, **optimization):

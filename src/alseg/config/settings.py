@@ -77,6 +77,9 @@ class ModelSettings:
         "imagenet, none or the path of a state dict; null: imagenet, or none on the embedded "
         "scenes where ImageNet weights cannot be had",
     )
+    freeze_encoder: bool = setting(
+        False, "leave the encoder as it starts, the statistics of its batch norm too"
+    )
     head: Literal["linear", "hyperbolic"] | None = setting(
         None,
         "classifier of the network; null: hyperbolic if the strategy needs the hyperbolic "

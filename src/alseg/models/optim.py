@@ -60,7 +60,8 @@ def build_optimizer(segmenter: Segmenter, optimization: Optimization) -> Optimiz
     The groups are ``encoder`` at the learning rate, ``head`` (decoder and head, all that starts
     from random weights, which RIPU and HALO call the classifier) at the multiplied rate, and, for
     a hyperbolic head, ``points``: its class points, which move by Riemannian steps at the head's
-    rate and have no weight decay, since decay would pull them to the origin of the ball.
+    rate and have no weight decay, since decay would pull them to the origin of the ball. A frozen
+    encoder has no group.
 
     Weight decay is the L2 penalty that is added to the gradient (Adam, not AdamW), because the
     Riemannian optimisers know no other and the heads are meant to be comparable.
@@ -83,9 +84,9 @@ def build_optimizer(segmenter: Segmenter, optimization: Optimization) -> Optimiz
     groups: list[dict[str, Any]] = [
         {"name": "encoder", "params": encoder, "lr": lr},
         {"name": "head", "params": head, "lr": head_lr},
+        {"name": "points", "params": points, "lr": head_lr, "weight_decay": 0.0},
     ]
-    if points:
-        groups.append({"name": "points", "params": points, "lr": head_lr, "weight_decay": 0.0})
+    groups = [group for group in groups if group["params"]]
     common: dict[str, Any] = {"lr": lr, "weight_decay": optimization.weight_decay}
     if name == "sgd":
         common["momentum"] = optimization.momentum

@@ -38,6 +38,7 @@ class Network:
         encoder: Name of the encoder there, or ``tu-NAME`` for timm's.
         encoder_weights: ``imagenet`` (or another name that smp knows for this encoder), ``none``
             or the path of a state dict.
+        freeze_encoder: Whether the encoder stays as it starts.
         head: ``linear`` or ``hyperbolic``.
         hyperbolic_dim: Dimension of the ball, for the hyperbolic head.
         curvature: c > 0 of the ball of radius 1/√c, for the hyperbolic head.
@@ -48,6 +49,7 @@ class Network:
     architecture: str = "deeplabv3plus"
     encoder: str = "mobilenet_v2"
     encoder_weights: str = "imagenet"
+    freeze_encoder: bool = False
     head: str = "linear"
     hyperbolic_dim: int = 64
     curvature: float = 1.0
@@ -65,13 +67,33 @@ class Segmenter(nn.Module):
         network: Maps B×3×H×W, H and W multiples of ``stride``, to B×D×h×w features.
         head: Maps the features to a :class:`Prediction`.
         stride: The multiple in pixels.
+        freeze_encoder: Whether the encoder stays as it is: its parameters take no gradient, and it
+            is in evaluation mode even in training, so that the statistics of its batch norm stay.
     """
 
-    def __init__(self, network: nn.Module, head: nn.Module, stride: int) -> None:
+    def __init__(
+        self, network: nn.Module, head: nn.Module, stride: int, freeze_encoder: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
         self.head = head
         self.stride = stride
+        self.freeze_encoder = freeze_encoder
+        if freeze_encoder:
+            self.encoder.requires_grad_(False)
+            self.train()
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder of the network."""
+        return cast(nn.Module, self.network.encoder)
+
+    def train(self, mode: bool = True) -> Segmenter:
+        """Put all but a frozen encoder into training mode, or all into evaluation mode."""
+        super().train(mode)
+        if self.freeze_encoder:
+            self.encoder.eval()
+        return self
 
     def forward(self, images: Tensor) -> Prediction:
         """Return the prediction of B×3×H×W normalised images, at the decoder's resolution."""
@@ -84,7 +106,7 @@ class Segmenter(nn.Module):
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters of the encoder, which may start from pretrained weights."""
-        return cast(nn.Module, self.network.encoder).parameters()
+        return self.encoder.parameters()
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters of decoder and head, which start from random weights."""
@@ -141,12 +163,14 @@ def create_segmenter(network: Network, num_classes: int) -> Segmenter:
     model = _create_network(architecture, encoder, network.encoder_weights)
     stride = _stride(architecture, model.encoder.output_stride)
     channels = _split_off_head(model)
+    head: nn.Module
     if network.head == "linear":
-        return Segmenter(model, LinearHead(channels, num_classes), stride)
-    hyperbolic = HyperbolicHead(
-        channels, num_classes, network.hyperbolic_dim, network.curvature, network.reweighting
-    )
-    return Segmenter(model, hyperbolic, stride)
+        head = LinearHead(channels, num_classes)
+    else:
+        head = HyperbolicHead(
+            channels, num_classes, network.hyperbolic_dim, network.curvature, network.reweighting
+        )
+    return Segmenter(model, head, stride, network.freeze_encoder)
 
 
 def _create_network(architecture: str, encoder: str, weights: str) -> smp.base.SegmentationModel:

@@ -105,7 +105,8 @@ def check_batch_size(segmenter: Segmenter, batch_size: int, size: tuple[int, int
     padded = (-(-length // segmenter.stride) * segmenter.stride for length in size)
     try:
         # On the meta device the layers look at shapes alone.
-        functional_call(network.train(), state, torch.empty(1, 3, *padded, device="meta"))
+        segmenter.train()
+        functional_call(network, state, torch.empty(1, 3, *padded, device="meta"))
     except ValueError as error:
         raise ConfigError(
             "batch_size is 1; it must be 2 or more: this network normalises features of one "
