@@ -20,8 +20,9 @@ SETTINGS = ["--strategy", "ripu", "--steps", "6", "--rounds", "3", "--pictures",
 class Whole:
     """A run that is never killed, on one process or on two."""
 
-    def __init__(self, folder, ranks):
+    def __init__(self, folder, ranks, *more):
         self.ranks = ranks
+        self.more = more
         self.settings = folder / "tiny.yaml"
         self.settings.write_text(TINY)
         command = self.command(folder / "run")
@@ -33,7 +34,17 @@ class Whole:
         ]
 
     def command(self, out):
-        return ["fit", "-c", self.settings, "--out", out, "--devices", self.ranks, *SETTINGS]
+        return [
+            "fit",
+            "-c",
+            self.settings,
+            "--out",
+            out,
+            "--devices",
+            self.ranks,
+            *SETTINGS,
+            *self.more,
+        ]
 
     def point(self, seed):
         draw = random.Random(seed)
@@ -52,6 +63,12 @@ def alone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory):
     return Whole(tmp_path_factory.mktemp("of-two"), 2)
+
+
+@pytest.fixture(scope="module")
+def of_images(tmp_path_factory):
+    more = ["--region", "image", "--budget", "3 images", "--warm-start-steps", "0"]
+    return Whole(tmp_path_factory.mktemp("of-images"), 1, *more)
 
 
 def check_a_killed_run(whole, number, folder):
@@ -80,6 +97,13 @@ def test_a_run_killed_alone_ends_with_the_same_labels(alone, tmp_path, number):
 @pytest.mark.parametrize("number", numbers(2, 12))
 def test_one_rank_of_two_killed_ends_with_the_same_labels(of_two, tmp_path, number):
     check_a_killed_run(of_two, number, tmp_path)
+
+
+@pytest.mark.parametrize("number", numbers(2, 8))
+def test_a_run_that_asks_for_whole_images_killed_ends_with_the_same_labels(
+    of_images, tmp_path, number
+):
+    check_a_killed_run(of_images, number, tmp_path)
 
 
 def test_a_run_that_is_asked_to_end_has_saved_its_last_step(tmp_path):

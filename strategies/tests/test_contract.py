@@ -30,6 +30,27 @@ class TestEveryVariant(StrategyContract):
         return create(name, **options)
 
 
+class Frequency(Strategy):
+    """Ranks images by how far their mean logits are from those of the pool."""
+
+    level = "pool"
+
+    def fit(self, source, pool, generator=None):
+        means = [signals.logits.double().mean((2, 3))[0] for signals in pool]
+        self.mean = torch.stack(means).mean(0)[0]
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        logits = signals.logits.detach().double()
+        return (logits - self.mean).softmax(1).amax(1).mean((1, 2)).float()
+
+
+class TestAStrategyThatRanksImages(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return Frequency()
+
+
 class BatchMean(Strategy):
     """Breaks the contract: its scores depend on the rest of the batch."""
 
@@ -44,6 +65,36 @@ class Careless(Strategy):
 
     def score(self, signals, generator=None):
         return signals.logits.softmax(1).log().sum(1)
+
+
+class OneNumber(Strategy):
+    """Breaks the contract: it ranks images and does not say so."""
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        return signals.logits.float().amax((1, 2, 3))
+
+
+class Restless(Strategy):
+    """Breaks the contract: what it fits does not follow from its generator."""
+
+    def fit(self, source, pool, generator=None):
+        self.offset = float(torch.rand(()))
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        return signals.logits.float().amax(1) + self.offset
+
+
+class Held(Strategy):
+    """Breaks the contract: it keeps what cannot be sent to another process."""
+
+    def fit(self, source, pool, generator=None):
+        self.first = (signals for signals in pool)
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        return signals.logits.float().amax(1)
 
 
 class Forgetful(Strategy):
@@ -63,11 +114,14 @@ class Forgetful(Strategy):
             "test_logits_that_are_not_finite_name_image_and_count",
             (float("nan"),),
         ),
+        (OneNumber(), "test_scores_every_pixel_or_every_image_as_its_level_says", ()),
+        (Restless(), "test_fits_the_same_way_from_the_same_images_and_generator", ()),
+        (Held(), "test_what_it_has_fitted_can_be_sent_to_another_process", ()),
         (Forgetful(), "test_same_input_same_score_and_inputs_unchanged", ()),
     ],
 )
 def test_the_contract_catches_those_who_break_it(strategy, test, arguments):
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, TypeError, pytest.fail.Exception)):
         getattr(StrategyContract(), test)(strategy, *arguments)
 
 

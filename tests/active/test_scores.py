@@ -43,16 +43,35 @@ def with_nan(*places):
 def test_what_cannot_be_ranked_is_refused_with_strategy_and_image(score, got):
     allowed = r"floating-point tensor B,H,W with no NaN, of this image \(1, 4, 6\)"
     with pytest.raises(ScoreError, match=f"strategy wise returned .*{got}.*street/7.*{allowed}"):
-        score_map(score, "wise", "street/7", SIZE)
+        score_map(score, Broken(), "wise", "street/7", SIZE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_a_score_of_any_floating_type_is_taken_as_it_is_infinities_among_it(dtype):
     score = torch.arange(24, dtype=dtype).reshape(1, *SIZE)
     score[0, 0, 0], score[0, 1, 1] = -torch.inf, torch.inf
-    taken = score_map(score, "wise", "street/7", SIZE)
+    taken = score_map(score, Broken(), "wise", "street/7", SIZE)
     assert taken.dtype == dtype
     assert torch.equal(taken, score[0])
+
+
+class Brightness(Strategy):
+    """Ranks images by the most that any of their logits comes to."""
+
+    name = "brightness"
+    level = "image"
+
+    def score(self, signals, generator=None):
+        return signals.logits.amax((1, 2, 3))
+
+
+def test_the_score_of_an_image_as_a_whole_is_that_of_each_of_its_pixels():
+    taken = score_map(torch.tensor([0.1]), Brightness(), "brightness", "street/7", SIZE)
+    assert torch.equal(taken, torch.full(SIZE, 0.1))
+    with pytest.raises(ScoreError, match=r"level is 'image': .* tensor B with no NaN.*\(1,\)"):
+        score_map(torch.zeros(1, *SIZE), Brightness(), "brightness", "street/7", SIZE)
+    with pytest.raises(ScoreError, match="1 NaN among 1 values"):
+        score_map(torch.tensor([torch.nan]), Brightness(), "brightness", "street/7", SIZE)
 
 
 class Broken(Strategy):

@@ -95,9 +95,9 @@ def test_a_shape_that_the_strategy_left_open_is_kept_decided():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shape": "candidates"}, "allowed are windows"),
-        ({"shape": "../windows"}, "allowed are windows"),
-        ({"shape": ["windows"]}, "allowed are windows"),
+        ({"shape": "candidates"}, "allowed are image, windows"),
+        ({"shape": "../windows"}, "allowed are image, windows"),
+        ({"shape": ["windows"]}, "allowed are image, windows"),
         ({"radius": -1}, "a radius of its regions is invalid"),
         ({"radius": True}, "a radius of its regions is invalid"),
         ({"radius": 1 << 21}, "a radius of its regions is invalid"),
@@ -118,7 +118,7 @@ def test_a_shape_that_a_file_lacks_is_refused():
 
 
 def test_the_shapes_are_the_files_of_their_folder():
-    assert available_shapes() == ("windows",)
+    assert available_shapes() == ("image", "windows")
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,12 @@ class ActiveLoop(L.Callback):
         strategy_options: Options of a strategy that is given by name; its window radius follows
             ``region`` unless given here.
         budget: What the whole run may spend: ``0.01`` is a share of the pool's pixels,
-            ``"40 regions"`` a number for each image, ``"500 clicks"`` a number in all.
+            ``"40 regions"`` a number for each image, ``"20 images"`` or ``"500 clicks"`` a number
+            in all.
         rounds: Number of rounds, spaced evenly over the training from step 0 on.
         round_steps: The steps before which the rounds take place, instead of ``rounds``.
-        region: The shape of a region, such as ``Windows(radius=2)``; what it leaves open
-            the strategy decides. None takes windows of 3×3 pixels.
+        region: The shape of a region, such as ``Windows(radius=2)`` or ``WholeImage()``; what it
+            leaves open the strategy decides. None takes windows of 3×3 pixels.
         scope: ``image`` gives every image the same share, ``pool`` takes the best regions of all.
         annotator: Who answers; None looks the answers up in the labels of the pool's data set.
             With `People` a round that is not answered ends the training with `AnswersNeeded`.
@@ -145,7 +146,7 @@ class ActiveLoop(L.Callback):
                 f"annotator is a {type(annotator).__name__}; subclass alseg.active.Annotator and "
                 "override its method label."
             )
-        check_level(self.strategy, self.name)
+        check_level(self.strategy, self.name, self.region)
         check_region(self.region)
         self._request(1)
 

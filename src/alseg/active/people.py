@@ -215,7 +215,9 @@ class People(Annotator):
 
     def _missing(self, asked: AskedRound, settled: Settled, nothing: bool) -> str:
         run = shlex.quote(str(self.run))
-        words, how = [], f"Answer them with `alseg annotate {run}`"
+        page = f"Answer them with `alseg annotate {run}`"
+        tool = f"Label the images in a tool (`alseg export {run}`) and `alseg import {run}` them"
+        words, how = [], tool if asked.region.is_painted else page
         if settled.missing:
             words.append(f"{len(settled.missing):,} of {len(asked.queries):,} are not answered")
         if settled.disputed:

@@ -20,10 +20,10 @@ from alseg.data.names import check_storable
 from alseg.data.stream import LabelSource
 from alseg.errors import ConfigError, LabelStoreError
 from alseg.labels.records import PoolImage
+from alseg.labels.region_shape import RegionShape
+from alseg.labels.regions.image import WholeImage
 from alseg_strategies import Signals, Strategy
 from alseg_strategies.signals import HOW_TO_GET
-
-LEVELS = ("pixel", "region")
 
 WHERE = "docs/strategies.md, under 'In a module of your own', shows one that works."
 
@@ -246,17 +246,25 @@ def check_one_loop(trainer: Any, module: L.LightningModule, kind: type[L.Callbac
         )
 
 
-def check_level(strategy: Strategy, name: str) -> None:
-    """Check that a strategy ranks what the loop asks for.
+def check_level(strategy: Strategy, name: str, region: RegionShape) -> None:
+    """Check that a strategy ranks what is asked for.
 
     Raises:
         ConfigError: It ranks something else.
     """
-    if strategy.level not in LEVELS:
+    if strategy.level in region.levels:
+        return
+    if strategy.level in WholeImage.levels:
         raise ConfigError(
-            f"The strategy {name} ranks by {strategy.level}; this loop asks for regions and takes "
-            f"strategies that rank by {' or '.join(LEVELS)}."
+            f"The strategy {name} ranks whole images (its level is {strategy.level!r}), and this "
+            f"run asks for {region.name}. Ask for whole images, by `--region image` or "
+            "ActiveLoop(region=WholeImage()), or take a strategy of the level "
+            f"{' or '.join(region.levels)}."
         )
+    raise ConfigError(
+        f"The strategy {name} has the level {strategy.level!r}; allowed are "
+        f"{', '.join(WholeImage.levels)}."
+    )
 
 
 def check_signals(strategy: Strategy, name: str, module: L.LightningModule) -> None:

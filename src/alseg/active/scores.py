@@ -15,23 +15,32 @@ from alseg.active.request import RoundRequest
 from alseg.active.signals import SignalSource, signals_of
 from alseg.data.base import Pool
 from alseg.errors import ScoreError
+from alseg.labels.region_shape import Size
 from alseg.training.modes import evaluating
 from alseg_strategies import Strategy
 
+BY_IMAGE = ("image", "pool")
+"""The levels of strategies whose scores are one number per image."""
 
-def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]) -> Tensor:
+
+def score_map(score: object, strategy: Strategy, name: str, image_id: str, size: Size) -> Tensor:
     """Return the score map H×W of the one image that a strategy was shown.
+
+    The score of an image as a whole is the score of each of its pixels.
 
     Args:
         score: What the strategy returned.
-        strategy: The name of the strategy.
+        strategy: The strategy.
+        name: What to call it.
         image_id: The name of the image.
         size: Height and width of the image.
 
     Raises:
-        ScoreError: It is not a floating-point tensor 1×H×W, or has NaN values.
+        ScoreError: It is not a floating-point tensor, 1×H×W or 1 as the strategy's level has it,
+            or has NaN values.
     """
-    shape = (1, *size)
+    by_image = strategy.level in BY_IMAGE
+    shape = (1,) if by_image else (1, *size)
     if not isinstance(score, Tensor):
         got = "None" if score is None else f"a {type(score).__module__}.{type(score).__qualname__}"
     elif not score.is_floating_point() or tuple(score.shape) != shape:
@@ -40,11 +49,11 @@ def score_map(score: object, strategy: str, image_id: str, size: tuple[int, int]
     elif score.isnan().any():
         got = f"{int(score.isnan().sum()):,} NaN among {score.numel():,} values"
     else:
-        return score[0]
+        return score[0].expand(size)
     raise ScoreError(
-        f"The strategy {strategy} returned {got} as the score of {image_id}. Allowed is a "
-        f"floating-point tensor B,H,W with no NaN, of this image {shape}. Correct the strategy, "
-        "or use another."
+        f"The strategy {name} returned {got} as the score of {image_id}. Its level is "
+        f"{strategy.level!r}: allowed is a floating-point tensor {'B' if by_image else 'B,H,W'} "
+        f"with no NaN, of this image {shape}. Correct the strategy, or use another."
     )
 
 
@@ -79,6 +88,7 @@ def score_pool(
             generator = torch.Generator().manual_seed(int(drawn[0]))
             score = score_map(
                 strategy.score(signals, generator),
+                strategy,
                 request.strategy,
                 pool.ids[index],
                 pool.size(index),

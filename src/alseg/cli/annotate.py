@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from alseg.cli.parser import CommandParser
+from alseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from alseg.annotate import LabellingServer, Table
@@ -70,6 +72,13 @@ def run(argv: Sequence[str]) -> int:
     asked = open_newest(run_folder)
     if arguments["report"]:
         return _report(asked)
+    if asked.region.is_painted:
+        run = shlex.quote(str(run_folder))
+        raise ConfigError(
+            f"Round {asked.number} of {run_folder} asks for whole images, which this page cannot "
+            f"label. Label them in another tool: `alseg export {run} --format cvat -o FOLDER`, "
+            f"then `alseg import {run} FILE`."
+        )
     if is_closed(run_folder, asked.number):
         print(
             f"Round {asked.number} of {run_folder} is closed: its labels are written. "

@@ -137,12 +137,13 @@ def _ask(
     from alseg.config.budget import Budget
     from alseg.data.evaluation import pool_loader
     from alseg.data.transforms import eval_transform
-    from alseg.labels import Windows
+    from alseg.labels.region_shape import region_of
     from alseg.queries.next_step import taken_in
     from alseg.training.modes import evaluating
 
     strategy = create_strategy(config)
-    check_level(strategy, config.strategy)
+    region = region_of(config).for_strategy(strategy)
+    check_level(strategy, config.strategy, region)
     check_signals(strategy, config.strategy, module)
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
@@ -153,7 +154,7 @@ def _ask(
         number=number,
         rounds=number,
         budget=Budget.parse(config.budget),
-        region=Windows.of_run(config).for_strategy(strategy),
+        region=region,
         scope=config.scope,
         seed=config.seed,
         strategy=config.strategy,

@@ -71,6 +71,9 @@ ANSWER_KEYS = (
 )
 """The answers in the order in which the page and the tools list them."""
 
+MASK = "mask"
+"""What an answer begins with that is a mask of the pixels, for regions that are painted."""
+
 OTHERS = {answer.word: answer for answer in ANSWER_KEYS}
 """The same by word."""
 

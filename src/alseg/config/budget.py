@@ -20,7 +20,8 @@ from alseg.errors import BudgetError
 
 ALLOWED = (
     'A budget is a share of the pool\'s pixels, such as "0.01" or "1%", '
-    'regions per image, such as "40 regions", or answers in all, such as "500 clicks".'
+    'regions per image, such as "40 regions", whole images in all, such as "20 images", or answers '
+    'in all, such as "500 clicks".'
 )
 MOST_REGIONS = 10**9
 LONGEST = 40
@@ -33,24 +34,26 @@ SEPARATED = re.compile(r"\d[_,'\u2019\u202f\u00a0 ]\d")
 
 @dataclass(frozen=True)
 class Budget:
-    """The labelling of a whole run: a share of the pixels, regions per image or clicks in all.
+    """The labelling of a whole run: a share of the pixels, regions per image, or a number in all.
 
     Attributes:
         share: Share of the pool's pixels, above 0 and at most 1; None if regions are counted.
         regions_per_image: Regions asked for in every image; None if something else is counted.
         clicks: Answers in all; None if something else is counted. A region takes one, and further
             ones if its parts have to be answered.
+        images: Whole images in all; None if something else is counted.
     """
 
     share: float | None = None
     regions_per_image: int | None = None
     clicks: int | None = None
+    images: int | None = None
 
     def __post_init__(self) -> None:
-        values = (self.share, self.regions_per_image, self.clicks)
+        values = (self.share, self.regions_per_image, self.clicks, self.images)
         given = [value for value in values if value is not None]
         if len(given) != 1:
-            raise BudgetError(f"A budget is one of a share, regions or clicks. {ALLOWED}")
+            raise BudgetError(f"A budget is one of a share, regions, images or clicks. {ALLOWED}")
         amount = given[0]
         if self.share is None:
             _check_count(amount)
@@ -100,15 +103,15 @@ class Budget:
                     f"The budget {value!r} is more than every pixel of the pool. {ALLOWED}"
                 )
             return cls(share=float(amount / 100))
-        if unit in ("region", "regions", "click", "clicks"):
+        if unit.removesuffix("s") in ("region", "click", "image"):
             # Before it becomes an integer, which for 1e999999 would take all memory.
             _check_count(amount)
             if amount != int(amount):
-                raise BudgetError(
-                    f"Got the budget {value!r}: regions are asked for whole. {ALLOWED}"
-                )
+                raise BudgetError(f"Got the budget {value!r}: {unit} are counted whole. {ALLOWED}")
             if unit.startswith("click"):
                 return cls(clicks=int(amount))
+            if unit.startswith("image"):
+                return cls(images=int(amount))
             return cls(regions_per_image=int(amount))
         raise BudgetError(f"The budget {value!r} has the unknown unit {match[2]!r}. {ALLOWED}")
 
@@ -117,6 +120,8 @@ class Budget:
             return f"{100 * self.share:g}% of the pixels"
         if self.clicks is not None:
             return f"{self.clicks} click{'' if self.clicks == 1 else 's'} in all"
+        if self.images is not None:
+            return f"{self.images} image{'' if self.images == 1 else 's'} in all"
         plural = "" if self.regions_per_image == 1 else "s"
         return f"{self.regions_per_image} region{plural} per image"
 
@@ -125,6 +130,8 @@ class Budget:
         """The budget as it is written down: what ``parse`` reads."""
         if self.clicks is not None:
             return f"{self.clicks} clicks"
+        if self.images is not None:
+            return f"{self.images} images"
         if self.share is None:
             return f"{self.regions_per_image} regions"
         return self.share if self.share < 1 else "100%"
@@ -136,6 +143,8 @@ class Budget:
             return f"{100 * self.share:g} %"
         if self.clicks is not None:
             return f"{self.clicks:,} clicks"
+        if self.images is not None:
+            return f"{self.images:,} images"
         return f"{self.regions_per_image:,} regions per image"
 
     @property
@@ -162,8 +171,9 @@ class Budget:
         if self.regions_per_image is not None:
             regions = (2 * self.regions_per_image * round_number + rounds) // (2 * rounds)
             return np.full(len(areas), float(regions))
-        if self.clicks is not None:
-            return np.full(len(areas), self.clicks * round_number / rounds / len(areas))
+        in_all = self.images if self.clicks is None else self.clicks
+        if in_all is not None:
+            return np.full(len(areas), in_all * round_number / rounds / len(areas))
         assert self.share is not None
         return self.share * areas * round_number / rounds
 
@@ -220,8 +230,8 @@ def _refuse_bare(text: str, amount: Decimal) -> None:
 def _check_count(amount: float | Decimal) -> None:
     if not -MOST_REGIONS <= amount <= MOST_REGIONS:
         raise BudgetError(
-            f"Got a budget of {Decimal(amount):.3g} regions or clicks; allowed are 1 to "
-            f"{MOST_REGIONS:,}. {ALLOWED}"
+            f"Got a budget of {Decimal(amount):.3g}; allowed are 1 to "
+            f"{MOST_REGIONS:,} regions, images or clicks. {ALLOWED}"
         )
 
 

@@ -214,7 +214,8 @@ class ActiveSettings:
     budget: str | float = setting(
         "0.01",
         "labels to ask for in the whole run: a share of the target's pixels (0.01 or 1%), a "
-        'number for each image ("40 regions") or answers in all ("500 clicks")',
+        'number for each image ("40 regions"), whole images ("20 images") or answers in all '
+        '("500 clicks")',
         of={"first", "compared", "query"},
         in_matrix="give `budgets: [0.01]` in the matrix file",
     )
@@ -223,6 +224,12 @@ class ActiveSettings:
         "who answers: oracle looks answers up in labels that the target has already; manual "
         "writes the queries of a round for people and ends, until --resume",
         of={"first", "opens"},
+    )
+    region: Literal["windows", "image"] = setting(
+        "windows",
+        "what is labelled at once: windows: square windows of pixels; image: whole images, which "
+        "people label with a labelling tool",
+        of={"query"},
     )
     mixed: Literal["quadrants", "pixels", "drop"] = setting(
         "quadrants",

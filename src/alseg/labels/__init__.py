@@ -3,6 +3,7 @@
 from alseg.labels.export import export_labels
 from alseg.labels.records import ImageRecord, PoolImage, RoundResult
 from alseg.labels.region_shape import Box, RegionShape
+from alseg.labels.regions.image import WholeImage
 from alseg.labels.regions.windows import Windows
 from alseg.labels.store import LabelStore
 from alseg.labels.verification import Verification, verify
@@ -15,6 +16,7 @@ __all__ = [
     "RegionShape",
     "RoundResult",
     "Verification",
+    "WholeImage",
     "Windows",
     "export_labels",
     "verify",

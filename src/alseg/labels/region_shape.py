@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -15,6 +15,7 @@ from alseg.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from alseg.config.run import RunConfig
     from alseg.labels.candidates import Candidates, Thresholds
     from alseg_strategies import Strategy
 
@@ -57,12 +58,24 @@ class RegionShape(Protocol):
         """What files call it: the name of its own file in ``alseg/labels/regions``."""
 
     @property
+    def levels(self) -> Collection[str]:
+        """The levels of the strategies that it is chosen by, see ``Strategy.level``."""
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether people answer with a mask of its pixels, instead of one class for all."""
+
+    @property
     def radius(self) -> int:
         """Window radius that a strategy looks at where it is given none, in pixels."""
 
     @property
     def columns(self) -> Mapping[str, int]:
         """What the files of a round repeat for every region, by name."""
+
+    @classmethod
+    def of_run(cls, config: RunConfig) -> RegionShape:
+        """Return the shape that the settings of a run describe."""
 
     def settings(self) -> dict[str, Any]:
         """Return what a manifest keeps of it, as JSON values, without the name."""
@@ -152,11 +165,20 @@ def read_region(settings: object) -> RegionShape:
         raise ValueError(
             f"the shape of its regions is {name!r:.40}; allowed are {', '.join(available_shapes())}"
         )
-    kind: type[RegionShape] = import_module(f"{REGIONS}.{name}").SHAPE
     try:
-        return kind.read(settings)
+        return _shape(name).read(settings)
     except KeyError as error:
         raise ValueError(f"the shape of its regions has no {error}") from error
+
+
+def region_of(config: RunConfig) -> RegionShape:
+    """Return the shape of the regions that a run asks for."""
+    return _shape(config.region).of_run(config)
+
+
+def _shape(name: str) -> type[RegionShape]:
+    shape: type[RegionShape] = import_module(f"{REGIONS}.{name}").SHAPE
+    return shape
 
 
 def check_region(region: RegionShape) -> None:

@@ -20,6 +20,7 @@ from alseg.config.answer_keys import OTHERS
 from alseg.errors import LabelStoreError
 from alseg.queries.answers_folder import AnswersFolder
 from alseg.queries.asked import AskedRound
+from alseg.queries.masks import is_mask
 from alseg.storage.durable import sync_folder
 
 REVIEW = "review"
@@ -29,7 +30,7 @@ IMPORT = "import"
 """The name under which answers from other tools are kept, where nobody is named."""
 
 Answer = int | str
-"""The number of a class, or one of ``OTHERS``."""
+"""The number of a class, one of ``OTHERS``, or the name of a mask (``alseg.queries.masks``)."""
 
 LONGEST_LOOK = 60.0
 """Seconds that a look at a query counts for at most; whoever takes longer has been away."""
@@ -81,7 +82,8 @@ def check_answer(asked: AskedRound, query: str, answer: object) -> None:
     if isinstance(answer, int) and not isinstance(answer, bool):
         allowed = 0 <= answer < len(asked.classes)
     else:
-        allowed = isinstance(answer, str) and answer in OTHERS
+        painted = asked.region.is_painted and is_mask(answer)
+        allowed = painted or (isinstance(answer, str) and answer in OTHERS)
     if not allowed:
         raise LabelStoreError(
             f"The answer {reprlib.repr(answer)} to {query} is neither a class number from 0 to "

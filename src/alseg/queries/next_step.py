@@ -8,7 +8,7 @@ from pathlib import Path
 from alseg.config.commands import resume_command
 from alseg.config.run_files import CONFIG
 from alseg.labels import RoundResult
-from alseg.queries.asked_files import open_round
+from alseg.queries.asked_files import asked_rounds, open_round
 
 
 def how_to_answer(run: Path, asked: str) -> str:
@@ -19,6 +19,23 @@ def how_to_answer(run: Path, asked: str) -> str:
         asked: What was asked, in a sentence.
     """
     folder = shlex.quote(str(run))
+    asked_now = open_round(run, asked_rounds(run)[-1])
+    if asked_now.region.is_painted:
+        return "\n".join(
+            [
+                "",
+                asked,
+                "",
+                "label the images in a labelling tool",
+                f"  alseg export {folder} --format cvat -o queries-cvat",
+                f"  alseg import {folder} instances_default.json    (exported from it as COCO)",
+                "or paint the PNGs of",
+                f"  alseg export {folder} --format png -o queries-png",
+                f"  alseg import {folder} queries-png/masks",
+                "then continue",
+                f"  {next_command(run)}",
+            ]
+        )
     return "\n".join(
         [
             "",
@@ -29,7 +46,7 @@ def how_to_answer(run: Path, asked: str) -> str:
             "or in another tool",
             f"  alseg export {folder} --format cvat -o queries-cvat",
             f"  alseg import {folder} annotations.xml",
-            "then go on",
+            "then continue",
             f"  {next_command(run)}",
         ]
     )

@@ -13,6 +13,7 @@ from alseg.config.answer_keys import MIXED, NOT_CHARGED
 from alseg.data.label_space import IGNORE
 from alseg.queries.answers import REVIEW, Answer, latest
 from alseg.queries.asked import AskedRound, Query
+from alseg.queries.masks import is_mask, read_mask
 
 
 @dataclass
@@ -111,6 +112,9 @@ def paint(
     """Return the labels that answers give an image, H×W; 255 is void or not answered.
 
     Where regions overlap, the query that was asked first counts.
+
+    Raises:
+        LabelStoreError: A mask that is an answer cannot be read.
     """
     label = np.full(shape, IGNORE, dtype=np.uint8)
     answered = [query for query in asked.by_image[image_id] if query.id in answers]
@@ -122,5 +126,9 @@ def paint(
         for part in parts or (query,):
             answer = answers.get(part.id)
             within = slice(part.top, part.bottom), slice(part.left, part.right)
-            label[within][owner[within] == place] = answer if isinstance(answer, int) else IGNORE
+            own = owner[within] == place
+            if isinstance(answer, str) and is_mask(answer):
+                label[within][own] = read_mask(asked, answer, shape)[within][own]
+            else:
+                label[within][own] = answer if isinstance(answer, int) else IGNORE
     return label

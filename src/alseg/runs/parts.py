@@ -20,7 +20,7 @@ from alseg.config.run_files import BEST, LAST, METRICS
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import WeightsError
 from alseg.labels import RoundResult
-from alseg.labels.regions.windows import Windows
+from alseg.labels.region_shape import region_of
 from alseg.models import Network, Optimization
 from alseg.runs.checkpoint import DurableCheckpoints, StopBetweenSteps
 from alseg.runs.domains import Domains
@@ -120,7 +120,7 @@ def new_loop(
         strategy_options=config.strategy_options,
         rounds=config.rounds,
         round_steps=config.round_steps,
-        region=Windows.of_run(config),
+        region=region_of(config),
         scope=config.scope,
         annotator=people if config.annotator == "manual" else None,
         store=folder.labels,

@@ -69,7 +69,7 @@ def check_data(todo: Iterable[Run]) -> None:
     """
     # What follows brings PyTorch; what is misspelt was answered before.
     from alseg.data.checks import check_headers
-    from alseg.labels import Windows
+    from alseg.labels.region_shape import region_of
     from alseg.runs.domains import open_domains
 
     opened: dict[str, SegmentationDataset] = {}
@@ -84,7 +84,7 @@ def check_data(todo: Iterable[Run]) -> None:
                 round_schedule(one.config.steps, one.config.rounds, one.config.round_steps)
                 budget = Budget.parse(one.config.budget)
                 sizes = check_headers(opened[data], labels=False)
-                region = Windows.of_run(one.config)
+                region = region_of(one.config)
                 costs = [region.largest_cost(size) for size in sizes]
                 check_affordable(budget, costs, sum(height * width for height, width in sizes))
         except AlsegError as error:

@@ -21,7 +21,9 @@ class Strategy(ABC):
     Attributes:
         name: What runs call it; empty: the name that it is registered by.
         requires: Names of the signals that it reads, a subset of the fields of `Signals`.
-        level: What its scores rank: "pixel", "region", "image" or "pool".
+        level: What its scores rank: "pixel" or "region", with a score for every pixel; "image",
+            with one for every image; or "pool", the same of one that ranks images by what `fit`
+            saw of the whole pool.
     """
 
     name: str = ""
@@ -30,15 +32,16 @@ class Strategy(ABC):
 
     @abstractmethod
     def score(self, signals: Signals, generator: torch.Generator | None = None) -> Tensor:
-        """Rank every pixel of a batch.
+        """Rank every pixel of a batch, or every image.
 
         Args:
             signals: What the model says, B images of H by W pixels.
             generator: Source of randomness for strategies that need one.
 
         Returns:
-            B,H,W floating scores, higher = ask first, finite for any finite signals. The score of
-            an image does not depend on the other images of its batch.
+            B,H,W floating scores for the levels "pixel" and "region", B for "image" and "pool";
+            higher = ask first, finite for any finite signals. The score of an image does not
+            depend on the other images of its batch.
 
         Raises:
             SignalError: A required signal is missing or not finite.

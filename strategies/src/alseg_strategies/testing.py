@@ -13,6 +13,9 @@ or override the fixture `strategy` to return any instance.
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +28,7 @@ from alseg_strategies.registry import create
 from alseg_strategies.signals import Signals, signal_names
 from alseg_strategies.strategy import Strategy
 
-_LEVELS = ("pixel", "region", "image", "pool")
+_BY_PIXEL, _BY_IMAGE = ("pixel", "region"), ("image", "pool")
 
 
 def make_signals(logits: Tensor, seed: int = 0) -> Signals:
@@ -54,8 +57,23 @@ def make_logits(images: int = 2, classes: int = 5, height: int = 9, width: int =
     return 3 * torch.randn(images, classes, height, width, generator=generator)
 
 
+class _Stream:
+    """Signals of a few images, one at a time, made again in each pass, as an engine gives them."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[Signals]:
+        for place in range(self.count):
+            generator = torch.Generator().manual_seed(100 * self.seed + place)
+            logits = 3 * torch.randn(1, 5, 4, 6, generator=generator)
+            signals = make_signals(logits, seed=100 * self.seed + place)
+            yield replace(signals, names=[f"{self.seed}-{place}"])
+
+
 class StrategyContract:
-    """What `Strategy` promises, as tests."""
+    """What `Strategy` promises, as tests; one that looks at source and pool is fitted first."""
 
     strategy_name: str
 
@@ -65,11 +83,20 @@ class StrategyContract:
         return create(self.strategy_name)
 
     def _score(self, strategy: Strategy, signals: Signals) -> Tensor:
+        self._fit(strategy)
         return strategy.score(signals, generator=torch.Generator().manual_seed(7))
+
+    def _fit(self, strategy: Strategy, source: int = 2) -> None:
+        generator = torch.Generator().manual_seed(5)
+        strategy.fit(_Stream(source, seed=1), _Stream(3, seed=2), generator)
+
+    def _shape(self, strategy: Strategy, *shape: int) -> tuple[int, ...]:
+        """The shape of the scores of images B,H,W."""
+        return shape[:1] if strategy.level in _BY_IMAGE else shape
 
     def test_declares_known_signals_and_level(self, strategy: Strategy) -> None:
         assert strategy.requires <= signal_names()
-        assert strategy.level in _LEVELS
+        assert strategy.level in (*_BY_PIXEL, *_BY_IMAGE)
 
     def test_default_exclusion_keeps_regions_apart(self, strategy: Strategy) -> None:
         for radius in (0, 1, 3, 32):
@@ -77,10 +104,10 @@ class StrategyContract:
             assert type(exclusion) is int
             assert exclusion >= radius
 
-    def test_scores_every_pixel(self, strategy: Strategy) -> None:
+    def test_scores_every_pixel_or_every_image_as_its_level_says(self, strategy: Strategy) -> None:
         logits = make_logits()
         score = self._score(strategy, make_signals(logits))
-        assert score.shape == (2, 9, 13)
+        assert score.shape == self._shape(strategy, 2, 9, 13)
         assert score.is_floating_point()
         assert score.device == logits.device
         assert score.isfinite().all()
@@ -106,7 +133,7 @@ class StrategyContract:
     @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (6, 1)])
     def test_tiny_images(self, strategy: Strategy, height: int, width: int) -> None:
         score = self._score(strategy, make_signals(make_logits(height=height, width=width)))
-        assert score.shape == (2, height, width)
+        assert score.shape == self._shape(strategy, 2, height, width)
         assert score.isfinite().all()
 
     @pytest.mark.parametrize(
@@ -141,6 +168,7 @@ class StrategyContract:
         logits = make_logits(images=3)
         signals = make_signals(logits)
         batch = self._score(strategy, signals)
+        self._fit(strategy)
         generator = torch.Generator().manual_seed(7)
         for index in range(3):
             single: dict[str, Any] = {
@@ -159,6 +187,27 @@ class StrategyContract:
         assert torch.equal(state, torch.random.get_rng_state())
         for name, tensor in tensors.items():
             assert torch.equal(tensor, before[name])
+
+    def test_fits_the_same_way_from_the_same_images_and_generator(self, strategy: Strategy) -> None:
+        signals = make_signals(make_logits())
+        state = torch.random.get_rng_state()
+        twin = copy.deepcopy(strategy)
+        assert torch.equal(self._score(strategy, signals), self._score(twin, signals))
+        assert torch.equal(state, torch.random.get_rng_state())
+
+    def test_what_it_has_fitted_can_be_sent_to_another_process(self, strategy: Strategy) -> None:
+        signals = make_signals(make_logits())
+        here = self._score(strategy, signals)
+        there = copy.copy(strategy)
+        vars(there).update(pickle.loads(pickle.dumps(vars(strategy))))
+        generator = torch.Generator().manual_seed(7)
+        assert torch.equal(there.score(signals, generator=generator), here)
+
+    def test_fits_without_a_source(self, strategy: Strategy) -> None:
+        self._fit(strategy, source=0)
+        generator = torch.Generator().manual_seed(7)
+        score = strategy.score(make_signals(make_logits()), generator=generator)
+        assert score.isfinite().all()
 
     def test_memory_layout_does_not_matter(self, strategy: Strategy) -> None:
         signals = make_signals(make_logits())

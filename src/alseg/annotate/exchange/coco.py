@@ -49,7 +49,7 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
                 "height": image.height,
             }
         )
-        for window, word in outgoing.windows(image.id):
+        for window, word in outgoing.boxes(image.id):
             box = (window.left, window.top, window.right - window.left, window.bottom - window.top)
             annotations.append(
                 {

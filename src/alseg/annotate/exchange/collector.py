@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.annotate.exchange.masks import answers_in_mask
+from alseg.annotate.exchange.masks import NOTHING, answers_in_mask
 from alseg.annotate.exchange.names import suffixes
 from alseg.annotate.exchange.stamp import Stamp
 from alseg.annotate.exchange.words import Words
+from alseg.data.label_space import IGNORE
 from alseg.errors import ExchangeError, did_you_mean
 from alseg.queries.answers import Answer
 from alseg.queries.asked import AskedImage, AskedRound, Query
+from alseg.queries.masks import encode_mask
 
 _ID = re.compile(r"r(\d{3,9})-q\d{6,9}(\.\d{1,9})?")
 
@@ -43,6 +45,7 @@ class Collector:
         words: The labels of its answers.
         answers: The answer to every query that the file answers, parts of mixed windows too.
         unanswered: Queries that are in the file with no answer.
+        masks: The content of the masks among the answers, by answer.
         time: Up to when the answers go that the file was exported with, in milliseconds since
             1970; None where the file does not say.
     """
@@ -52,6 +55,7 @@ class Collector:
         self.words = words
         self.answers: dict[str, Answer] = {}
         self.unanswered: set[str] = set()
+        self.masks: dict[str, bytes] = {}
         self.time: int | None = None
         self._origins: dict[str, str] = {}
 
@@ -147,7 +151,21 @@ class Collector:
             codes: What each pixel is, H×W: the number of a class, the number of classes for void,
                 or -1 where nothing is said.
         """
-        self.unanswered |= answers_in_mask(self.asked, image.id, codes, self.answers)
+        if self.asked.region.is_painted:
+            self._add_painted(image, codes)
+        else:
+            self.unanswered |= answers_in_mask(self.asked, image.id, codes, self.answers)
+
+    def _add_painted(self, image: AskedImage, codes: NDArray[np.int16]) -> None:
+        """Take a mask as the answer to the queries of its image; what is left out is void."""
+        is_class = (codes >= 0) & (codes < len(self.asked.classes))
+        answer, data = encode_mask(np.where(is_class, codes, IGNORE).astype(np.uint8))
+        for query in self.asked.by_image[image.id]:
+            if (codes == NOTHING).all():
+                self.unanswered.add(query.id)
+            elif query.id not in self.answers:
+                self.answers[query.id] = answer
+                self.masks[answer] = data
 
     def find(self, name: str, where: str) -> Query:
         """Return the query, or the part of one, of a name.

@@ -37,7 +37,7 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
         {
             "name": word,
             "color": color,
-            "type": "rectangle",
+            "type": _kind(outgoing),
             "attributes": [
                 {
                     "name": name,
@@ -59,6 +59,11 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
             file.writelines(_image(number, image, outgoing))
         file.write("</annotations>\n")
     return (LABELS, ANNOTATIONS)
+
+
+def _kind(outgoing: Outgoing) -> str:
+    """Return which shapes a label is for."""
+    return "any" if outgoing.is_painted else "rectangle"
 
 
 def _labels(outgoing: Outgoing) -> Iterator[tuple[str, str]]:
@@ -85,7 +90,7 @@ def _write_head(file: TextIO, outgoing: Outgoing) -> None:
     for word, color in _labels(outgoing):
         file.write(
             f"        <label>\n          <name>{escape(word)}</name>\n"
-            f"          <color>{color}</color>\n          <type>rectangle</type>\n"
+            f"          <color>{color}</color>\n          <type>{_kind(outgoing)}</type>\n"
             f"          <attributes>\n{attributes}          </attributes>\n        </label>\n"
         )
     file.write("      </labels>\n    </task>\n  </meta>\n")
@@ -94,7 +99,7 @@ def _write_head(file: TextIO, outgoing: Outgoing) -> None:
 def _image(number: int, image: AskedImage, outgoing: Outgoing) -> Iterator[str]:
     name = quoteattr(file_name(image))
     yield f'  <image id="{number}" name={name} width="{image.width}" height="{image.height}">\n'
-    for window, word in outgoing.windows(image.id):
+    for window, word in outgoing.boxes(image.id):
         yield (
             f'    <box label={quoteattr(word)} source="file" occluded="0" '
             f'xtl="{window.left:.2f}" ytl="{window.top:.2f}" xbr="{window.right:.2f}" '
@@ -159,6 +164,11 @@ class _Reader:
             self._box = attributes
             self._attributes = {name: [] for name in ATTRIBUTES}
         elif self._depth == 3 and tag in OTHER_SHAPES:
+            if self._collector.asked.region.is_painted:
+                raise ExchangeError(
+                    f"{self._where}: a {tag} is not read from CVAT's own XML. Export the job as "
+                    "COCO 1.0 and import that file."
+                )
             raise ExchangeError(
                 f"{self._where}: a {tag} is no answer; only the boxes that were exported are. "
                 "Delete it in the tool; for masks of any shape, export as COCO."

@@ -16,8 +16,9 @@ from alseg.annotate.rounds import is_closed, open_newest
 from alseg.config.answer_keys import MIXED
 from alseg.errors import ExchangeError
 from alseg.queries.answers import IMPORT, REVIEW, Answer, Entry, Journal, latest
-from alseg.queries.answers_folder import lock_answers
+from alseg.queries.answers_folder import AnswersFolder, lock_answers
 from alseg.queries.asked import AskedRound
+from alseg.queries.masks import write_mask
 from alseg.queries.settling import settle
 
 
@@ -76,7 +77,8 @@ def import_answers(
         module_of(format_name)
     asked = open_newest(Path(run))
     _check_open(Path(run), asked)
-    journal = Journal(asked, person)
+    folder = AnswersFolder(asked.folder)
+    journal = Journal(asked, person, folder)
     found, collector = _read(Path(file), format_name, asked)
     with lock_answers(asked):
         # Reading takes a while, and the run may have gone on meanwhile.
@@ -93,6 +95,8 @@ def import_answers(
         }
         known = sum(answer == own.get(name, stands.get(name)) for name, answer in given.items())
         if new:
+            for answer in set(new.values()) & collector.masks.keys():
+                write_mask(folder, str(answer), collector.masks[str(answer)])
             journal.append([Entry(name, answer) for name, answer in new.items()])
             said[person] = {**own, **new}
     settled = settle(asked, said)

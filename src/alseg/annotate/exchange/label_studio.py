@@ -38,10 +38,11 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
         f"    <Label value={quoteattr(word)} background={quoteattr(color)}/>\n"
         for word, color in zip(outgoing.words.all, colors, strict=True)
     )
+    kind, turns = ("Polygon", "") if outgoing.is_painted else ("Rectangle", ' canRotate="false"')
     config = (
         f'<View>\n  <Image name="{OBJECT}" value="${KEY}" zoom="true" zoomControl="true"/>\n'
-        f'  <RectangleLabels name="{CONTROL}" toName="{OBJECT}" canRotate="false">\n{labels}'
-        "  </RectangleLabels>\n</View>\n"
+        f'  <{kind}Labels name="{CONTROL}" toName="{OBJECT}"{turns}>\n{labels}'
+        f"  </{kind}Labels>\n</View>\n"
     )
     (folder / CONFIG).write_text(config, encoding="utf-8")
     tasks = [
@@ -64,7 +65,7 @@ def _task(number: int, image: AskedImage, outgoing: Outgoing) -> dict[str, Any]:
         "predictions": [
             {
                 "model_version": f"round {outgoing.asked.number}",
-                "result": [_region(*window, image) for window in outgoing.windows(image.id)],
+                "result": [_region(*window, image) for window in outgoing.boxes(image.id)],
             }
         ],
     }
@@ -126,6 +127,11 @@ def _image_name(data: Node) -> str:
 
 def _read_region(region: Node, name: str, collector: Collector) -> None:
     kind = region.raw("type")
+    if kind in OTHER_KINDS and collector.asked.region.is_painted:
+        raise ExchangeError(
+            f"{region.where}: {kind} are not read from Label Studio's JSON. Export them there as "
+            "COCO and import that file."
+        )
     if kind in OTHER_KINDS:
         raise ExchangeError(
             f"{region.where}: {kind} are no answer; only the rectangles that were exported are. "

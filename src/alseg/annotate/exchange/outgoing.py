@@ -19,6 +19,7 @@ from alseg.config.answer_keys import MIXED
 from alseg.data.images import read_header
 from alseg.queries.answers import Answer, latest, newest
 from alseg.queries.asked import AskedImage, AskedRound, Query
+from alseg.queries.masks import is_mask
 from alseg.queries.settling import settle
 from alseg.storage.whole_folder import export_folder
 
@@ -68,12 +69,25 @@ class Outgoing:
     answers: Mapping[str, Answer]
     stamp: Stamp
 
+    @property
+    def is_painted(self) -> bool:
+        """Whether the tool is to paint the images, instead of labelling boxes that are given."""
+        return self.asked.region.is_painted
+
+    def boxes(self, image_id: str) -> Iterator[tuple[Query, str]]:
+        """Yield the windows that a tool draws as boxes: none where it is to paint."""
+        return iter(()) if self.is_painted else self.windows(image_id)
+
     def windows(self, image_id: str) -> Iterator[tuple[Query, str]]:
-        """Yield the windows of an image with their labels, parts after the window they are of."""
+        """Yield the windows of an image with their labels, parts after the window they are of.
+
+        One that was answered by a mask has no label.
+        """
         for query in self.asked.by_image[image_id]:
             parts = self.asked.parts(query) if self.answers.get(query.id) == MIXED else ()
             for window in (query, *parts):
-                yield window, self.words.word(self.answers.get(window.id))
+                answer = self.answers.get(window.id)
+                yield window, self.words.word(None if is_mask(answer) else answer)
 
 
 def standing(asked: AskedRound, said: Mapping[str, Mapping[str, Answer]]) -> dict[str, Answer]:

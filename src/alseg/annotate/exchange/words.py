@@ -46,7 +46,7 @@ class Words:
         """Return the label of an answer; None is not answered yet."""
         if answer is None:
             return QUERY
-        return answer if isinstance(answer, str) else self.all[answer]
+        return self.all[answer] if isinstance(answer, int) else answer.partition(":")[0]
 
     def answer(self, word: str, where: str) -> Answer | None:
         """Return the answer that a label stands for; None if it is none.

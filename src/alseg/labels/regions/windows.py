@@ -46,6 +46,8 @@ class Windows:
     """
 
     name: ClassVar[str] = "windows"
+    levels: ClassVar[tuple[str, ...]] = ("pixel", "region")
+    is_painted: ClassVar[bool] = False
 
     radius: int = 1
     exclusion_radius: int | None = None
