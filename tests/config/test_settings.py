@@ -54,6 +54,14 @@ def test_a_number_out_of_the_bounds_at_its_field_is_refused(name, refused, must,
         RunConfig(**{name: refused})
 
 
+def test_images_that_are_scaled_at_random_are_cut_to_one_size():
+    assert RunConfig(random_scale=[0.5, 2.0], crop=(9, 9)).random_scale == [0.5, 2.0]
+    with pytest.raises(ConfigError, match="give crop or size"):
+        RunConfig(random_scale=[0.5, 2.0])
+    with pytest.raises(ConfigError, match=r"random_scale is \[0.5, inf\]; it must be two numbers"):
+        RunConfig(random_scale=[0.5, float("inf")], crop=(9, 9))
+
+
 def test_what_settings_belong_to_is_known_and_every_such_word_is_of_use():
     assert set(get_args(Tag)) == {tag for entry in all_settings() for tag in entry.of}
 

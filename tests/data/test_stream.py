@@ -90,7 +90,9 @@ def test_evaluation_keeps_labels_at_their_own_resolution():
 
 def batches(first=0, last=6, batch=4, workers=0, rank=0, world=1):
     """The target's batches with a view, of images with labels."""
-    transform = TrainTransform(None, crop=(20, 30), views={"other": "strong"})
+    transform = TrainTransform(
+        None, crop=(20, 30), views={"other": "strong"}, random_scale=[0.5, 2.0]
+    )
     samples = TrainingSamples(Toy(5), transform)
     place = {"rank": rank, "world_size": world}
     stream = TrainingStream(

@@ -171,6 +171,89 @@ def test_training_and_evaluation_see_the_same_pixels():
     assert torch.equal(sample["image"], eval_transform(IMAGE, (31, 47)))
 
 
+def test_a_scaled_image_is_a_larger_or_smaller_piece_resized_once():
+    """At a factor of 2 every pixel and label is seen twice as large; which piece is random."""
+    doubled = TrainTransform((60, 80), crop=(30, 40), augment="none", random_scale=[2.0, 2.0])
+    corners = set()
+    for seed in range(12):
+        label = doubled(PLACES, PLACES_LABEL, seed)["label"].numpy()
+        matching = [
+            (top, left)
+            for top in range(46)
+            for left in range(61)
+            if np.array_equal(
+                np.kron(PLACES_LABEL[top : top + 15, left : left + 20], np.ones((2, 2))), label
+            )
+        ]
+        assert matching
+        corners.add(matching[0])
+    assert len(corners) > 6
+    halved = TrainTransform((60, 80), crop=(30, 40), augment="none", random_scale=[0.5, 0.5])
+    sample = halved(PLACES, PLACES_LABEL, 3)
+    means = PLACES.reshape(30, 2, 40, 2, 3).mean(axis=(1, 3))
+    assert np.abs(denormalise(sample["image"]) - means).max() <= 1
+
+
+def test_beside_an_image_that_is_smaller_than_the_cut_is_void_in_the_mean_colour():
+    smaller = TrainTransform((60, 80), crop=(50, 80), augment="none", random_scale=[0.25, 0.25])
+    sample = smaller(IMAGE, np.zeros_like(LABEL), 0)
+    seen = sample["label"] == 0
+    assert seen[:15, :20].all()
+    assert seen.sum() == 15 * 20
+    assert (sample["label"][~seen] == 255).all()
+    assert sample["image"][:, ~seen].abs().max() < 0.01
+
+
+def test_factors_are_uniform_between_the_smallest_and_the_largest():
+    scaled = TrainTransform((40, 40), augment="none", random_scale=[0.25, 1.0])
+    label = np.zeros((60, 80), dtype=np.uint8)
+    sides = [int((scaled(IMAGE, label, seed)["label"][0] == 0).sum()) for seed in range(400)]
+    assert (min(sides), max(sides)) == (10, 40)
+    # Of a uniform factor: the mean, and the share below the middle, within four deviations.
+    assert abs(np.mean(sides) - 25) < 4 * 30 / np.sqrt(12 * 400)
+    assert abs(np.mean(np.array(sides) < 25) - 0.5) < 4 * 0.5 / np.sqrt(400)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**40),
+    low=st.floats(0.05, 1.0),
+    asked=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 79)), min_size=1, max_size=12),
+)
+def test_asked_pixels_survive_a_random_scale(seed, low, asked):
+    """The cell under the centre of an asked pixel has a label of a pixel in it."""
+    label = np.full((60, 80), 255, dtype=np.uint8)
+    for number, place in enumerate(asked):
+        label[place] = number
+    scaled = TrainTransform((48, 72), augment="none", random_scale=[low, 1.0])
+    sample = scaled(np.full((60, 80, 3), 255, dtype=np.uint8), label, seed)
+    # White stands out from the colour of what is beside the image.
+    shown = sample["image"][0] > 1
+    height, width = int(shown[:, 0].sum()), int(shown[0].sum())
+    found = sample["label"].numpy()
+    assert (found[~shown.numpy()] == 255).all()
+    for row, column in np.argwhere(label != 255):
+        cell = (2 * row + 1) * height // 120, (2 * column + 1) * width // 160
+        candidates = [
+            label[place]
+            for place in asked
+            if ((2 * place[0] + 1) * height // 120, (2 * place[1] + 1) * width // 160) == cell
+        ]
+        assert found[cell] in candidates
+
+
+@pytest.mark.parametrize("augment", ["light", "strong"])
+def test_a_random_scale_is_drawn_by_the_seed_alone_and_one_of_1_is_none(augment):
+    scaled = TrainTransform((48, 64), crop=(30, 40), augment=augment, random_scale=[0.5, 2.0])
+    first = [scaled(IMAGE, LABEL, seed) for seed in range(6)]
+    for seed in reversed(range(6)):
+        assert identical(scaled(IMAGE, LABEL, seed), first[seed])
+    none = TrainTransform((48, 64), augment="none", random_scale=[1.0, 1.0])
+    assert identical(
+        none(IMAGE, LABEL, 1), TrainTransform((48, 64), augment="none")(IMAGE, LABEL, 1)
+    )
+
+
 class Seeded(Dataset):
     def __init__(self, transform):
         self.transform = transform
@@ -200,6 +283,10 @@ def test_it_survives_pickling_for_workers_that_are_spawned(transform):
     [
         ({"size": (30, 40), "crop": (31, 40)}, r"crop of 31x40 .* does not fit .* 30x40"),
         ({"size": (30, 40), "augment": "lihgt"}, "Did you mean 'light'"),
+        ({"size": None, "random_scale": [0.5, 2.0]}, "give crop or size"),
+        ({"size": (30, 40), "random_scale": [2.0, 0.5]}, "two numbers above 0"),
+        ({"size": (30, 40), "random_scale": [0.0, 0.5]}, "two numbers above 0"),
+        ({"size": (30, 40), "random_scale": [1.0]}, "two numbers above 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(arguments, message):

@@ -18,7 +18,7 @@ from alseg.config.settings import (
     TrainingSettings,
     all_settings,
 )
-from alseg.config.size import parse_size, show_size
+from alseg.config.size import check_random_scale, parse_size, show_size
 from alseg.config.strategy_options import options_for, window_radius
 from alseg.config.yaml_file import write_mapping
 from alseg.errors import ConfigError
@@ -62,6 +62,7 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
                 f"A crop of {show_size(self.crop)} does not fit into images resized to "
                 f"{show_size(self.size)}; make crop smaller or size larger."
             )
+        check_random_scale(self.random_scale, [self.crop or self.size or self.source_size])
         if self.region != "windows":
             given = {"radius": self.radius, "exclusion_radius": self.exclusion_radius}
             for name, value in given.items():

@@ -48,6 +48,11 @@ class DataSettings:
     crop: Size | None = setting(
         None, "random crop of the resized training image; null: the whole image"
     )
+    random_scale: list[float] | None = setting(
+        None,
+        "training images at size are scaled by a random factor, uniform in this range, such as "
+        "[0.5, 2.0], before they are cut; null: not",
+    )
     eval_size: Size | None = setting(
         None,
         "images are resized to this for scoring and evaluation; null: as size",

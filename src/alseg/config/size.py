@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 
 from alseg.errors import ConfigError
 
@@ -28,3 +30,26 @@ def parse_size(name: str, text: str) -> Size:
 def show_size(size: Size) -> str:
     """Write a size as ``HEIGHTxWIDTH``."""
     return f"{size[0]}x{size[1]}"
+
+
+def check_random_scale(scale: Sequence[float] | None, sizes: Sequence[Size | None]) -> None:
+    """Check the range of the random factor that training images are scaled by.
+
+    Args:
+        scale: The smallest and the largest factor; None scales nothing.
+        sizes: What training samples are cut to, of each domain; None is not fixed.
+
+    Raises:
+        ConfigError: It is no range of factors above 0, or the samples would differ in size.
+    """
+    if scale is None:
+        return
+    if not (len(scale) == 2 and all(map(math.isfinite, scale)) and 0 < scale[0] <= scale[1]):
+        raise ConfigError(
+            f"random_scale is {list(scale)}; it must be two numbers above 0, the smaller first, "
+            "such as [0.5, 2.0]."
+        )
+    if None in sizes:
+        raise ConfigError(
+            "With random_scale training images need one size to be cut to: give crop or size."
+        )

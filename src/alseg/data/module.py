@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from alseg.config.protocols import Protocol
 from alseg.config.schedule import check_counted_in_steps
+from alseg.config.size import check_random_scale
 from alseg.data.base import SegmentationDataset
 from alseg.data.checks import (
     check_headers,
@@ -39,11 +40,16 @@ class SegmentationDataModule(L.LightningDataModule):
         size: Height and width of training images; None keeps the full resolution.
         source_size: The same for source images; None takes ``size``.
         crop: Height and width of a random crop of the resized image.
+        random_scale: The range of a random factor that the resized image is scaled by before it
+            is cut to ``crop``, or to its size without; None does not scale.
         eval_size: Height and width at which images are scored and evaluated; None takes ``size``.
         augmentation: ``none``, ``light`` or ``strong``.
         batch_size: Images of each domain in a step and process.
         workers: Loading processes per domain.
         seed: Of the order and the augmentation.
+
+    Raises:
+        ConfigError: ``random_scale`` is no range, or training images have no size to be cut to.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class SegmentationDataModule(L.LightningDataModule):
         size: tuple[int, int] | None = None,
         source_size: tuple[int, int] | None = None,
         crop: tuple[int, int] | None = None,
+        random_scale: Sequence[float] | None = None,
         eval_size: tuple[int, int] | None = None,
         augmentation: str = "light",
         batch_size: int = 8,
@@ -66,6 +73,9 @@ class SegmentationDataModule(L.LightningDataModule):
         self.source, self.target, self.val, self.test = source, target, val, test
         self.sizes = {"source": source_size or size, "target": size}
         self.crop = crop
+        trained = [own for domain, own in self.sizes.items() if self._images(domain) is not None]
+        check_random_scale(random_scale, [crop or own for own in trained])
+        self.random_scale = random_scale
         self.eval_size = eval_size or size
         self.augmentation = augmentation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
@@ -114,7 +124,7 @@ class SegmentationDataModule(L.LightningDataModule):
     @property
     def run_identity(self) -> dict[str, Any]:
         """What counts for which run a label store belongs to, besides the images."""
-        names = ("sizes", "crop", "eval_size", "augmentation", "batch_size", "seed")
+        names = ("sizes", "crop", "random_scale", "eval_size", "augmentation", "batch_size", "seed")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -234,6 +244,7 @@ class SegmentationDataModule(L.LightningDataModule):
                 crop=self.crop,
                 augment=self.augmentation,
                 views=self._views.get(domain, {}),
+                random_scale=self.random_scale,
             )
             own_labels = domain == "source" or protocol.all_target_labels
             domains[domain] = TrainingSamples(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alseg.config.size import check_random_scale
+from alseg.data.label_space import IGNORE
 from alseg.data.shrink import shrink_labels
 from alseg.data.views import flip_geometry
 from alseg.errors import ConfigError, did_you_mean
@@ -23,6 +25,7 @@ AUGMENTATIONS = ("none", "light", "strong")
 # Mean and standard deviation of ImageNet's RGB values, on which encoders are pretrained.
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+_MEAN_COLOUR = np.rint(255 * _MEAN).astype(np.uint8)
 
 
 class TrainTransform:
@@ -30,6 +33,9 @@ class TrainTransform:
 
     A window of the image is cut out at full resolution and then shrunk, so that asked-for pixels
     inside it survive (see ``shrink_labels``). Without ``crop`` the window is the whole image.
+    With ``random_scale`` the resized image is scaled by a factor before it is cut: the window is
+    smaller or larger in pixels of the image, and still resized once. Where the scaled image is
+    smaller than the cut, it is at the top left, beside void and the mean colour of ImageNet.
     Image and label are then flipped together, and the image's colours are changed.
 
     Further views show the same window, each flipped and coloured by draws of its own. The sample
@@ -42,6 +48,7 @@ class TrainTransform:
         crop: tuple[int, int] | None = None,
         augment: str = "light",
         views: Mapping[str, str] = MappingProxyType({}),
+        random_scale: Sequence[float] | None = None,
     ) -> None:
         """Build the pipeline; with augmentation this imports albumentations, which takes seconds.
 
@@ -52,14 +59,20 @@ class TrainTransform:
             augment: ``light`` flips and varies the light; ``strong`` also changes hue, sharpness
                 and noise, which helps from synthetic to real images; ``none`` does nothing.
             views: The augmentation of each further view, by the name of the view.
+            random_scale: The smallest and the largest factor, drawn uniformly between them, that
+                the resized image is scaled by before it is cut to ``crop``, or to ``size`` without;
+                None does not scale.
 
         Raises:
-            ConfigError: The crop is larger than the size, or an augmentation does not exist.
+            ConfigError: The crop is larger than the size, an augmentation does not exist, or there
+                is no size to cut scaled images to.
         """
+        check_random_scale(random_scale, [crop or size])
         if size is not None:
             _check_fits(crop, size)
         self.size = size
         self.crop = crop
+        self.random_scale = random_scale
         self._augment = _Augmentation(augment)
         self._views = {name: _Augmentation(strength) for name, strength in views.items()}
 
@@ -81,9 +94,14 @@ class TrainTransform:
         full = self.size or (image.shape[0], image.shape[1])
         _check_fits(self.crop, full)
         size = self.crop or full
-        rows, columns = self._window((image.shape[0], image.shape[1]), full, size, generator)
-        image = _resize_image(image[rows, columns], size)
-        label = shrink_labels(label[rows, columns], size)
+        if self.random_scale is not None:
+            low, high = self.random_scale
+            factor = generator.uniform(low, high)
+            full = (max(1, round(full[0] * factor)), max(1, round(full[1] * factor)))
+        shown = (min(size[0], full[0]), min(size[1], full[1]))
+        rows, columns = self._window((image.shape[0], image.shape[1]), full, shown, generator)
+        image = _padded(_resize_image(image[rows, columns], shown), size, _MEAN_COLOUR)
+        label = _padded(shrink_labels(label[rows, columns], shown), size, IGNORE)
         sample: dict[str, Any] = self._augment(image, label, generator, random.Random(seed))
         if self._views:
             sample["views"] = {
@@ -176,6 +194,19 @@ def _check_fits(crop: tuple[int, int] | None, size: tuple[int, int]) -> None:
             f"A crop of {crop[0]}x{crop[1]} (height x width) does not fit into training images of "
             f"{size[0]}x{size[1]}. Make the crop smaller or the images larger."
         )
+
+
+def _padded(
+    values: NDArray[np.uint8], size: tuple[int, int], fill: NDArray[np.uint8] | int
+) -> NDArray[np.uint8]:
+    """Return an image or a label at a size, filled at the right and the bottom."""
+    height, width = values.shape[:2]
+    if (height, width) == size:
+        return values
+    padded = np.empty((*size, *values.shape[2:]), dtype=values.dtype)
+    padded[:] = fill
+    padded[:height, :width] = values
+    return padded
 
 
 def _normalise(image: NDArray[np.uint8]) -> Tensor:

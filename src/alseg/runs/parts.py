@@ -81,6 +81,7 @@ def new_data(config: RunConfig, domains: Domains) -> SegmentationDataModule:
         size=config.size,
         source_size=config.source_size,
         crop=config.crop,
+        random_scale=config.random_scale,
         eval_size=config.eval_size,
         augmentation=config.augmentation,
         batch_size=config.batch_size,
