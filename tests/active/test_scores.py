@@ -1,16 +1,23 @@
+import lightning as L
 import numpy as np
 import pytest
 import torch
+from tests.active.test_strangers import StopAt, train
 from tests.helpers.archives import digests
+from tests.helpers.processes import run_ranks
 from tests.helpers.toys import SPACE, Toy, quiet_trainer
+from torch import nn
 
 from alseg.active import ActiveLoop
 from alseg.active.scores import score_map
+from alseg.active.signals import IN_CHECKPOINT
 from alseg.data.module import SegmentationDataModule
-from alseg.errors import AlsegError, ScoreError
+from alseg.data.transforms import eval_transform
+from alseg.errors import AlsegError, LabelStoreError, ScoreError
 from alseg.models import Network
 from alseg.training.module import SegmentationModule
-from alseg_strategies import Strategy
+from alseg_strategies import Signals, Strategy
+from alseg_strategies.testing import StrategyContract
 
 SIZE = (4, 6)
 
@@ -96,3 +103,181 @@ def test_a_round_with_a_broken_strategy_ends_with_its_name_and_leaves_no_round(t
     with pytest.raises(AlsegError, match=words):
         quiet_trainer(tmp_path, 1, callbacks=[loop]).fit(network, images)
     assert list(digests(tmp_path / "labels")) == ["pool.json"]
+
+
+class Discrepancy(Strategy):
+    """Half the squared distance of what two networks in a row make of a pixel.
+
+    The cyclic output discrepancy of Huang et al., ICCV 2021.
+    """
+
+    name = "discrepancy"
+    requires = frozenset({"logits", "previous_logits"})
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        now, before = signals.logits.detach().float(), signals.previous_logits.detach().float()
+        return (now.softmax(1) - before.softmax(1)).square().sum(1) / 2
+
+
+class TestDiscrepancy(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return Discrepancy()
+
+
+def network():
+    torch.manual_seed(0)
+    parts = Network(encoder_weights="none", head="hyperbolic")
+    return SegmentationModule(SPACE, network=parts, protocol="target_only", seed=0)
+
+
+def images():
+    return SegmentationDataModule(target=Toy(3), batch_size=2)
+
+
+def compared(folder, *callbacks, module=None, rounds=3, steps=6, **more):
+    """Train with rounds at the steps 0, 2 and 4, and return module and loop."""
+    last = folder / "last.ckpt"
+    loop = ActiveLoop(Discrepancy(), 0.05, rounds=rounds, checkpoint=last, progress=False, **more)
+    module = network() if module is None else module
+    return train(folder, *callbacks, module=module, data=images(), loop=loop, steps=steps)
+
+
+def test_a_round_compares_with_the_network_of_the_round_before_and_of_the_start_in_round_1(
+    tmp_path,
+):
+    module, states, maps = network(), {}, {}
+
+    def note(number, result, scores):
+        states[number] = {name: part.clone() for name, part in module.state_dict().items()}
+        maps[number] = scores
+
+    compared(tmp_path, module=module, on_round=note, keep_scores=3)
+    assert [len(kept) for kept in maps.values()] == [3, 3, 3]
+    assert not any(score.any() for score in maps[1].values())
+
+    def shares(number, index):
+        other = network().eval()
+        other.load_state_dict(states[number])
+        with torch.no_grad():
+            logits = other.segmenter(eval_transform(Toy(3).image(index), None)[None]).logits
+        exponentials = np.exp(
+            nn.functional.interpolate(logits, size=(32, 48), mode="bilinear")[0].double().numpy()
+        )
+        return exponentials / exponentials.sum(0)
+
+    for number in (2, 3):
+        for index, score in maps[number].items():
+            expected = sum((shares(number, index) - shares(number - 1, index)) ** 2) / 2
+            assert expected.max() > 0
+            np.testing.assert_allclose(score.numpy(), expected, rtol=1e-3, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("never-stopped")
+    return folder, compared(folder)[0]
+
+
+class SaveAndStop(StopAt):
+    def on_train_batch_end(self, trainer, *rest):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(trainer.default_root_dir + "/last.ckpt")
+        super().on_train_batch_end(trainer, *rest)
+
+
+# The rounds are before the steps 0, 2 and 4, each with a checkpoint before it.
+@pytest.mark.parametrize("stop", [StopAt(3), SaveAndStop(3), SaveAndStop(4), StopAt(5)])
+def test_a_run_that_is_resumed_compares_with_the_same_network(never_stopped, tmp_path, stop):
+    folder, module = never_stopped
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        compared(tmp_path, stop)
+    resumed, _ = compared(tmp_path)
+    assert digests(tmp_path / "labels") == digests(folder / "labels")
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], tensor)
+
+
+def test_a_run_that_begins_again_on_its_store_compares_with_the_same_network(
+    never_stopped, tmp_path
+):
+    folder, _ = never_stopped
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        compared(tmp_path, StopAt(3))
+    (tmp_path / "last.ckpt").unlink()
+    compared(tmp_path)
+    assert digests(tmp_path / "labels") == digests(folder / "labels")
+
+
+def test_a_checkpoint_without_the_network_of_the_round_before_is_refused(tmp_path):
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        compared(tmp_path, SaveAndStop(3))
+    path = tmp_path / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    kept = checkpoint.pop(IN_CHECKPOINT)
+    assert kept["round"] == 2
+    assert kept["weights"].keys() == checkpoint["state_dict"].keys()
+    torch.save(checkpoint, path)
+    with pytest.raises(LabelStoreError, match="network of round 2, and the checkpoint .* none"):
+        compared(tmp_path)
+
+
+class Drifting(L.LightningModule):
+    """Its weights follow from the step alone, on the first rank the buffer too.
+
+    A layer goes by two names, and a weight belongs to two layers.
+    """
+
+    classes = ("left", "right", "bottom")
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Conv2d(3, 3, 3, padding=1)
+        self.again = self.layer
+        self.tied = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        self.tied.weight = self.layer.weight
+        self.register_buffer("drift", torch.ones(1))
+        self.asked = 0
+
+    def signals(self, images, wanted):
+        self.asked += 1
+        return Signals(self.tied(self.again(images)) * self.drift)
+
+    def training_step(self, batch, batch_idx):
+        self.drift += 0.25 * (1 + self.global_rank)
+        return sum((parameter + 1).square().sum() for parameter in self.parameters())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def drift(folder, settings, strategy=Discrepancy):
+    loop = ActiveLoop(strategy(), 0.05, rounds=3, progress=False)
+    return train(folder, module=Drifting(), loop=loop, steps=6, **settings)[0]
+
+
+def test_two_processes_compare_with_the_network_that_one_does(tmp_path):
+    module = drift(tmp_path / "one", {})
+    assert module.again is module.layer
+    assert module.tied.weight is module.layer.weight
+    assert isinstance(module.layer.weight, nn.Parameter)
+    # Of five images, in round 1 once and in the other rounds by two networks.
+    assert module.asked == 5 * (1 + 2 + 2)
+    run_ranks(drift, tmp_path / "two", {"devices": 2, "strategy": "ddp"}, ranks=2, folder=tmp_path)
+    assert digests(tmp_path / "two" / "labels") == digests(tmp_path / "one" / "labels")
+
+
+def test_what_no_strategy_asks_for_is_neither_kept_nor_computed(tmp_path):
+    class Plain(Discrepancy):
+        requires = frozenset({"logits"})
+
+        def score(self, signals, generator=None):
+            assert signals.previous_logits is None
+            return signals.logits.amax(1)
+
+    module = drift(tmp_path, {}, Plain)
+    assert module.asked == 5 * 3
+    module.trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert IN_CHECKPOINT not in torch.load(tmp_path / "last.ckpt", weights_only=True)

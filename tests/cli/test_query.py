@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from tests.active.test_scores import Discrepancy
 from tests.cli.test_manual import answer
 from tests.helpers.archives import digests
 from tests.helpers.toys import TINY
@@ -11,6 +13,8 @@ from alseg.cli.main import main
 from alseg.data import open_dataset
 from alseg.labels import LabelStore
 from alseg.queries.asked_files import open_round
+from alseg.runs.checkpoint import load_module
+from alseg_strategies import register, registry
 
 STRATEGY = ["--strategy", "ripu"]
 
@@ -152,3 +156,47 @@ def test_images_of_sixteen_bits_are_scaled_by_the_range_of_all(trained, tmp_path
     command += ["--budget", "2 regions", "-o", tmp_path / "out", "--progress", "false"]
     assert main([str(word) for word in command]) == 0
     assert "Values: scaled from 0 to 4000, the range of these images" in capsys.readouterr().out
+
+
+@pytest.fixture
+def comparing(trained, monkeypatch):
+    """Options of a strategy that compares with the network of the round before; a later network."""
+    monkeypatch.setattr(registry, "_registered", {})
+    register("discrepancy", Discrepancy)
+    checkpoint = torch.load(trained / "run/checkpoints/source.ckpt", weights_only=True)
+    bias = checkpoint["state_dict"]["segmenter.head.classifier.bias"]
+    bias += torch.linspace(0, 1, len(bias))
+    torch.save(checkpoint, trained / "later.ckpt")
+    return ["--strategy", "discrepancy", "--previous", str(trained / "later.ckpt")]
+
+
+def test_a_query_compares_with_the_network_that_is_named(trained, tmp_path, comparing):
+    out = tmp_path / "out"
+    assert ask(trained, out, "2 regions", *comparing) == 0
+    paths = ("run/checkpoints/source.ckpt", "later.ckpt")
+    now, before = (load_module(str(trained / path), "cpu") for path in paths)
+    for module in (now, before):
+        module.flip = False
+    asked = open_round(out, 1)
+    assert len(asked.queries) == 10
+    for query in asked.queries:
+        image = np.array(Image.open(trained / "images" / f"{query.image}.png"))
+        shares = [module.class_probabilities(image).astype(float) for module in (now, before)]
+        expected = ((shares[0] - shares[1]) ** 2).sum(0)[query.row, query.column] / 2
+        assert query.score == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_network_of_the_round_before_is_named_where_it_is_compared_with(
+    trained, tmp_path, comparing, capsys
+):
+    assert ask(trained, tmp_path / "out", "2 regions", *comparing[:2]) == 2
+    assert "name the checkpoint of that one with --previous" in capsys.readouterr().err
+    assert ask(trained, tmp_path / "out", "2 regions", *comparing[2:]) == 2
+    assert "ripu does not look at the network of the round before" in capsys.readouterr().err
+    checkpoint = torch.load(trained / "later.ckpt", weights_only=True)
+    checkpoint["hyper_parameters"]["label_space"]["classes"][0] = "else"
+    torch.save(checkpoint, trained / "else.ckpt")
+    other = [*comparing[:3], str(trained / "else.ckpt")]
+    assert ask(trained, tmp_path / "out", "2 regions", *other) == 2
+    assert "Name two checkpoints of the same classes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

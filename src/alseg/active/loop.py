@@ -34,7 +34,7 @@ from alseg.active.requirements import (
 )
 from alseg.active.round import Held, Round, spread
 from alseg.active.scores import score_pool
-from alseg.active.signals import SignalSource, share_buffers
+from alseg.active.signals import PREVIOUS, PreviousNetwork, SignalSource, share_buffers
 from alseg.config.budget import Budget, check_affordable
 from alseg.config.run_files import LABELS
 from alseg.config.schedule import check_counted_in_steps, round_schedule
@@ -138,6 +138,7 @@ class ActiveLoop(L.Callback):
         self.progress = progress
         self.seconds = {"asking for labels": 0.0, "analysis": 0.0}
         self._own = OwnStore(None if store is None else Path(store))
+        self._previous = PreviousNetwork(PREVIOUS in self.strategy.requires)
         self._in_use = 0
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ConfigError(f"A run has 1 to {MAX_ROUNDS} rounds, not {self.rounds}.")
@@ -173,6 +174,7 @@ class ActiveLoop(L.Callback):
         self._identity = identity(module, data)
         if trainer.global_step == 0:
             self._own.forget()
+            self._previous.forget()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the label store: by now a checkpoint, if there is one, has said where it is."""
@@ -194,14 +196,19 @@ class ActiveLoop(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Write down where the label store is, and which weights the run started from."""
+        """Write down where the label store is, and which weights the run started from.
+
+        Where a strategy compares with the network of the round before, that is kept too.
+        """
         self._own.write_into(checkpoint)
+        self._previous.write_into(checkpoint)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Continue with the label store of the run, unless another is named."""
         self._own.read_from(checkpoint)
+        self._previous.read_from(checkpoint)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Let other processes write to the store."""
@@ -223,7 +230,7 @@ class ActiveLoop(L.Callback):
             DatasetError: The oracle is to answer, and the pool has no labels; or names of images
                 cannot be stored.
         """
-        check_signals(self.strategy, self.name, module)
+        check_signals(self.strategy, self.name, module, {PREVIOUS})
         annotator = OracleAnnotator if self.annotator is None else self.annotator
         check_pool(pool, annotator.calls, annotator.name)
         images = pool_images(pool)
@@ -299,6 +306,10 @@ class ActiveLoop(L.Callback):
             if trainer.is_global_zero and self.on_round is not None:
                 with self._timed("analysis"), interruption.at_once():
                     self.on_round(number, result, kept)
+        if due and self._steps[due - 1] == trainer.global_step:
+            self._previous.keep(module, due)
+        elif due:
+            self._previous.check(due)
         data.use_labels(self._store, due)
         self._in_use = due
         for logger in trainer.loggers:
@@ -376,7 +387,8 @@ class ActiveLoop(L.Callback):
         shown = self.progress and trainer.is_global_zero
         title = f"round {request.number} of {self.rounds}: scoring the pool" if shown else None
         share_buffers(module)
-        source = SignalSource(module, trainer.precision_plugin)
+        previous = self._previous.signals_of(module, request.number)
+        source = SignalSource(module, trainer.precision_plugin, previous)
         self._fit(request, source, data)
         loader: Iterable[Any] = data.pool_loader()
         if shown and callable(self.progress):

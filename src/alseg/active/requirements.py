@@ -267,19 +267,22 @@ def check_level(strategy: Strategy, name: str, region: RegionShape) -> None:
     )
 
 
-def check_signals(strategy: Strategy, name: str, module: L.LightningModule) -> None:
+def check_signals(
+    strategy: Strategy, name: str, module: L.LightningModule, besides: Collection[str] = ()
+) -> None:
     """Check that a network offers what a strategy looks at.
 
     Args:
         strategy: The strategy.
         name: What to call it.
         module: The network.
+        besides: The names of signals that do not come from it alone.
 
     Raises:
         ConfigError: A signal is not offered; the message names it and how to get it.
     """
     offers = offers_of(module)
-    missing = sorted(strategy.requires - offers)
+    missing = sorted(strategy.requires - offers - set(besides))
     if missing:
         offered = ", ".join(sorted(offers))
         how = f": {HOW_TO_GET[missing[0]]}" if missing[0] in HOW_TO_GET else ""

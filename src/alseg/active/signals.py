@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.plugins import Precision
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from alseg.active.requirements import Learner, classes_of
 from alseg.data.base import Pool
 from alseg.distributed import interruption
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, LabelStoreError
 from alseg_strategies import Signals
 from alseg_strategies.errors import SignalError
 from alseg_strategies.signals import LIKE_LOGITS, LIKE_PIXELS
+
+PREVIOUS = "previous_logits"
+"""The signal that no module has to offer: the loop keeps the network of the round before."""
+
+IN_CHECKPOINT = "alseg_previous_network"
+"""Where a checkpoint holds the network of the round before, if a strategy compares with it."""
+
+Signalling = Callable[[Tensor, Collection[str]], Signals]
+"""Returns the wanted signals of images, as ``Learner.signals`` does."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +39,13 @@ class SignalSource:
     Attributes:
         module: The network, a ``Learner``; in evaluation mode when it is asked.
         precision: What it computes in, as a trainer has it; None is that of its weights.
+        previous: What the network of the round before makes of them; None where that is the
+            network itself, as in round 1. It is asked for nothing but ``previous_logits``.
     """
 
     module: L.LightningModule
     precision: Precision | None = None
+    previous: Signalling | None = None
 
     @torch.no_grad()
     def look(
@@ -54,13 +67,24 @@ class SignalSource:
         precision = self.precision
         shown = image[None] if precision is None else precision.convert_input(image[None])
         with nullcontext() if precision is None else precision.forward_context():
-            signals = self._ask(shown.to(self.module.device), name, wanted)
-        return _on_grid(signals, size, name)
+            shown = shown.to(self.module.device)
+            own = cast(Learner, self.module).signals
+            signals = self._ask(own, shown, name, frozenset(wanted) - {PREVIOUS})
+            earlier = None
+            if PREVIOUS in wanted and self.previous is not None:
+                earlier = self._ask(self.previous, shown, name, frozenset({"logits"}))
+        on_grid = _on_grid(signals, size, name)
+        if PREVIOUS not in wanted:
+            return on_grid
+        logits = on_grid.logits
+        if earlier is not None:
+            logits = _resize(_full(earlier.logits).contiguous(), tuple(logits.shape[-2:]))
+        return replace(on_grid, previous_logits=logits)
 
-    def _ask(self, images: Tensor, name: str, wanted: Collection[str]) -> Signals:
+    def _ask(self, ask: Signalling, images: Tensor, name: str, wanted: Collection[str]) -> Signals:
         whose = f"{type(self.module).__name__}.signals"
         try:
-            signals: object = cast(Learner, self.module).signals(images, wanted)
+            signals: object = ask(images, wanted)
         except SignalError as error:
             raise SignalError(f"{whose} failed for the image {name!r}: {error}.") from error
         classes = classes_of(self.module)
@@ -147,7 +171,7 @@ def _full(maps: Tensor) -> Tensor:
     return maps.to(torch.promote_types(maps.dtype, torch.float32))
 
 
-def _resize(maps: Tensor, size: tuple[int, int] | None) -> Tensor:
+def _resize(maps: Tensor, size: tuple[int, ...] | None) -> Tensor:
     if size is None or maps.shape[-2:] == tuple(size):
         return maps
     return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
@@ -158,3 +182,110 @@ def share_buffers(module: L.LightningModule) -> None:
     if distributed.is_available() and distributed.is_initialized():
         for buffer in module.buffers():
             distributed.broadcast(buffer, src=0)
+
+
+class PreviousNetwork:
+    """The weights and buffers of the network as it was at a round, for the round after it.
+
+    They are kept on the CPU and in the checkpoints, so that a run that is resumed compares with the
+    same network; where no strategy asks for them, nothing is kept.
+
+    Attributes:
+        wanted: Whether the strategy asks for ``previous_logits``.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+        self.forget()
+
+    def forget(self) -> None:
+        """Take the next training for a new run, unless a checkpoint says otherwise."""
+        self._round, self._weights = 0, dict[str, Tensor]()
+
+    def keep(self, module: L.LightningModule, number: int) -> None:
+        """Keep the network as it is at a round; every rank calls it."""
+        if self.wanted:
+            share_buffers(module)
+            state = module.state_dict()
+            self._round = number
+            self._weights = {
+                name: state[name].detach().to("cpu", copy=True)
+                for name in _tensor_names(module)
+                if name in state
+            }
+
+    def signals_of(self, module: L.LightningModule, number: int) -> Signalling | None:
+        """Return what shows the signals of the network of the round before a round.
+
+        Args:
+            module: The network as it is now.
+            number: The round.
+
+        Returns:
+            The signals; None in round 1, where the network as it is now counts as that one, and
+            where the strategy does not ask for them.
+
+        Raises:
+            LabelStoreError: The network of the round before was not kept.
+        """
+        if not self.wanted or number == 1:
+            return None
+        self.check(number - 1)
+        asking = _Asking(module)
+        weights = {
+            f"learner.{name}": part.to(module.device) for name, part in self._weights.items()
+        }
+
+        def signals(images: Tensor, wanted: Collection[str]) -> Signals:
+            found = functional_call(asking, weights, (images, wanted), tie_weights=False)
+            return cast(Signals, found)
+
+        return signals
+
+    def check(self, number: int) -> None:
+        """Check that the network of a round is the one that is kept.
+
+        Raises:
+            LabelStoreError: It is not.
+        """
+        if self.wanted and self._round != number:
+            kept = f"that of round {self._round}" if self._round else "none"
+            raise LabelStoreError(
+                f"The strategy compares with the network of round {number}, and the checkpoint "
+                f"that this training continues from holds {kept}. Resume from a checkpoint of "
+                f"this run that was saved between rounds {number} and {number + 1}."
+            )
+
+    def write_into(self, checkpoint: dict[str, Any]) -> None:
+        """Write the network that is kept, if there is one."""
+        if self._round:
+            checkpoint[IN_CHECKPOINT] = {"round": self._round, "weights": self._weights}
+
+    def read_from(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take up the network that a checkpoint holds, if the strategy wants it."""
+        if self.wanted and IN_CHECKPOINT in checkpoint:
+            kept = checkpoint[IN_CHECKPOINT]
+            self._round, self._weights = kept["round"], dict(kept["weights"])
+
+
+def _tensor_names(module: nn.Module) -> Iterator[str]:
+    """Yield the names of all parameters and buffers, one for each place that holds one.
+
+    Of a part that goes by several names it is the first: PyTorch would not put back what it
+    replaced under two names. Weights that several parts share have a name in each.
+    """
+    for place, part in module.named_modules():
+        for named in (part.named_parameters, part.named_buffers):
+            for name, _ in named(place, recurse=False, remove_duplicate=False):
+                yield name
+
+
+class _Asking(nn.Module):
+    """Asks a module for signals where PyTorch calls it, so that its weights can be replaced."""
+
+    def __init__(self, learner: L.LightningModule) -> None:
+        super().__init__()
+        self.learner = learner
+
+    def forward(self, images: Tensor, wanted: Collection[str]) -> Signals:
+        return cast(Learner, self.learner).signals(images, wanted)

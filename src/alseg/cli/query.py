@@ -43,6 +43,11 @@ def run(argv: Sequence[str]) -> int:
         help="take in the round before although people have not answered all of it",
     )
     parser.add(
+        "--previous",
+        metavar="CKPT",
+        help="checkpoint that the round before was asked by, for a strategy that compares with it",
+    )
+    parser.add(
         "--device", default="auto", help="torch device, such as cpu or cuda:1 (default: auto)"
     )
     settings, arguments = parser.parse(argv)
@@ -64,6 +69,7 @@ def run(argv: Sequence[str]) -> int:
     from alseg.runs.checkpoint import load_trained
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
+    previous = _previous(arguments["previous"], arguments["device"], module, config)
     pairs = [Pair(name, path) for name, path in images.items()]
     pool = FileDataset(
         "images",
@@ -77,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"Values: {pool.values.said(trained is not None)}.")
     with _store(out, pool) as store:
         try:
-            left = _ask(store, out, pool, module, config, arguments["partial"])
+            left = _ask(store, out, pool, module, previous, config, arguments["partial"])
         except AnswersNeeded as needed:
             print(how_to_answer(out, str(needed)))
             return 0
@@ -87,6 +93,41 @@ def run(argv: Sequence[str]) -> int:
     else:
         print(f"The budget is spent: {asked}. Give a larger --budget to ask for more.")
     return 0
+
+
+def _previous(
+    path: str | None, device: str, module: SegmentationModule, config: RunConfig
+) -> SegmentationModule | None:
+    """Return the network of the round before, if the strategy compares with it.
+
+    Raises:
+        ConfigError: It is missing, not needed, or has other classes.
+        WeightsError: There is no such file, or it is no checkpoint of alseg.
+    """
+    from alseg.active.signals import PREVIOUS
+    from alseg.runs.checkpoint import load_module
+
+    needed = PREVIOUS in create_strategy(config).requires
+    if path is None and not needed:
+        return None
+    if path is None:
+        raise ConfigError(
+            f"The strategy {config.strategy} compares CKPT with the network of the round before: "
+            "name the checkpoint of that one with --previous, in the first round the one that "
+            "training started from."
+        )
+    if not needed:
+        raise ConfigError(
+            f"The strategy {config.strategy} does not look at the network of the round before. "
+            "Leave --previous out."
+        )
+    previous = load_module(path, device)
+    if previous.classes != module.classes:
+        raise ConfigError(
+            f"{path} has the classes {', '.join(previous.classes)}, CKPT "
+            f"{', '.join(module.classes)}. Name two checkpoints of the same classes."
+        )
+    return previous
 
 
 @contextmanager
@@ -123,6 +164,7 @@ def _ask(
     out: Path,
     pool: SegmentationDataset,
     module: SegmentationModule,
+    previous: SegmentationModule | None,
     config: RunConfig,
     partial: bool,
 ) -> int:
@@ -133,7 +175,7 @@ def _ask(
     from alseg.active.requirements import check_level, check_signals
     from alseg.active.round import Round, take_answers
     from alseg.active.scores import score_pool
-    from alseg.active.signals import SignalSource
+    from alseg.active.signals import PREVIOUS, SignalSource
     from alseg.config.budget import Budget
     from alseg.data.evaluation import pool_loader
     from alseg.data.transforms import eval_transform
@@ -144,7 +186,7 @@ def _ask(
     strategy = create_strategy(config)
     region = region_of(config).for_strategy(strategy)
     check_level(strategy, config.strategy, region)
-    check_signals(strategy, config.strategy, module)
+    check_signals(strategy, config.strategy, module, () if previous is None else {PREVIOUS})
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
     if taken is not None:
@@ -164,7 +206,7 @@ def _ask(
         pool, functools.partial(eval_transform, size=module.eval_size), workers=config.workers
     )
     title = "scoring the images" if config.progress else None
-    source = SignalSource(module)
+    source = SignalSource(module, previous=None if previous is None else previous.signals)
     stream = SignalStream(source, lambda: loader, pool, strategy.requires)
     # The images that the network was trained on are not at hand.
     with evaluating(module):
