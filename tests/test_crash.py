@@ -4,7 +4,9 @@ import json
 import os
 import random
 import signal
+import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,17 +18,40 @@ from tests.helpers.toys import TINY
 
 SETTINGS = ["--strategy", "ripu", "--steps", "6", "--rounds", "3", "--pictures", "0"]
 
+PLUG_INS = {
+    "density": "tests.active.test_fitting:Density",
+    "discrepancy": "tests.active.test_scores:Discrepancy",
+}
+"""Strategies of another distribution: one looks at source and pool, one at the network before."""
+
+
+def install(folder):
+    """Announce the plug-ins as a distribution that is installed in a folder."""
+    about = folder / "plug_ins-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-ins\nVersion: 1.0\n")
+    points = "\n".join(f"{name} = {where}" for name, where in PLUG_INS.items())
+    (about / "entry_points.txt").write_text(f"[alseg.strategies]\n{points}\n")
+
+
+def where_installed(folder, target, *arguments):
+    """Be a process that finds what is installed in a folder."""
+    sys.path.insert(0, str(folder))
+    target(*arguments)
+
 
 class Whole:
     """A run that is never killed, on one process or on two."""
 
     def __init__(self, folder, ranks, *more):
+        self.folder = folder
         self.ranks = ranks
         self.more = more
+        install(folder)
         self.settings = folder / "tiny.yaml"
         self.settings.write_text(TINY)
         command = self.command(folder / "run")
-        run_ranks(count, folder, *command, ranks=ranks, folder=folder)
+        run_ranks(where_installed, folder, count, folder, *command, ranks=ranks, folder=folder)
         assert LabelStore.open(folder / "run" / "labels").rounds == 3
         self.labels = digests(folder / "run" / "labels")
         self.calls = [
@@ -77,11 +102,12 @@ def check_a_killed_run(whole, number, folder):
     # Shown by pytest where the test fails.
     print(f"--crash-seed {seed}: {point}")  # noqa: T201
     out = folder / "run"
-    killed = Ranks(die, point, *whole.command(out), ranks=whole.ranks, folder=folder)
+    here = where_installed, whole.folder
+    killed = Ranks(*here, die, point, *whole.command(out), ranks=whole.ranks, folder=folder)
     assert killed.wait()[point.rank] == -signal.SIGKILL, killed.said()
     begun = (out / "config.yaml").exists()
     again = ["fit", "--resume", out] if begun else whole.command(out)
-    run_ranks(alseg, *again, ranks=whole.ranks, folder=folder)
+    run_ranks(*here, alseg, *again, ranks=whole.ranks, folder=folder)
     assert digests(out / "labels") == whole.labels
 
 
@@ -104,6 +130,41 @@ def test_a_run_that_asks_for_whole_images_killed_ends_with_the_same_labels(
     of_images, tmp_path, number
 ):
     check_a_killed_run(of_images, number, tmp_path)
+
+
+@pytest.fixture(
+    scope="module", params=["density", pytest.param("discrepancy", marks=pytest.mark.slow)]
+)
+def by_plug_in(request, tmp_path_factory):
+    """Runs by a strategy of another distribution, on one process and on two."""
+    name = request.param
+    # A start on the source would be trained on other batches by two processes than by one.
+    more = ["--strategy", name, "--warm-start-steps", "0"]
+    return [Whole(tmp_path_factory.mktemp(f"{name}-{ranks}"), ranks, *more) for ranks in (1, 2)]
+
+
+def test_a_plug_in_picks_the_same_on_two_processes_as_on_one(by_plug_in):
+    # From the second round on the networks differ, trained on other batches.
+    first = [
+        {name: digest for name, digest in whole.labels.items() if "round-001" in str(name)}
+        for whole in by_plug_in
+    ]
+    assert len(first[0]) == 2
+    assert first[0] == first[1]
+    for whole in by_plug_in:
+        store = LabelStore.open(whole.folder / "run" / "labels")
+        assert store.settings(3)["strategy"] == whole.more[1]
+        asked = [store.queries(image.id, 3) for image in store.images]
+        scores = np.concatenate([queries.scores for queries in asked if queries is not None])
+        assert len(set(scores)) > 5
+
+
+@pytest.mark.parametrize("number", numbers(1, 6))
+@pytest.mark.parametrize("place", [0, 1], ids=["alone", "of-two"])
+def test_a_run_by_a_plug_in_that_is_killed_ends_with_the_same_labels(
+    by_plug_in, tmp_path, place, number
+):
+    check_a_killed_run(by_plug_in[place], number, tmp_path)
 
 
 def test_a_run_that_is_asked_to_end_has_saved_its_last_step(tmp_path):
