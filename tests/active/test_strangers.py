@@ -275,6 +275,18 @@ class Nameless(StreetData):
         self.pool = Toy
 
 
+class Numbered(StreetData):
+    def __init__(self):
+        super().__init__()
+        self.pool.ids = range(5)
+
+
+class OfThreeSizes(StreetData):
+    def __init__(self):
+        super().__init__()
+        self.pool.size = lambda index: (32, 48, 3)
+
+
 class Unlabelled(StreetData):
     def __init__(self):
         super().__init__()
@@ -296,6 +308,8 @@ class Unlabelled(StreetData):
         (Stranger, WithoutLabels, r"of the data a method use_labels\(self, labels: .*has none"),
         (WithoutSignals, WithoutLabels, "method signals.*method use_labels"),
         (Stranger, Nameless, "of the pool an attribute ids"),
+        (Stranger, Numbered, "an image 0, of type int; give every image a name"),
+        (Stranger, OfThreeSizes, r"of train-000 that its size is \(32, 48, 3\); expected height"),
         (Stranger, Unlabelled, r"'oracle' needs of the pool a method label\(self, index: int\)"),
     ],
 )
@@ -319,6 +333,32 @@ def test_names_of_classes_follow_the_rules_of_every_label_space(tmp_path):
     module.classes = ["road", "road", "sky"]
     with pytest.raises(DatasetError, match="'Stranger' names 'road' more than once"):
         train(tmp_path, module=module)
+
+
+def test_a_signal_that_a_stranger_offers_is_returned_where_it_is_wanted(tmp_path):
+    class Boastful(Stranger):
+        offers = ("predicted_loss",)
+
+    class Sure(Strategy):
+        name, requires = "sure", frozenset({"logits", "predicted_loss"})
+
+        def score(self, signals, generator=None):
+            return signals.predicted_loss
+
+    loop = ActiveLoop(Sure(), 0.05, rounds=1, progress=False)
+    words = "'train-000' Boastful.signals returned no predicted_loss, which is wanted and which its"
+    with pytest.raises(SignalError, match=words):
+        train(tmp_path, module=Boastful(), loop=loop)
+
+    class Offering(Boastful):
+        def signals(self, images, wanted):
+            logits = super().signals(images, wanted).logits
+            left = torch.zeros(len(images), *logits.shape[-2:])
+            left[..., : logits.shape[-1] // 2] = 1
+            return Signals(logits, predicted_loss=left if "predicted_loss" in wanted else None)
+
+    _, loop = train(tmp_path, module=Offering(), loop=loop)
+    assert all((loop.store.queries(name, 1).columns < 24).all() for name in Streets().ids)
 
 
 def returning(made):

@@ -27,8 +27,8 @@ from alseg.active.requirements import (
     check_one_loop,
     check_pool,
     check_signals,
+    checked_data,
     classes_of,
-    parts_of,
     pool_images,
     source_of,
 )
@@ -167,18 +167,18 @@ class ActiveLoop(L.Callback):
         """Open the label store and check that the parts fit, before anything is computed."""
         if stage != "fit":
             return
-        module, data = parts_of(trainer, pl_module, self.data)
+        self._fed_by = checked_data(trainer, pl_module, self.data)
         check_trainer(trainer)
-        check_one_loop(trainer, module, type(self))
-        self.check(module, data.pool, trainer.max_steps)
-        self._identity = identity(module, data)
+        check_one_loop(trainer, pl_module, type(self))
+        self.check(pl_module, self._fed_by.pool, trainer.max_steps)
+        self._identity = identity(pl_module, self._fed_by)
         if trainer.global_step == 0:
             self._own.forget()
             self._previous.forget()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the label store: by now a checkpoint, if there is one, has said where it is."""
-        module, data = parts_of(trainer, pl_module, self.data)
+        module, data = pl_module, self._fed_by
         check_layers(trainer, module)
         # Every rank asks, since the trainer sends the first one's answer to all.
         logged = Path(trainer.log_dir or trainer.default_root_dir)
@@ -293,7 +293,7 @@ class ActiveLoop(L.Callback):
         return sum(step <= trainer.global_step for step in self._steps)
 
     def _hold_due_rounds(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        module, data = parts_of(trainer, pl_module, self.data)
+        module, data = pl_module, self._fed_by
         due = self._due(trainer)
         # As the first rank sees it: on shared storage the others may still see fewer rounds.
         held = ranks.gather(self._store.rounds)[0]

@@ -94,10 +94,10 @@ class PoolData(Protocol):
         """
 
 
-def parts_of(
+def checked_data(
     trainer: L.Trainer, module: L.LightningModule, data: PoolData | None = None
-) -> tuple[L.LightningModule, PoolData]:
-    """Return a module and what feeds it, if labels can be asked for in their training.
+) -> PoolData:
+    """Return what feeds a training, once it is sure that labels can be asked for in it.
 
     Args:
         trainer: The trainer.
@@ -121,7 +121,7 @@ def parts_of(
     before_rounds: Callable[[object], None] | None = getattr(module, "before_rounds", None)
     if before_rounds is not None:
         before_rounds(fed)
-    return module, cast(PoolData, fed)
+    return cast(PoolData, fed)
 
 
 def _check_classes(module: L.LightningModule) -> None:
@@ -174,8 +174,9 @@ def _form(name: str, method: Any) -> str:
 
 def classes_of(module: L.LightningModule) -> tuple[str, ...]:
     """Return the names of the classes of a ``Learner``."""
-    classes = cast(Learner, module).classes
-    return tuple(classes) if isinstance(classes, Iterable) else (classes,)
+    classes: Any = cast(Learner, module).classes
+    is_list = isinstance(classes, Iterable) and not isinstance(classes, str)
+    return tuple(classes) if is_list else (classes,)
 
 
 def offers_of(module: L.LightningModule) -> frozenset[str]:
@@ -197,10 +198,33 @@ def pool_images(pool: Pool) -> list[PoolImage]:
     """Return what a label store keeps of the images of a data set.
 
     Raises:
+        ConfigError: A name is no text, or a size is not that of an image.
         DatasetError: Their names cannot be stored, or not beside each other.
     """
+    for image_id in pool.ids:
+        if not isinstance(image_id, str):
+            raise ConfigError(
+                f"The pool has an image {image_id!r:.200}, of type {type(image_id).__name__}; give "
+                f"every image a name. {WHERE}"
+            )
     check_storable(pool.ids)
-    return [PoolImage(image_id, *pool.size(index)) for index, image_id in enumerate(pool.ids)]
+    return [PoolImage(image_id, *size_of(pool, place)) for place, image_id in enumerate(pool.ids)]
+
+
+def size_of(pool: Pool, index: int) -> tuple[int, int]:
+    """Return height and width of an image of a pool.
+
+    Raises:
+        ConfigError: They are no two numbers above 0.
+    """
+    found: Any = pool.size(index)
+    size = tuple(map(int, found)) if isinstance(found, Iterable) else ()
+    if len(size) != 2 or min(size) < 1:
+        raise ConfigError(
+            f"The pool says of {pool.ids[index]} that its size is {found!r:.200}; expected height "
+            f"and width in pixels. {WHERE}"
+        )
+    return size[0], size[1]
 
 
 def check_pool(pool: Pool, called: Collection[str], by: str) -> None:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from alseg.active.choosing import Scored
 from alseg.active.request import RoundRequest
+from alseg.active.requirements import size_of
 from alseg.active.signals import SignalSource, signals_of
 from alseg.data.base import Pool
 from alseg.errors import ScoreError
@@ -91,6 +92,6 @@ def score_pool(
                 strategy,
                 request.strategy,
                 pool.ids[index],
-                pool.size(index),
+                size_of(pool, index),
             )
             yield Scored(index, score, signals.logits[0])

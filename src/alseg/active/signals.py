@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from alseg.active.requirements import Learner, classes_of
+from alseg.active.requirements import Learner, classes_of, offers_of, size_of
 from alseg.data.base import Pool
 from alseg.distributed import interruption
 from alseg.errors import ConfigError, LabelStoreError
@@ -96,6 +96,12 @@ class SignalSource:
                 f"logits of the shape {tuple(signals.logits.shape)}; expected (1, {len(classes)}, "
                 f"height, width): one image, and a channel for each of {', '.join(classes)}"
             )
+        elif absent := sorted(
+            offered
+            for offered in offers_of(self.module) & frozenset(wanted)
+            if getattr(signals, offered) is None
+        ):
+            got = f"no {absent[0]}, which is wanted and which its `offers` names"
         else:
             return signals
         raise SignalError(f"For the image {name!r} {whose} returned {got}.")
@@ -124,7 +130,7 @@ def signals_of(
     for batch in loader:
         interruption.check()
         for index, image in _images_in(batch, len(images.ids)):
-            size = images.size(index) if resized else None
+            size = size_of(images, index) if resized else None
             yield index, source.look(image, images.ids[index], wanted, size)
 
 
