@@ -261,6 +261,10 @@ class NoClasses(Stranger):
         L.LightningModule.__init__(self)
 
 
+class OneText(NoClasses):
+    classes = "road"
+
+
 class WithoutLoader(StreetData):
     pool_loader = None
 
@@ -304,6 +308,7 @@ class Unlabelled(StreetData):
         ),
         (OtherSignature, StreetData, r"\(OtherSignature has signals\(images\)\)"),
         (NoClasses, StreetData, "NoClasses.classes is 3; expected the names of two classes"),
+        (OneText, StreetData, "OneText.classes is 'road'; expected the names of two classes"),
         (Stranger, WithoutLoader, r"of the data a method pool_loader\(self\) -> .*WithoutLoader"),
         (Stranger, WithoutLabels, r"of the data a method use_labels\(self, labels: .*has none"),
         (WithoutSignals, WithoutLabels, "method signals.*method use_labels"),

@@ -174,9 +174,11 @@ def _form(name: str, method: Any) -> str:
 
 def classes_of(module: L.LightningModule) -> tuple[str, ...]:
     """Return the names of the classes of a ``Learner``."""
-    classes: Any = cast(Learner, module).classes
-    is_list = isinstance(classes, Iterable) and not isinstance(classes, str)
-    return tuple(classes) if is_list else (classes,)
+    classes = cast(Learner, module).classes
+    # A text is a sequence of names too, of one letter each.
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        return (classes,)
+    return tuple(classes)
 
 
 def offers_of(module: L.LightningModule) -> frozenset[str]:
