@@ -250,10 +250,10 @@ class Brightness(LossTerm):
     """The mean square of the logits."""
 
     name = "brightness"
-    domain = "source"
+    domains = ("source",)
 
-    def forward(self, view):
-        return view.logits.square().mean()
+    def forward(self, step):
+        return step["source"].logits.square().mean()
 
 
 class Seen(SumMetric):
@@ -298,7 +298,7 @@ def test_a_subclass_brings_a_loss_a_metric_and_an_optimiser_of_its_own(tmp_path)
     assert network.scores.miou == pytest.approx(seen["val/mIoU"])
     runner.save_checkpoint(tmp_path / "own.ckpt")
     again = Own.load_from_checkpoint(tmp_path / "own.ckpt")
-    assert [term.weight for term in again.terms] == [1.0, 0.25]
+    assert [term.weight for term in again.terms.values()] == [1.0, 0.25]
 
 
 def test_metrics_can_be_replaced(tmp_path):

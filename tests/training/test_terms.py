@@ -1,8 +1,41 @@
+import gc
+import hashlib
+import os
+import re
+import signal
+import textwrap
+import weakref
+from copy import deepcopy
+
+import lightning as L
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
+from tests.helpers.processes import Ranks, run_ranks
+from tests.helpers.toys import SPACE, Toy, quiet_trainer
+from torch import nn
 
+from alseg.active import ActiveLoop
 from alseg.config.protocols import PROTOCOLS
-from alseg.training.terms import TERMS, View, build_terms, loss_settings, masked_cross_entropy
+from alseg.data.module import SegmentationDataModule
+from alseg.data.views import carry
+from alseg.distributed import ranks
+from alseg.errors import ConfigError
+from alseg.models import Network
+from alseg.runs.checkpoint import load_module
+from alseg.training.modes import evaluating
+from alseg.training.module import SegmentationModule
+from alseg.training.terms import (
+    TERMS,
+    DomainStep,
+    LossTerm,
+    Step,
+    build_terms,
+    check_terms,
+    loss_settings,
+    masked_cross_entropy,
+)
 
 
 def test_cross_entropy_is_the_mean_over_the_labelled_pixels():
@@ -33,7 +66,7 @@ def test_without_a_label_the_loss_and_its_gradient_are_0():
 def test_each_protocol_sums_its_own_terms(protocol, names):
     terms = build_terms(PROTOCOLS[protocol], loss_settings({}))
     assert {term.name for term in terms} == names
-    assert all(term.domain in PROTOCOLS[protocol].domains for term in terms)
+    assert all(set(term.domains) <= set(PROTOCOLS[protocol].domains) for term in terms)
 
 
 def test_a_term_of_weight_0_is_left_out():
@@ -63,7 +96,339 @@ def test_every_term_is_a_scalar_connected_to_the_logits(name):
     logits = torch.randn(2, 3, 6, 7, requires_grad=True)
     labels = torch.randint(0, 3, (2, 6, 7))
     terms = {term.name: term for term in build_terms(PROTOCOLS["source_target"], loss_settings({}))}
-    value = terms[name](View(logits, labels))
+    part = DomainStep(
+        images=torch.zeros(2, 3, 6, 7),
+        labels=labels,
+        geometry=torch.eye(2, 3).expand(2, 2, 3),
+        logits=logits,
+        features=torch.zeros(2, 8, 3, 4),
+        views={},
+    )
+    domain = terms[name].domains[0]
+    value = terms[name](Step(0, nn.Identity(), **{domain: part}))
     value.backward()
     assert value.shape == ()
     assert logits.grad.abs().sum() > 0
+
+
+UNTRAINED = Network(encoder_weights="none")
+
+
+class Follow(LossTerm):
+    """A strongly changed view of the target follows a slow copy of the network on a mild one."""
+
+    name = "follow"
+    domains = ("target",)
+    views = {"target": {"mild": "light", "strong": "strong"}}  # noqa: RUF012
+    rate = 0.25
+
+    def __init__(self, weight=1.0):
+        super().__init__(weight)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.seen, self.numbers, self.before_steps = [], [], []
+
+    def prepare(self, network):
+        self.teacher = deepcopy(network).requires_grad_(False).eval()
+
+    def forward(self, step):
+        self.seen.append(digest(self.state_dict()))
+        self.before_steps.append(step.number)
+        views = step.target.views
+        with torch.no_grad():
+            taught = self.teacher(views["mild"].images).logits.softmax(1)
+        taught, inside = carry(taught, views["mild"], views["strong"])
+        found = step.network(views["strong"].images).logits.softmax(1)
+        return ((found - taught).square().sum(1) * inside).mean()
+
+    def after_step(self, step):
+        self.numbers.append(step.number)
+        self.steps += 1
+        for slow, fast in zip(self.teacher.parameters(), step.network.parameters(), strict=True):
+            slow.lerp_(fast, self.rate)
+        for slow, fast in zip(self.teacher.buffers(), step.network.buffers(), strict=True):
+            slow.copy_(fast)
+
+
+class Following(SegmentationModule):
+    """A module as a user writes it who has a term of their own."""
+
+    def configure_losses(self):
+        return [*super().configure_losses(), Follow(2.0)]
+
+
+def digest(state):
+    found = hashlib.sha256()
+    for name, tensor in state.items():
+        found.update(name.encode() + tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def images():
+    return SegmentationDataModule(source=Toy(4, seed=1), target=Toy(5), batch_size=2)
+
+
+def new_module(kind=Following, **settings):
+    L.seed_everything(0, verbose=False)
+    return kind(SPACE, network=UNTRAINED, seed=0, **settings)
+
+
+class Killed(Callback):
+    """Kills the process before a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, *rest):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(folder, killed_at=None):
+    """Train four steps with rounds at 0 and 2, from the last checkpoint if there is one."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    network, last = new_module(), folder / "last.ckpt"
+    loop = ActiveLoop(
+        "entropy",
+        0.05,
+        round_steps=[0, 2],
+        checkpoint=last,
+        store=folder / "labels",
+        progress=False,
+    )
+    callbacks = [loop, *([] if killed_at is None else [Killed(killed_at)])]
+    way = {"devices": world, "strategy": "ddp"} if world > 1 else {}
+    runner = quiet_trainer(folder, 4, callbacks=callbacks, **way)
+    runner.fit(network, images(), ckpt_path=last if last.exists() else None)
+    runner.save_checkpoint(folder / "end.ckpt")
+    term = network.terms["follow"]
+    weights = [p.numpy().tobytes() for p in term.teacher.parameters()]
+    assert len(set(map(str, ranks.gather([term.seen, term.numbers])))) == 1
+    assert len(set(ranks.gather(hashlib.sha256(b"".join(weights)).hexdigest()))) == 1
+    assert len(set(term.seen)) == len(term.seen) > 0
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def tensors(content, prefix=""):
+    """The tensors of nested dicts and lists by their place."""
+    if isinstance(content, torch.Tensor):
+        return {prefix: content}
+    if not isinstance(content, (dict, list)):
+        return {}
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    return {k: v for n, part in items for k, v in tensors(part, f"{prefix}/{n}").items()}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_teacher_is_equal_on_all_processes_and_resumed_after_a_kill_bit_for_bit(
+    tmp_path, processes
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_ranks(train, whole, ranks=processes, folder=tmp_path / "whole-logs")
+    killed = Ranks(train, broken, 3, ranks=processes, folder=tmp_path / "broken-logs")
+    assert killed.wait() == [-signal.SIGKILL] * processes, killed.said()
+    # The checkpoint before the second round is of the moment after the step, its terms' too.
+    saved = load(broken / "last.ckpt")
+    assert (saved["global_step"], int(saved["state_dict"]["terms.follow.steps"])) == (2, 2)
+    run_ranks(train, broken, ranks=processes, folder=tmp_path / "broken-logs")
+    there, here = (load(folder / "end.ckpt") for folder in (whole, broken))
+    assert any(name.startswith("terms.follow.teacher.") for name in there["state_dict"])
+    for part in ("state_dict", "optimizer_states"):
+        expected, found = tensors(there[part]), tensors(here[part])
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+class Weights(Callback):
+    """Keeps the network's parameters at the start and after each step."""
+
+    def __init__(self):
+        self.kept = []
+
+    def on_train_start(self, trainer, pl_module):
+        self.kept.append([p.detach().clone() for p in pl_module.segmenter.parameters()])
+
+    def on_train_batch_end(self, trainer, pl_module, *rest):
+        self.on_train_start(trainer, pl_module)
+
+
+def test_a_teacher_starts_from_the_weights_of_the_training_and_follows_those_after_each_step(
+    tmp_path,
+):
+    network, weights = new_module(protocol="target_only"), Weights()
+    with torch.no_grad():
+        # As where the weights of another training are loaded into a module.
+        network.segmenter.head.classifier.weight.fill_(0.5)
+    loop = ActiveLoop("random", 0.05, rounds=1, progress=False)
+    quiet_trainer(tmp_path, 3, callbacks=[weights, loop]).fit(network, images())
+    start, *after = weights.kept
+    assert any((p == 0.5).all() for p in start)
+    expected = [p.clone() for p in start]
+    for parameters in after:
+        for slow, fast in zip(expected, parameters, strict=True):
+            slow += (fast - slow) * Follow.rate
+    teacher = network.terms["follow"].teacher
+    assert all(
+        torch.allclose(found, slow, atol=1e-6, rtol=0)
+        for found, slow in zip(teacher.parameters(), expected, strict=True)
+    )
+    assert not any(map(torch.equal, teacher.parameters(), start))
+
+
+def test_with_several_batches_to_a_step_a_term_looks_back_once_for_each_step(tmp_path):
+    network = new_module()
+    loop = ActiveLoop("random", 0.05, rounds=1, progress=False)
+    runner = quiet_trainer(tmp_path, 3, accumulate_grad_batches=2, callbacks=[loop])
+    runner.fit(network, images())
+    term = network.terms["follow"]
+    assert term.before_steps == [0, 0, 1, 1, 2, 2]
+    assert term.numbers == [0, 1, 2]
+
+
+class Watched(LossTerm):
+    """Keeps weak references to the steps that it has seen."""
+
+    name = "watched"
+    domains = ("source",)
+
+    def forward(self, step):
+        self.step = weakref.ref(step)
+        assert step.target is None
+        with pytest.raises(KeyError, match="target"):
+            step["target"]
+        assert step["source"].logits.shape == (2, 3, 32, 48)
+        assert step["source"].features.requires_grad
+        assert not step["source"].views
+        return step["source"].features.square().mean()
+
+
+class LooksBack(Watched):
+    def after_step(self, step):
+        self.found = step.source
+        assert not torch.is_grad_enabled()
+
+
+class Alive(Callback):
+    """Asks whether the step is still in memory where a round would be held."""
+
+    def on_train_batch_end(self, trainer, pl_module, *rest):
+        gc.collect()
+        self.step = pl_module.terms["watched"].step()
+
+
+@pytest.mark.parametrize("kind", [Watched, LooksBack])
+def test_nothing_of_a_step_is_kept_but_what_a_term_looks_back_at(tmp_path, kind):
+    class With(SegmentationModule):
+        def configure_losses(self):
+            return [kind()]
+
+    network, alive = new_module(With, protocol="source_only"), Alive()
+    quiet_trainer(tmp_path, 1, callbacks=[alive]).fit(network, images())
+    assert alive.step is None
+    assert network._last_step is None
+    if kind is LooksBack:
+        found = network.terms["watched"].found
+        assert not found.logits.requires_grad
+        assert not found.features.requires_grad
+
+
+def test_a_batch_holds_no_views_where_no_term_asks_for_them(tmp_path):
+    class Batches(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.views = {domain: set(part.get("views", {})) for domain, part in batch.items()}
+
+    seen = {}
+    for kind in (SegmentationModule, Following):
+        batches = Batches()
+        loop = ActiveLoop("random", 0.05, rounds=1, progress=False, store=tmp_path / kind.__name__)
+        quiet_trainer(tmp_path, 1, callbacks=[loop, batches]).fit(new_module(kind), images())
+        seen[kind] = batches.views
+    assert seen[SegmentationModule] == {"source": set(), "target": set()}
+    assert seen[Following] == {"source": set(), "target": {"mild", "strong"}}
+
+
+def test_a_checkpoint_with_the_state_of_a_term_of_a_script_segments_without_the_script(tmp_path):
+    network = new_module()
+    runner = quiet_trainer(tmp_path, 1)
+    runner.strategy.connect(network)
+    runner.save_checkpoint(tmp_path / "one.ckpt")
+    image = np.random.default_rng(0).integers(0, 255, (33, 47, 3), dtype=np.uint8)
+    opened = load_module(str(tmp_path / "one.ckpt"), "cpu")
+    assert type(opened) is SegmentationModule
+    assert np.array_equal(opened.segment(image), network.segment(image))
+    again = Following.load_from_checkpoint(tmp_path / "one.ckpt")
+    assert digest(again.terms.state_dict()) == digest(network.terms.state_dict())
+
+
+def test_a_part_in_evaluation_mode_stays_so_after_a_network_was_evaluated():
+    network = new_module()
+    with evaluating(network):
+        assert not any(part.training for part in network.modules())
+    assert network.segmenter.training
+    assert not any(part.training for part in network.terms["follow"].teacher.modules())
+
+
+def term(name="mine", domains=("target",), views=None):
+    fields = {"name": name, "domains": domains, "views": views or {}}
+    return type("Mine", (LossTerm,), fields)()
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ([term(), term()], "2 loss terms are called mine"),
+        ([term("a.b")], r"called 'a\.b', which PyTorch cannot save"),
+        ([term("keys")], "give Mine another name"),
+        ([term(domains=("target", "source"))], "term mine looks at the source, which the protocol"),
+        ([term(views={"source": {"a": "light"}})], "term mine looks at the source"),
+        (
+            [term(views={"target": {"a": "lihgt"}})],
+            "term mine asks for the view 'a' of the target: .* Did you mean 'light'",
+        ),
+        (
+            [
+                term(views={"target": {"a": "light"}}),
+                term("other", views={"target": {"a": "none"}}),
+            ],
+            "term other asks for the view 'a' of the target with the augmentation 'none', another",
+        ),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_by_name(terms, message):
+    with pytest.raises(ConfigError, match=message):
+        check_terms(terms, PROTOCOLS["target_only"])
+
+
+def test_a_term_with_parameters_that_nothing_trains_is_refused(tmp_path):
+    class Forgetful(Follow):
+        def prepare(self, network):
+            self.teacher = deepcopy(network)
+
+    class With(SegmentationModule):
+        def configure_losses(self):
+            return [Forgetful()]
+
+    loop = ActiveLoop("random", 0.05, rounds=1, progress=False)
+    with pytest.raises(ConfigError, match=r"term follow has parameters with gradients"):
+        quiet_trainer(tmp_path, 1, callbacks=[loop]).fit(new_module(With), images())
+
+
+@pytest.mark.parametrize("head", ["linear", "hyperbolic"])
+def test_the_example_in_the_documentation_of_a_term_trains(tmp_path, head):
+    example = re.search(r"```python\n(.*?)```", LossTerm.__doc__, re.DOTALL)
+    names = {}
+    exec(textwrap.dedent(example[1]), names)
+    network = names["WithAgreement"](
+        SPACE, network=Network(encoder_weights="none", head=head), protocol="target_only"
+    )
+    teacher = network.terms["agreement"].teacher
+    start = deepcopy(teacher)
+    loop = ActiveLoop("entropy", 0.05, rounds=1, progress=False)
+    runner = quiet_trainer(tmp_path, 2, callbacks=[loop])
+    runner.fit(network, images())
+    assert float(runner.logged_metrics["train/agreement"]) > 0
+    teacher = network.terms["agreement"].teacher
+    pairs = zip(teacher.parameters(), start.parameters(), strict=True)
+    assert not all(torch.equal(slow, fast) for slow, fast in pairs)

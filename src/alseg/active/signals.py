@@ -184,7 +184,10 @@ def _resize(maps: Tensor, size: tuple[int, ...] | None) -> Tensor:
 
 
 def share_buffers(module: L.LightningModule) -> None:
-    """Give every rank the batch-norm statistics of the first: only its own are in a checkpoint."""
+    """Give every rank the buffers of the first: only its own are in a checkpoint.
+
+    These are the batch-norm statistics, and what loss terms keep in buffers.
+    """
     if distributed.is_available() and distributed.is_initialized():
         for buffer in module.buffers():
             distributed.broadcast(buffer, src=0)

@@ -157,7 +157,13 @@ def load_trained(path: str, device: str) -> tuple[SegmentationModule, ValueRange
     checkpoint = read_checkpoint(path)
     try:
         module = SegmentationModule(**checkpoint["hyper_parameters"])
-        module.load_state_dict(checkpoint["state_dict"])
+        weights = {
+            name: tensor
+            for name, tensor in checkpoint["state_dict"].items()
+            if not name.startswith("terms.")
+        }
+        # What loss terms keep is for training, and a script's own terms are not known here.
+        module.load_state_dict({**weights, **module.terms.state_dict(prefix="terms.")})
         kept = checkpoint.get(SegmentationDataModule.__qualname__, {}).get("values")
         values = None if kept is None else ValueRange(float(kept[0]), float(kept[1]))
     except (AttributeError, KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -20,6 +20,7 @@ from alseg.config.protocols import PROTOCOLS
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
+from alseg.data.views import View
 from alseg.errors import ConfigError
 from alseg.models import (
     HyperbolicHead,
@@ -31,7 +32,15 @@ from alseg.models import (
 )
 from alseg.training.metrics import SegmentationMetric, SegmentationScores
 from alseg.training.modes import evaluating
-from alseg.training.terms import LossTerm, View, build_terms, check_terms, loss_settings
+from alseg.training.terms import (
+    DomainStep,
+    LossTerm,
+    Step,
+    build_terms,
+    check_terms,
+    loss_settings,
+    views_of,
+)
 from alseg.training.trainer_options import check_batch_size, check_trainer
 from alseg_strategies import Signals
 
@@ -39,9 +48,10 @@ from alseg_strategies import Signals
 class SegmentationModule(L.LightningModule):
     """Trains a segmenter under one of the protocols and evaluates it at label resolution.
 
-    A training batch maps each domain of the protocol to ``{"image": B×3×h×w, "label": B×h×w}``;
-    an evaluation batch is ``{"image": B×3×h×w, "label": list of H×W}``. Images are normalised as
-    by ``alseg.data.transforms``.
+    A training batch maps each domain of the protocol to ``{"image": B×3×h×w, "label": B×h×w}``,
+    with ``"geometry": B×2×3`` and ``"views"`` where loss terms ask for views; an evaluation batch
+    is ``{"image": B×3×h×w, "label": list of H×W}``. Images are normalised as by
+    ``alseg.data.transforms``.
 
     A subclass may override ``configure_losses``, ``configure_metrics`` and
     ``configure_optimizers``; the first two are called while the module is constructed.
@@ -64,7 +74,7 @@ class SegmentationModule(L.LightningModule):
 
     Raises:
         ConfigError: The protocol is unknown or has no loss term of a weight other than 0, or a
-            loss term needs a domain that the protocol does not train on.
+            loss term looks at what the protocol does not train on.
     """
 
     def __init__(
@@ -107,7 +117,11 @@ class SegmentationModule(L.LightningModule):
         self.segmenter = create_segmenter(network, len(label_space))
         terms = self.configure_losses()
         check_terms(terms, self.protocol)
-        self.terms = nn.ModuleList(terms)
+        for term in terms:
+            # Now, so that a checkpoint finds the state of the term where it is loaded.
+            term.prepare(self.segmenter)
+        self.terms = nn.ModuleDict({term.name: term for term in terms})
+        self._last_step: Step | None = None
         self.metrics = self.configure_metrics()
 
     def configure_losses(self) -> list[LossTerm]:
@@ -127,7 +141,17 @@ class SegmentationModule(L.LightningModule):
         )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and its schedule: linear warm-up, then polynomial decay."""
+        """Return the optimiser and its schedule: linear warm-up, then polynomial decay.
+
+        Raises:
+            ConfigError: A loss term has parameters to train, and the optimiser has the network's.
+        """
+        for term in self._loss_terms():
+            if any(parameter.requires_grad for parameter in term.parameters()):
+                raise ConfigError(
+                    f"The loss term {term.name} has parameters with gradients, which nothing "
+                    "trains: call requires_grad_(False) on them, or override configure_optimizers."
+                )
         optimizer = build_optimizer(self.segmenter, self.optimization)
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = build_schedule(optimizer, self.optimization, steps)
@@ -164,7 +188,7 @@ class SegmentationModule(L.LightningModule):
             )
         # Headers say in moments what the digests of images find out slowly.
         if isinstance(data, SegmentationDataModule):
-            data.train_under(self.protocol)
+            data.train_under(self.protocol, views_of(self._loss_terms()))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -188,6 +212,9 @@ class SegmentationModule(L.LightningModule):
     def setup(self, stage: str) -> None:
         """Check that trainer and data fit; lay the weights out as the device is fastest with.
 
+        Loss terms prepare themselves here: the weights are there that training starts from, and
+        the trainer restores a checkpoint next.
+
         Raises:
             ConfigError: An option of the trainer, the sizes of images or the size of a batch is
                 not one that the network can be trained with.
@@ -197,11 +224,18 @@ class SegmentationModule(L.LightningModule):
             check_trainer(self.trainer)
             data = getattr(self.trainer, "datamodule", None)
             if isinstance(data, SegmentationDataModule):
-                for size in data.train_under(self.protocol).values():
+                views = views_of(self._loss_terms())
+                for size in data.train_under(self.protocol, views).values():
                     check_batch_size(self.segmenter, data.batch_size, size)
         # Channels last pays on a GPU alone.
         if self.trainer.strategy.root_device.type == "cuda":
             self.segmenter.to(memory_format=torch.channels_last)
+        if stage == "fit" and self.global_step == 0:
+            for term in self._loss_terms():
+                term.prepare(self.segmenter)
+
+    def _loss_terms(self) -> Iterator[LossTerm]:
+        return (cast(LossTerm, term) for term in self.terms.values())
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed what the step draws at random."""
@@ -212,21 +246,45 @@ class SegmentationModule(L.LightningModule):
                 place.append(batch_idx % batches)
             torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
-    def training_step(self, batch: Mapping[str, Mapping[str, Tensor]], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Mapping[str, Mapping[str, Any]], batch_idx: int) -> Tensor:
         """Return the weighted sum of the protocol's loss terms."""
-        views = {domain: self._view(part) for domain, part in batch.items()}
+        # With several batches to a step, what was kept of the one before is of no use.
+        self._last_step = None
+        parts = {domain: self._computed(part) for domain, part in batch.items()}
+        step = Step(number=self.global_step, network=self.segmenter, **parts)
         total = torch.zeros((), device=self.device)
-        for term in self.terms:
-            value = term(views[str(term.domain)])
+        for term in self._loss_terms():
+            value = term(step)
             total = total + term.weight * value
             self.log(f"train/{term.name}", value.detach())
         self.log("train/loss", total.detach(), prog_bar=True)
+        if any(map(_looks_back, self._loss_terms())):
+            self._last_step = step.detached()
         return total
 
-    def _view(self, part: Mapping[str, Tensor]) -> View:
-        prediction = self.segmenter(part["image"])
-        logits = _resize(prediction.logits, part["label"].shape[-2:])
-        return View(logits=logits, labels=part["label"])
+    def _computed(self, part: Mapping[str, Any]) -> DomainStep:
+        base = _view(part)
+        prediction = self.segmenter(base.images)
+        return DomainStep(
+            images=base.images,
+            labels=base.labels,
+            geometry=base.geometry,
+            logits=_resize(prediction.logits, base.labels.shape[-2:]),
+            features=prediction.features,
+            views={name: _view(shown) for name, shown in part.get("views", {}).items()},
+        )
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Make the step, then let the loss terms look back at it.
+
+        Here, since callbacks may save the training or score the pool right after this.
+        """
+        super().optimizer_step(*arguments, **named)
+        step, self._last_step = self._last_step, None
+        if step is not None:
+            with torch.no_grad():
+                for term in filter(_looks_back, self._loss_terms()):
+                    term.after_step(step)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Count the batch into the metrics."""
@@ -329,6 +387,19 @@ class SegmentationModule(L.LightningModule):
         # A subclass that saves its hyperparameters too has put the objects in their place.
         plain = {**self._groups, "network": network, "label_space": self.label_space.plain}
         checkpoint["hyper_parameters"].update(plain)
+
+
+def _looks_back(term: LossTerm) -> bool:
+    return type(term).after_step is not LossTerm.after_step
+
+
+def _view(part: Mapping[str, Any]) -> View:
+    """Return a view of a batch; without a geometry it shows its images as they are."""
+    images: Tensor = part["image"]
+    geometry = part.get("geometry")
+    if geometry is None:
+        geometry = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
+    return View(images, part["label"], geometry)
 
 
 def _full(maps: Tensor) -> Tensor:
