@@ -18,9 +18,9 @@ class View:
     Attributes:
         images: B×3×h×w, normalised.
         labels: B×h×w train ids; 255 where a pixel has no label or nobody was asked for it.
-        geometry: B×2×3, float32: where a pixel of the view lies in the crop. Each matrix maps
-            (x, y, 1) to (x, y), both from -1 at the left or upper edge to 1 at the right or lower
-            one, as ``torch.nn.functional.affine_grid`` has them with ``align_corners=False``.
+        geometry: B×2×3, float32: which place of the crop a pixel of the view shows. Each matrix
+            maps (x, y, 1) to (x, y), both from -1 at the left or upper edge to 1 at the right or
+            lower one, as in ``torch.nn.functional.affine_grid`` with ``align_corners=False``.
     """
 
     images: Tensor
@@ -47,8 +47,8 @@ def carry(maps: Tensor, source: View, target: View) -> tuple[Tensor, Tensor]:
         target: Another view of the same images.
 
     Returns:
-        The maps, B×C×h×w, over the whole of ``target``; and B×h×w, True where a pixel of
-        ``target`` lies inside ``source``. Elsewhere the maps have no meaning.
+        The maps, B×C×h×w, over the whole of ``target``; and B×h×w, True where what a pixel of
+        ``target`` shows is in ``source`` too. Elsewhere the maps have no meaning.
     """
     there = _between(source.geometry, target.geometry)
     height, width = maps.shape[-2:]
@@ -68,7 +68,7 @@ def carry(maps: Tensor, source: View, target: View) -> tuple[Tensor, Tensor]:
 
 
 def _between(source: Tensor, target: Tensor) -> Tensor:
-    """Return B×2×3, where a pixel of ``target`` lies in ``source``; exact for flips."""
+    """Return B×2×3, the place in ``source`` of a pixel of ``target``; exact for flips."""
     # In closed form: the solvers of torch make an accelerator wait, and autocast rounds products.
     a, b, c, d = (source[:, row, column, None] for row in (0, 1) for column in (0, 1))
     origin = torch.zeros_like(source)
