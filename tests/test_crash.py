@@ -9,12 +9,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from alseg.labels import LabelStore
 from tests.helpers.archives import digests
 from tests.helpers.dying import Point, count, die
 from tests.helpers.processes import Ranks, alseg, run_ranks
 from tests.helpers.toys import TINY
+from tests.helpers.trees import write_four_channels, write_image
 
 SETTINGS = ["--strategy", "ripu", "--steps", "6", "--rounds", "3", "--pictures", "0"]
 
@@ -165,6 +167,41 @@ def test_a_run_by_a_plug_in_that_is_killed_ends_with_the_same_labels(
     by_plug_in, tmp_path, place, number
 ):
     check_a_killed_run(by_plug_in[place], number, tmp_path)
+
+
+def test_a_run_on_four_channels_of_16_bits_that_is_killed_ends_with_the_same_bytes(
+    tmp_path,
+):
+    settings = tmp_path / "four.yaml"
+    kept = [line for line in TINY.splitlines() if not line.startswith(("source", "target"))]
+    source, target = (write_four_channels(tmp_path, name) for name in ("theirs", "mine"))
+    settings.write_text("\n".join([*kept, f"source: {source}", f"target: {target}"]))
+    given = ["fit", "-c", settings, "--strategy", "ripu", "--augmentation", "strong"]
+    run_ranks(alseg, *given, "--out", tmp_path / "whole", ranks=1, folder=tmp_path)
+    out = tmp_path / "run"
+    killed = Ranks(
+        die, Point("training", 2 + 3, "before"), *given, "--out", out, ranks=1, folder=tmp_path
+    )
+    assert killed.wait() == [-signal.SIGKILL], killed.said()
+    run_ranks(alseg, "fit", "--resume", out, ranks=1, folder=tmp_path)
+    assert digests(out / "labels") == digests(tmp_path / "whole" / "labels")
+    there, here = (
+        torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for run in (tmp_path / "whole", out)
+    )
+    assert here["segmenter.network.encoder.features.0.0.weight"].shape[1] == 4
+    assert all(torch.equal(here[name], there[name]) for name in there)
+
+    images, last = tmp_path / "mine/images/test", out / "checkpoints/last.ckpt"
+    run_ranks(alseg, "predict", last, images, "-o", tmp_path / "out", ranks=1, folder=tmp_path)
+    with Image.open(tmp_path / "out/labels/0.png") as label:
+        assert label.size == (64, 48)
+    write_image(tmp_path / "photos/rgb.png", (48, 64))
+    refused = Ranks(
+        alseg, "predict", last, tmp_path / "photos", "-o", tmp_path / "no", ranks=1, folder=tmp_path
+    )
+    assert refused.wait() == [1]
+    assert "rgb.png has 3 channels; images of 4 channels are asked for" in refused.said()
 
 
 def test_a_run_that_is_asked_to_end_has_saved_its_last_step(tmp_path):

@@ -15,6 +15,7 @@ from alseg.data.image_files import find_images
 from alseg.data.module import SegmentationDataModule
 from alseg.data.scenes.dataset import Scenes
 from alseg.data.transforms import eval_transform
+from alseg.data.value_range import displayed
 from alseg.errors import ConfigError, DatasetError
 from alseg.models import Network
 from alseg.training.module import SegmentationModule
@@ -243,7 +244,7 @@ def shown(monkeypatch):
     segment = SegmentationModule.segment
 
     def watched(module, image):
-        seen.append(int(image.max()))
+        seen.append(int(displayed(image).max()))
         return segment(module, image)
 
     monkeypatch.setattr(SegmentationModule, "segment", watched)

@@ -161,6 +161,19 @@ def test_a_script_hears_of_it_before_a_step(protocol, written, message, write, t
     assert not (tmp_path / "store").exists()
 
 
+class Four(Toy):
+    channels = 4
+
+
+def test_domains_of_different_channels_and_a_network_of_others_are_refused(tmp_path):
+    mixed = SegmentationDataModule(source=Toy(2), target=Four(2), batch_size=2)
+    with pytest.raises(DatasetError, match="3 channels in the source .*, 4 channels in the target"):
+        mixed.check_images(["source", "target"])
+    other = SegmentationDataModule(source=Four(2), batch_size=2)
+    with pytest.raises(ConfigError, match="have 4 channels, and the network takes images of 3"):
+        quiet_trainer(tmp_path, 1).fit(network("source_only"), other)
+
+
 def test_labels_of_a_target_that_nobody_reads_may_differ(write):
     dataset = open_dataset(write("x", [(64, 64)], label_sizes={0: (9, 9)}), "train", SPACE)
     data = SegmentationDataModule(source=Toy(2, (64, 64)), target=dataset)

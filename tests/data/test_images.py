@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alseg.data.images import image_size
+from alseg.data.channels import image_size
 from alseg.data.label_files import read_label
 from alseg.data.value_range import read_image
 from alseg.errors import DatasetError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from alseg.data.images import image_size, open_picture, read_header
+from alseg.data.channels import image_size
+from alseg.data.images import open_picture, read_header
 from alseg.data.label_files import read_label
 from alseg.data.value_range import read_image
 from alseg.errors import DatasetError

@@ -254,6 +254,34 @@ def test_a_random_scale_is_drawn_by_the_seed_alone_and_one_of_1_is_none(augment)
     )
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 8, 13])
+@pytest.mark.parametrize("augment", ["light", "strong"])
+def test_no_augmentation_cuts_images_of_more_than_8_bits(augment, channels):
+    """Levels that become neither black nor white stay apart, whatever changes the light."""
+    ramp = np.linspace(0.3, 0.7, 1000, dtype=np.float32).reshape(20, 50, 1)
+    image = np.repeat(ramp, channels, axis=2)
+    transform = TrainTransform((20, 50), crop=(20, 40), augment=augment, views={"a": "strong"})
+    looks = set()
+    for seed in range(12):
+        sample = transform(image, LABEL[:20, :50], seed)
+        for shown in (sample, sample["views"]["a"]):
+            assert shown["image"].shape == (channels, 20, 40)
+            for channel in shown["image"]:
+                inside = channel[(channel > channel.min()) & (channel < channel.max())]
+                assert len(inside.unique()) > 0.8 * inside.numel()
+        assert identical(transform(image, LABEL[:20, :50], seed), sample)
+        looks.add(float(sample["image"].mean()))
+    assert len(looks) > 8
+
+
+@pytest.mark.parametrize("channels", [1, 4, 13])
+def test_resizing_keeps_every_channel_apart(channels):
+    image = np.random.default_rng(2).random((12, 8, channels), dtype=np.float32)
+    means = image.reshape(6, 2, 4, 2, channels).mean(axis=(1, 3))
+    seen = eval_transform(image, (6, 4)).numpy().transpose(1, 2, 0)
+    np.testing.assert_allclose(seen, (means - 0.5) / 0.25, atol=1e-5)
+
+
 class Seeded(Dataset):
     def __init__(self, transform):
         self.transform = transform

@@ -2,55 +2,23 @@
 
 import pickle
 import struct
+import sys
 import zlib
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
-from tests.helpers.trees import write_image, write_png16
+from tests.helpers.trees import write_four_channels, write_image, write_png16, write_tiff
 
 from alseg.data import describe, format_table, open_dataset
-from alseg.data.value_range import ValueRange, range_of, read_image
+from alseg.data.channels import read_any_header, read_channels
+from alseg.data.transforms import TrainTransform, eval_transform
+from alseg.data.value_range import ValueRange, range_of, read_image, read_pixels
 from alseg.errors import DatasetError
-
-
-def write_tiff(path, values, sample_format, orientation=1):
-    """Write H×W×C as an uncompressed TIFF by its definition (1: unsigned, 2: int, 3: float)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width, channels = values.shape
-    bits = 8 * values.dtype.itemsize
-    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    each = struct.pack(f"<{channels}H", *[bits] * channels)
-    formats = struct.pack(f"<{channels}H", *[sample_format] * channels)
-    many = channels > 2
-    tags = [
-        (256, 4, 1, width),
-        (257, 4, 1, height),
-        (258, 3, channels, 8 + len(data) if many else bits),
-        (259, 3, 1, 1),
-        (262, 3, 1, 2 if many else 1),
-        (273, 4, 1, 8),
-        (274, 3, 1, orientation),
-        (277, 3, 1, channels),
-        (278, 4, 1, height),
-        (279, 4, 1, len(data)),
-        (339, 3, channels, 8 + len(data) + len(each) if many else sample_format),
-    ]
-    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
-    start = 8 + len(data) + len(each) + len(formats)
-    path.write_bytes(
-        struct.pack("<2sHI", b"II", 42, start)
-        + data
-        + each
-        + formats
-        + struct.pack("<H", len(tags))
-        + directory
-        + bytes(4)
-    )
-
 
 GREY8 = np.array([[0, 1, 100], [7, 254, 255]])
 
@@ -79,9 +47,125 @@ def test_the_largest_value_becomes_white_whatever_the_container(stored, kind, ch
     if channels == 3 and kind in (2, 3):
         # Pillow reads no TIFF of several channels that are signed, or wider than 16 bits.
         with pytest.raises(DatasetError, match=r"a\.tif cannot be read as an image"):
-            read_image(path)
-    else:
-        assert np.array_equal(read_image(path), np.repeat(GREY8[..., None], 3, axis=2))
+            read_pixels(path)
+    assert np.array_equal(read_image(path), np.repeat(GREY8[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("u1", 1), ("u2", 1), ("i2", 2), ("f4", 3)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 8, 13])
+def test_a_tiff_of_any_channels_gives_what_it_stores_and_is_turned_once(
+    channels, dtype, kind, tmp_path
+):
+    if channels not in (1, 3, 4):
+        pytest.importorskip("tifffile")
+    stored = np.arange(12 * channels).reshape(3, 4, channels).astype(dtype)
+    for orientation, shown in ((1, stored), (6, np.rot90(stored, -1)), (3, stored[::-1, ::-1])):
+        write_tiff(tmp_path / "a.tif", stored, kind, orientation)
+        found = read_channels(tmp_path / "a.tif")
+        assert np.array_equal(found, shown)
+        assert found.dtype.kind == np.dtype(dtype).kind
+        header = read_any_header(tmp_path / "a.tif")
+        assert (header.height, header.width, header.channels) == shown.shape
+        assert header.deep == (dtype != "u1")
+
+
+def test_planes_one_after_the_other_are_channels_too(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    values = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+    tifffile.imwrite(tmp_path / "a.tif", values, planarconfig="separate", photometric="minisblack")
+    assert np.array_equal(read_channels(tmp_path / "a.tif"), np.moveaxis(values, 0, -1))
+
+
+def test_transparency_of_16_bits_is_a_channel_where_channels_are_asked_for(tmp_path):
+    values = np.arange(24).reshape(2, 3, 4) * 2000
+    write_png16(tmp_path / "rgba.png", values)
+    write_png16(tmp_path / "la.png", values[..., :2])
+    assert np.array_equal(read_channels(tmp_path / "rgba.png"), values)
+    assert np.array_equal(read_channels(tmp_path / "la.png"), values[..., :2])
+    # Without, it is dropped as always.
+    shares = read_pixels(tmp_path / "rgba.png", ValueRange(0, 50_000))
+    assert np.allclose(shares, values[..., :3] / 50_000, atol=1e-7)
+
+
+def test_a_ramp_of_16_bits_reaches_the_network_at_full_precision(tmp_path):
+    ramp = np.arange(4096).reshape(64, 64)
+    values = np.stack([ramp, 2 * ramp, 4095 - ramp], axis=2)
+    write_png16(tmp_path / "images/train/0.png", values)
+    (tmp_path / "mine.yaml").write_text("images: images\nclasses: [a, b]\nscale: [0, 8190]")
+    image = open_dataset(f"folder:{tmp_path / 'mine.yaml'}", "train").image(0)
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = ((values / 8190 - mean) / deviation).transpose(2, 0, 1)
+    trained = TrainTransform(None, augment="none")(image, np.zeros((64, 64), np.uint8), 0)
+    for seen in (eval_transform(image, None), trained["image"]):
+        assert seen.dtype == torch.float32
+        assert np.abs(seen.numpy() - expected).max() < 1e-6
+        assert all(len(channel.unique()) == 4096 for channel in seen)
+
+
+def test_each_channel_has_a_scale_of_its_own_and_those_that_are_no_colours_one_norm(tmp_path):
+    spec = write_four_channels(tmp_path, "mine")
+    dataset = open_dataset(spec, "train")
+    stored = read_channels(tmp_path / "mine/images/train/0.tif")
+    shares = stored / np.array([5000, 5000, 5000, 4500])
+    assert dataset.channels == 4
+    assert np.abs(dataset.image(0) - shares).max() < 1e-7
+    seen = eval_transform(dataset.image(0), None).numpy()
+    assert np.abs(seen - (shares.transpose(2, 0, 1) - 0.5) / 0.25).max() < 1e-6
+    assert dataset.display(0).dtype == np.uint8
+    assert np.abs(dataset.display(0) - 255 * shares[..., :3]).max() < 0.501
+
+
+def test_an_image_with_another_number_of_channels_is_refused_by_its_header(tmp_path):
+    spec = write_four_channels(tmp_path, "mine")
+    path = tmp_path / "mine/images/train/1.tif"
+    write_tiff(path, np.zeros((48, 64, 3), np.uint16), 1)
+    dataset = open_dataset(spec, "train")
+    assert dataset.size(0) == (48, 64)
+    for look in (dataset.size, dataset.image, dataset.display):
+        with pytest.raises(DatasetError, match=r"1\.tif has 3 channels; images of 4 channels are"):
+            look(1)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("channels: 4\nscale: [[0, 1], [0, 1]]", "`scale` in .* has 2 pairs, but .* 4 channels"),
+        ("scale: [[0, 1]]", "`scale` in .* has 1 pairs, but .* 3 channels"),
+        ("channels: 4\nscale: [[0, 1], [2, 1], [0, 1], [0, 1]]", "or such a pair for each"),
+        ("channels: 0", "`channels` in .* is 0; write how many"),
+        ("channels: RGB", "`channels` in .* is 'RGB'"),
+    ],
+)
+def test_channels_and_scales_that_contradict_are_refused(written, words, tmp_path):
+    write_png16(tmp_path / "images/train/0.png", np.zeros((2, 2, 1)))
+    (tmp_path / "mine.yaml").write_text(f"images: images\nclasses: [a, b]\n{written}")
+    with pytest.raises(DatasetError, match=words):
+        open_dataset(f"folder:{tmp_path / 'mine.yaml'}", "train")
+
+
+@pytest.mark.parametrize("channels", [4, 5])
+def test_a_tiff_that_is_cut_off_is_refused(channels, tmp_path):
+    stored = np.ones((40, 40, channels), np.float32)
+    write_tiff(tmp_path / "a.tif", stored, 3)
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:100])
+    with pytest.raises(DatasetError, match=r"a\.tif"):
+        read_channels(tmp_path / "a.tif")
+    # A strip that the tags say is longer than the file.
+    longer = content.replace(
+        (279).to_bytes(2, "little") + b"\4\0\1\0\0\0" + stored.nbytes.to_bytes(4, "little"),
+        (279).to_bytes(2, "little") + b"\4\0\1\0\0\0" + (10**6).to_bytes(4, "little"),
+    )
+    (tmp_path / "a.tif").write_bytes(longer)
+    with pytest.raises(DatasetError, match=r"a\.tif is truncated"):
+        read_channels(tmp_path / "a.tif")
+
+
+def test_without_tifffile_the_package_is_named(tmp_path, monkeypatch):
+    write_tiff(tmp_path / "a.tif", np.ones((2, 3, 5), np.uint16), 1)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(DatasetError, match=r"5 channels, .*`pip install tifffile`"):
+        read_channels(tmp_path / "a.tif")
 
 
 def test_the_order_of_deep_colours_is_kept_and_their_transparency_dropped(tmp_path):
@@ -151,9 +235,9 @@ def test_scaling_keeps_the_order_of_values_across_images(values, more, data):
     whole = ranges[0].union(ranges[-1])
     before = np.concatenate([values.ravel(), more.ravel()])
     order = np.argsort(before)
-    after = np.concatenate([whole.to_bytes(values).ravel(), whole.to_bytes(more).ravel()])
-    assert (np.diff(after[order].astype(int)) >= 0).all()
-    assert after.max() == (255 if before.max() == whole.high else after.max())
+    after = np.concatenate([whole.shares(values).ravel(), whole.shares(more).ravel()])
+    assert (np.diff(after[order]) >= 0).all()
+    assert after.max() == (1 if before.max() == whole.high else after.max())
 
 
 def write_set(root, scale=None, train=(100, 4095), test=1000):
@@ -170,12 +254,12 @@ def test_one_range_holds_for_all_images_of_all_splits(tmp_path):
     spec = write_set(tmp_path)
     train, test = open_dataset(spec, "train"), open_dataset(spec, "test")
     # Round halves to even: 100, 4095 and 1000 of 4095.
-    assert [train.image(index)[0, 1, 0] for index in (0, 1)] == [6, 255]
-    assert test.image(0)[0, 1, 0] == 62
+    assert [train.display(index)[0, 1, 0] for index in (0, 1)] == [6, 255]
+    assert test.display(0)[0, 1, 0] == 62
     # In any order and in any process, as ranks and loading processes read them.
     fresh = open_dataset(spec, "train")
-    assert pickle.loads(pickle.dumps(fresh)).image(0)[0, 1, 0] == 6
-    assert fresh.image(0)[0, 1, 0] == 6
+    assert pickle.loads(pickle.dumps(fresh)).display(0)[0, 1, 0] == 6
+    assert fresh.display(0)[0, 1, 0] == 6
 
 
 def test_the_range_is_known_before_an_image_is_decoded_whichever_comes_first(tmp_path):
@@ -184,14 +268,14 @@ def test_the_range_is_known_before_an_image_is_decoded_whichever_comes_first(tmp
     fresh = open_dataset(spec, "train")
     assert fresh.ids[0] == "-"
     assert fresh.values is not None
-    assert fresh.values.ends == (0, 4095)
+    assert fresh.values.written == [0, 4095]
 
 
 def test_a_scale_is_taken_as_written_and_holds_every_value(tmp_path):
     spec = write_set(tmp_path, "[0, 65535]")
-    assert open_dataset(spec, "train").image(1)[0, 1, 0] == round(4095 / 257)
+    assert open_dataset(spec, "train").display(1)[0, 1, 0] == round(4095 / 257)
     dataset = open_dataset(write_set(tmp_path, "[0, 4000]"), "train")
-    assert dataset.image(0)[0, 1, 0] == 6
+    assert dataset.display(0)[0, 1, 0] == 6
     with pytest.raises(DatasetError, match=r"1\.png has values such as 4095.*`scale` of 0 to 4000"):
         dataset.image(1)
 
@@ -210,7 +294,7 @@ def test_eight_bits_are_never_scaled(tmp_path):
 
 def test_the_look_at_the_data_names_the_range(tmp_path):
     text = format_table([describe(open_dataset(write_set(tmp_path), "train"))])
-    assert "values are scaled from 0 to 4095 to 0 to 255" in text
+    assert "values are scaled from 0 to 4095 to 0 to 1" in text
     assert "`scale: [0, 4095]` keeps it so" in text
 
 
@@ -227,7 +311,7 @@ def test_an_unreadable_image_does_not_count(tmp_path):
     summary = describe(dataset)
     assert len(summary.problems) == 1
     assert summary.values == ValueRange(0, 4095)
-    assert dataset.image(1)[0, 1, 0] == 255
+    assert dataset.display(1)[0, 1, 0] == 255
 
 
 def test_images_of_eight_bits_have_no_range(tmp_path):

@@ -39,11 +39,75 @@ def write_palette_label(path: Path, values: np.ndarray) -> None:
 
 
 def write_png16(path: Path, channels: np.ndarray) -> None:
-    """Write H×W×C as a 16-bit PNG (C: 1 grey, 2 grey and alpha, 3 RGB)."""
+    """Write H×W×C as a 16-bit PNG (C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width, count = channels.shape
     rows = channels.astype(">u2").reshape(height, -1)
-    path.write_bytes(png((height, width), 16, {1: 0, 2: 4, 3: 2}[count], rows))
+    path.write_bytes(png((height, width), 16, {1: 0, 2: 4, 3: 2, 4: 6}[count], rows))
+
+
+def write_tiff(path: Path, values: np.ndarray, sample_format: int, orientation: int = 1) -> None:
+    """Write H×W×C as an uncompressed TIFF by its definition (1: unsigned, 2: int, 3: float)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, channels = values.shape
+    bits = 8 * values.dtype.itemsize
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    each = struct.pack(f"<{channels}H", *[bits] * channels)
+    formats = struct.pack(f"<{channels}H", *[sample_format] * channels)
+    many = channels > 2
+    twice = 0x10001 if channels == 2 else 1
+    # What is beyond the colours of the photometric interpretation is unspecified.
+    extra = channels - 3 if many else channels - 1
+    unspecified = struct.pack(f"<{extra}H", *[0] * extra)
+    behind = 8 + len(data)
+    tags = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, channels, behind if many else bits * twice),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2 if many else 1),
+        (273, 4, 1, 8),
+        (274, 3, 1, orientation),
+        (277, 3, 1, channels),
+        (278, 4, 1, height),
+        (279, 4, 1, len(data)),
+        (339, 3, channels, behind + len(each) if many else sample_format * twice),
+    ]
+    if extra:
+        place = behind + len(each) + len(formats) if extra > 2 else 0
+        tags.insert(-1, (338, 3, extra, place))
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    start = behind + len(each) + len(formats) + len(unspecified)
+    path.write_bytes(
+        struct.pack("<2sHI", b"II", 42, start)
+        + data
+        + each
+        + formats
+        + unspecified
+        + struct.pack("<H", len(tags))
+        + directory
+        + bytes(4)
+    )
+
+
+def write_four_channels(root: Path, name: str, seed: int = 0) -> str:
+    """Write a set of three train and two test images of four channels of 16 bits, with labels."""
+    generator = np.random.default_rng(seed)
+    means = np.array([[500, 3000, 100, 4000], [1000, 200, 3500, 50], [1500, 900, 300, 2000]])
+    for split, count in (("train", 3), ("test", 2)):
+        for number in range(count):
+            label = np.zeros((48, 64), dtype=np.uint8)
+            label[:, 20 + 4 * number :] = 1
+            label[30:] = 2
+            values = means[label] + generator.integers(0, 400, (48, 64, 4))
+            write_tiff(root / f"{name}/images/{split}/{number}.tif", values.astype(np.uint16), 1)
+            (root / f"{name}/labels/{split}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(label).save(root / f"{name}/labels/{split}/{number}.png")
+    (root / f"{name}.yaml").write_text(
+        f"images: {name}/images\nlabels: {name}/labels\nclasses: [a, b, c]\nchannels: 4\n"
+        "scale: [[0, 5000], [0, 5000], [0, 5000], [0, 4500]]\n"
+    )
+    return f"folder:{root / name}.yaml"
 
 
 def png(size: tuple[int, int], bits: int, color_type: int, rows: np.ndarray) -> bytes:

@@ -90,6 +90,17 @@ def test_a_file_of_timm_gives_every_tensor_of_the_encoder(architecture, name, tm
         assert all(torch.equal(value, state[key]) for key, value in own.items())
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4, 13])
+def test_a_file_for_three_channels_is_adapted_as_smp_adapts_its_own(channels, resnet18, save):
+    network = Network("unet", "resnet18", str(save(resnet18)), in_channels=channels)
+    segmenter = create_segmenter(network, 5).eval()
+    reference = encoder()
+    reference.load_state_dict(resnet18)
+    reference.set_in_channels(channels, pretrained=True)
+    assert same(segmenter.encoder, reference.state_dict())
+    assert segmenter(torch.randn(1, channels, 33, 40)).logits.shape == (1, 5, 33, 40)
+
+
 @pytest.mark.parametrize("prefix", [0, 1])
 def test_position_embeddings_of_another_grid_are_resampled_and_the_class_token_kept(prefix, save):
     name = "vit_small_patch14_reg4_dinov2" if prefix == 0 else "vit_small_patch14_dinov2"

@@ -10,14 +10,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alseg.active.annotators import Annotator, Answers
 from alseg.active.choosing import Choice, Questions
-from alseg.data.base import Pool, SegmentationDataset, file_of
+from alseg.data.base import Pool, file_of
 from alseg.data.label_space import LabelSpace, distinct_color
 from alseg.distributed import ranks
 from alseg.errors import AnswersMissing, AnswersNeeded, ConfigError
@@ -156,6 +156,7 @@ class People(Annotator):
                 for position, (row, column, score, guess) in enumerate(anchors)
             ]
         index_of = {image_id: index for index, image_id in enumerate(pool.ids)}
+        show = getattr(pool, "display", None) or cast(Any, pool).image
         write_round(
             self.run,
             request.number,
@@ -165,7 +166,7 @@ class People(Annotator):
             images=images,
             queries=queries,
             settings=questions.settings,
-            pixels=lambda image_id: cast(SegmentationDataset, pool).image(index_of[image_id]),
+            pixels=lambda image_id: show(index_of[image_id]),
         )
         return f"Queries of round {request.number}: {len(queries):,}, in {len(images):,} images."
 

@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
     split = arguments["split"] or config.report_split
     dataset = _open(config, split, module.label_space)
     values = dataset.values
-    if values is not None and (trained is None or values.ends != trained.ends):
+    if values is not None and (trained is None or values.written != trained.written):
         training = f"those of training from {trained}" if trained else "training had no such images"
         print(
             f"Images of more than 8 bits are scaled from {values} here; {training}. "

@@ -62,12 +62,14 @@ def run(argv: Sequence[str]) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from alseg.data.value_range import range_of, read_image
+    from alseg.data.value_range import displayed, range_of, read_pixels
     from alseg.runs.checkpoint import load_trained
     from alseg.runs.pictures import legend, overlay, save_png
 
     module, trained = load_trained(arguments["checkpoint"], arguments["device"])
-    values = trained or range_of(tuple(images.values()))
+    # RGB is read as such, whatever the files hold; of other channels every image has as many.
+    channels = None if module.in_channels == 3 else module.in_channels
+    values = trained or range_of(tuple(images.values()), channels)
     interruption.say(f"Stopped. The images so far are in {out}; run again with another -o.")
     space = module.label_space
     clear = _ids_of(arguments["clear"], space.classes)
@@ -75,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     left_out = 0
     for name, path in tqdm(images.items(), desc="predicting", unit="image"):
         try:
-            image = read_image(path, values)
+            image = read_pixels(path, values, channels)
         except DatasetError as error:
             left_out += 1
             tqdm.write(f"left out: {error}", file=sys.stderr)
@@ -87,7 +89,9 @@ def run(argv: Sequence[str]) -> int:
         else:
             label = module.segment(image)
         save_png(out / LABELS / f"{name}.png", label)
-        save_png(out / OVERLAYS / f"{name}.png", overlay(image, label, space, clear=clear))
+        save_png(
+            out / OVERLAYS / f"{name}.png", overlay(displayed(image), label, space, clear=clear)
+        )
         found.update(np.unique(label).tolist())
     if found:
         save_png(out / LEGEND, legend(space, LEGEND_WIDTH, present=found - clear))
@@ -100,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"probabilities {out / PROBABILITIES}")
     if left_out:
         files = "1 file was" if left_out == 1 else f"{left_out} files were"
-        print(f"{files} left out: not readable as an image", file=sys.stderr)
+        print(f"{files} left out: not readable as an image that the network takes", file=sys.stderr)
     return 1 if left_out else 0
 
 

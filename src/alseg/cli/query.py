@@ -78,6 +78,7 @@ def run(argv: Sequence[str]) -> int:
         LabelMapping.identity(module.label_space),
         scale=trained,
         all_images=functools.partial(list, [*images.values()]),
+        channels=None if module.in_channels == 3 else module.in_channels,
     )
     if pool.values is not None:
         print(f"Values: {pool.values.said(trained is not None)}.")

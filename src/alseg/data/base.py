@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.data.label_space import IGNORE, LabelSpace
-from alseg.data.value_range import ValueRange
+from alseg.data.value_range import Pixels, ValueRange, displayed
 from alseg.errors import DatasetError
 
 
@@ -19,9 +19,9 @@ class Pool(Protocol):
     """What `ActiveLoop` needs of the images that labels may be asked for.
 
     The oracle also calls ``label(index)``, which returns the class numbers H×W uint8, 255 for void.
-    People are shown ``image(index)``, RGB H×W×3 uint8; where there is one, a few images also count
-    for what makes two trainings the same run. Where there is a ``file(index)``, nothing is written
-    among the images. `SegmentationDataset` has all of these.
+    People are shown ``display(index)``, else ``image(index)``, RGB H×W×3 uint8; where there is an
+    ``image``, a few also count for what makes two trainings the same run. Where there is a
+    ``file(index)``, nothing is written among the images. `SegmentationDataset` has all of these.
 
     Attributes:
         ids: One unique name per image, safe as a relative path.
@@ -46,8 +46,10 @@ class SegmentationDataset(ABC):
         label_space: The classes that the labels of this data set are given in.
         ids: One unique name per image, safe as a relative path; it may contain ``/``.
         has_labels: Whether ``label`` can be asked for.
+        channels: How many channels every image has.
     """
 
+    channels: int = 3
     name: str
     split: str
     label_space: LabelSpace
@@ -62,12 +64,22 @@ class SegmentationDataset(ABC):
         """Return height and width in pixels without decoding the image."""
 
     @abstractmethod
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Return the RGB image, H×W×3.
+    def image(self, index: int) -> Pixels:
+        """Return the image as the network takes it, H×W×C: uint8, or float32 from 0 to 1.
+
+        Three channels are red, green and blue.
 
         Raises:
-            DatasetError: The file cannot be read as an image.
+            DatasetError: The file cannot be read as such an image.
         """
+
+    def display(self, index: int) -> NDArray[np.uint8]:
+        """Return the image as people are shown it: RGB of 8 bits, H×W×3.
+
+        Raises:
+            DatasetError: The file cannot be read as such an image.
+        """
+        return displayed(self.image(index))
 
     def file(self, index: int) -> Path | None:
         """Return the file of the image; None where it is no file that other programs can open."""
@@ -133,6 +145,7 @@ class RelabelledDataset(SegmentationDataset):
         self.label_space = label_space
         self.ids = dataset.ids
         self.has_labels = dataset.has_labels
+        self.channels = dataset.channels
 
     @property
     def classes_lost(self) -> tuple[str, ...]:
@@ -150,8 +163,8 @@ class RelabelledDataset(SegmentationDataset):
         """Return height and width of the image."""
         return self._dataset.size(index)
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Return the RGB image, H×W×3."""
+    def image(self, index: int) -> Pixels:
+        """Return the image as the network takes it, H×W×C."""
         return self._dataset.image(index)
 
     def file(self, index: int) -> Path | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from alseg.data.base import SegmentationDataset
 from alseg.data.label_space import IGNORE
+from alseg.data.value_range import counted
 from alseg.errors import ConfigError, DatasetError
 
 log = logging.getLogger("alseg")
@@ -33,6 +34,27 @@ def check_headers(images: SegmentationDataset, *, labels: bool) -> list[Size]:
         for index in range(len(images)):
             images.check_label(index)
     return [images.size(index) for index in range(len(images))]
+
+
+def check_channels(parts: Mapping[str, SegmentationDataset | None]) -> None:
+    """Check that one network can take all images.
+
+    Args:
+        parts: The data sets of a run by what they are for, such as ``source``.
+
+    Raises:
+        DatasetError: They differ in their number of channels.
+    """
+    found = {what: images for what, images in parts.items() if images is not None}
+    if len({images.channels for images in found.values()}) > 1:
+        listed = ", ".join(
+            f"{counted(images.channels)} in the {what} ({images.name} {images.split})"
+            for what, images in found.items()
+        )
+        raise DatasetError(
+            f"The images differ in their number of channels: {listed}. A network takes one: give "
+            "both domains the same `channels` in the YAML files of the data."
+        )
 
 
 def check_training_sizes(

@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alseg.data.base import SegmentationDataset
+from alseg.data.channels import read_any_header
 from alseg.data.files import Pair
 from alseg.data.images import Header, read_header
 from alseg.data.label_files import SAVE_AS_GREY, label_header, read_label
 from alseg.data.label_space import IGNORE
 from alseg.data.mapping import LabelMapping
-from alseg.data.value_range import ValueRange, range_of, read_image
+from alseg.data.value_range import (
+    Pixels,
+    ValueRange,
+    check_channels_of,
+    range_of,
+    read_pixels,
+)
 from alseg.errors import DatasetError
 
 
@@ -32,6 +39,7 @@ class FileDataset(SegmentationDataset):
         void_assumed: bool = False,
         scale: ValueRange | None = None,
         all_images: Callable[[], Sequence[Path]] | None = None,
+        channels: int | None = None,
     ) -> None:
         """Take over the pairs that an adapter found.
 
@@ -46,6 +54,7 @@ class FileDataset(SegmentationDataset):
             scale: The range that values of more than 8 bits per channel are scaled from.
             all_images: Finds the images whose common range is taken where ``scale`` is None;
                 without both, images of more than 8 bits are refused.
+            channels: How many channels every image has; None reads all as RGB.
         """
         self.name = name
         self.split = split
@@ -56,6 +65,8 @@ class FileDataset(SegmentationDataset):
         self._mapping = mapping
         self._read_values = read_values or self._read_png
         self._void_assumed = void_assumed
+        self.channels = channels or 3
+        self._exactly = channels
         self._scale = scale
         self._all_images = all_images
         self._values: ValueRange | None = None
@@ -68,10 +79,11 @@ class FileDataset(SegmentationDataset):
         header = self._header(index)
         return header.height, header.width
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Decode the image as RGB, H×W×3."""
+    def image(self, index: int) -> Pixels:
+        """Decode the image, H×W×C: uint8 as it is stored, float32 from 0 to 1 where it is deep."""
         path = self._pairs[index].image
-        return read_image(path, self._range() if self._header(index).deep else None)
+        values = self._range() if self._header(index).deep else None
+        return read_pixels(path, values, self._exactly)
 
     def turned(self, index: int) -> bool:
         """Return whether EXIF or TIFF tags turn the image."""
@@ -79,7 +91,11 @@ class FileDataset(SegmentationDataset):
 
     def _header(self, index: int) -> Header:
         if index not in self._headers:
-            self._headers[index] = read_header(self._pairs[index].image)
+            path = self._pairs[index].image
+            header = read_any_header(path) if self._exactly else read_header(path)
+            if self._exactly is not None:
+                check_channels_of(path, header.channels, self._exactly)
+            self._headers[index] = header
         return self._headers[index]
 
     @property
@@ -104,8 +120,10 @@ class FileDataset(SegmentationDataset):
                     "its publisher does not ship. Convert them to 8 bits, or describe the data "
                     "by `folder:`, which takes a `scale`."
                 )
-            own = None if self._scale or not self._all_images else range_of((*self._all_images(),))
-            self._values = self._scale or own or ValueRange(0, 1)
+            own = self._scale
+            if own is None and self._all_images is not None:
+                own = range_of((*self._all_images(),), self._exactly)
+            self._values = own or ValueRange(0, 1)
         return self._values
 
     def preload(self) -> None:
@@ -129,7 +147,7 @@ class FileDataset(SegmentationDataset):
         if not self.has_labels or pair.label is None:
             raise self._no_labels()
         values = self._read_values(pair.label)
-        image = read_header(pair.image)
+        image = self._header(index)
         _check_orientation(pair, image)
         _check_shape(pair, image, (values.shape[0], values.shape[1]))
         ids = self._mapping(values, str(pair.label))

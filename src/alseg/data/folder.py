@@ -21,10 +21,10 @@ from alseg.data.files import (
 )
 from alseg.data.label_space import LabelSpace, distinct_color, rgb
 from alseg.data.mapping import LabelMapping
-from alseg.data.value_range import ValueRange
+from alseg.data.value_range import ValueRange, counted
 from alseg.errors import ConfigError, DatasetError, did_you_mean
 
-_KEYS = ("name", "images", "labels", "label_suffix", "classes", "mapping", "scale")
+_KEYS = ("name", "images", "labels", "label_suffix", "classes", "mapping", "channels", "scale")
 _SPLITS = ("train", "val", "test")
 _EXAMPLE = (
     "It needs `images: FOLDER` and `classes: [road, car]`, and takes `labels: FOLDER`, "
@@ -42,9 +42,9 @@ def open_folder(description: Path, split: str) -> FileDataset:
     ``mapping`` goes from the values in the label PNGs to class names or ``void``; without it the
     values are the positions in the class list, and 255 is void. ``label_suffix`` is what label
     PNGs are called beyond their images, such as ``_mask``; they may then be in the same folder.
-    ``scale`` is the range, such as
-    ``[0, 4095]``, that images of more than 8 bits per channel are scaled from; without it that is
-    the range of all images of all splits.
+    ``channels`` is how many channels every image has; without it all are read as RGB. ``scale`` is
+    the range, such as ``[0, 4095]``, that images of more than 8 bits per channel are scaled from,
+    or one for each channel; without it that is the range of all images of all splits.
 
     Raises:
         DatasetError: The description cannot be used, or files are missing.
@@ -60,6 +60,7 @@ def open_folder(description: Path, split: str) -> FileDataset:
     images = _images_folder(content["images"], split, description)
     labels = _labels_folder(content.get("labels"), split, description)
     suffix = _label_suffix(content, description)
+    channels = _channels(content, description)
     found = scan(images, IMAGE_SUFFIXES)
     if labels is not None:
         found = _apart_from_labels(found, images, labels, suffix, description)
@@ -76,7 +77,8 @@ def open_folder(description: Path, split: str) -> FileDataset:
         pairs,
         mapping,
         void_assumed="mapping" not in content,
-        scale=_scale(content, description),
+        scale=_scale(content, channels, description),
+        channels=channels,
         all_images=partial(_all_images, content["images"], description),
     )
 
@@ -115,13 +117,33 @@ def _apart_from_labels(
     return {id_: path for id_, path in found.items() if inside not in path.resolve().parents}
 
 
-def _scale(content: Mapping[str, Any], description: Path) -> ValueRange | None:
+def _channels(content: Mapping[str, Any], description: Path) -> int | None:
+    channels = content.get("channels")
+    if channels is None:
+        return None
+    if not isinstance(channels, int) or isinstance(channels, bool) or channels < 1:
+        raise DatasetError(
+            f"`channels` in {description} is {channels!r}; write how many channels every image "
+            "has, such as 4, or leave it out for RGB."
+        )
+    return channels
+
+
+def _scale(
+    content: Mapping[str, Any], channels: int | None, description: Path
+) -> ValueRange | None:
     if "scale" not in content:
         return None
     try:
-        return ValueRange.parse(content["scale"])
+        scale = ValueRange.parse(content["scale"])
     except DatasetError as error:
         raise DatasetError(f"`scale` in {description}: {error}") from error
+    if scale.channels not in (None, channels or 3):
+        raise DatasetError(
+            f"`scale` in {description} has {scale.channels} pairs, but its images have "
+            f"{counted(channels or 3)}. Write one pair for each, or one for all."
+        )
+    return scale
 
 
 def _all_images(where: object, description: Path) -> list[Path]:

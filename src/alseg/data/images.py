@@ -46,6 +46,8 @@ class Header:
         orientation: How the stored pixels are to be turned, 1 to 8 as in EXIF; 1 is upright.
         mode: Pillow's name for the kind of pixels, such as ``RGB`` or ``I;16``.
         raw_mode: Pillow's name for how they are stored, such as ``L;4``; empty if unknown.
+        channels: How many numbers a pixel has; those of a palette are three.
+        deep: Whether channels have more than 8 bits, or floating-point values.
     """
 
     height: int
@@ -53,16 +55,13 @@ class Header:
     orientation: int
     mode: str
     raw_mode: str
+    channels: int
+    deep: bool
 
     @property
     def turned(self) -> bool:
         """Whether the stored pixels are turned or mirrored against the picture."""
         return self.orientation != _UPRIGHT
-
-    @property
-    def deep(self) -> bool:
-        """Whether channels have more than 8 bits, or floating-point values."""
-        return self.mode in _DEEP_GREY or ";16" in self.raw_mode
 
     @property
     def by_a_quarter(self) -> bool:
@@ -117,16 +116,6 @@ def file_format(source: Path | IO[bytes]) -> str | None:
         return None
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return height and width as the image is to be looked at, from the file's header alone.
-
-    Raises:
-        DatasetError: The file is missing or is not an image.
-    """
-    header = read_header(path)
-    return header.height, header.width
-
-
 def _header(image: Image.Image) -> Header:
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     orientation = _orientation(image)
@@ -139,7 +128,11 @@ def _header(image: Image.Image) -> Header:
     raw_mode = tile[0][3] if tile else ""
     if isinstance(raw_mode, tuple):
         raw_mode = raw_mode[0] if raw_mode else ""
-    return Header(height, width, orientation, image.mode, str(raw_mode or ""))
+    mode, raw_mode = image.mode, str(raw_mode or "")
+    # Of grey with transparency in 16 bits Pillow makes colours.
+    channels = 2 if raw_mode.startswith("LA;") else 3 if mode == "P" else len(image.getbands())
+    deep = mode in _DEEP_GREY or ";16" in raw_mode
+    return Header(height, width, orientation, mode, raw_mode, channels, deep)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -199,7 +192,10 @@ def read_values(path: Path) -> NDArray[np.generic]:
     """
     header = read_header(path)
     if header.deep and header.mode not in _DEEP_GREY:
-        return _deep_colours(path, header)
+        if header.mode not in ("LA", "RGB", "RGBA"):
+            raise DatasetError(f"{path} is {header.mode} of 16 bits. Convert it to RGB.")
+        values = decode_deep(path, header)
+        return values[..., :3] if header.channels > 2 else values[..., [0, 0, 0]]
     image = open_picture(path)
     if header.deep:
         return np.array(image)
@@ -208,23 +204,34 @@ def read_values(path: Path) -> NDArray[np.generic]:
     return np.array(image.convert("RGB"))
 
 
-def _deep_colours(path: Path, header: Header) -> NDArray[np.generic]:
-    """Decode several channels of 16 bits, of which Pillow would keep the upper 8 bits."""
-    if header.mode not in ("LA", "RGB", "RGBA"):
-        raise DatasetError(f"{path} is {header.mode} of 16 bits. Convert it to RGB.")
+def decode_deep(path: Path, header: Header) -> NDArray[np.generic]:
+    """Decode several channels of more than 8 bits, of which Pillow would keep 8 bits or nothing.
+
+    Returns:
+        H×W×C, upright, as stored: red before blue, transparency last.
+
+    Raises:
+        DatasetError: The file is damaged.
+    """
     import cv2
 
     # Decoded by Pillow first, which refuses what is damaged; OpenCV fills gaps with black.
-    open_picture(path)
+    if header.mode:
+        open_picture(path)
     decoded = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.ndim != 3 or decoded.dtype.itemsize < 2:
-        raise DatasetError(f"{path} cannot be read as 16-bit {header.mode}. Save it as a PNG.")
-    values: NDArray[np.generic] = decoded[..., 2::-1]
+    if decoded is None or decoded.ndim != 3 or (header.deep and decoded.dtype.itemsize < 2):
+        raise DatasetError(
+            f"{path} cannot be read as an image of {header.channels} channels of more than 8 "
+            "bits. Save it as a PNG or an uncompressed TIFF."
+        )
+    # OpenCV has blue first, and of grey with transparency three equal channels.
+    order = [0, 3] if header.channels == 2 else [2, 1, 0, 3][: decoded.shape[2]]
+    values: NDArray[np.generic] = decoded[..., order]
     # OpenCV turns a TIFF while decoding it, as Pillow does, but no PNG.
-    return values if file_format(path) == "TIFF" else _upright(values, header.orientation)
+    return upright(values, header.orientation) if file_format(path) == "PNG" else values
 
 
-def _upright(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+def upright(values: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
     """Turn stored pixels, H×W×C, as an EXIF orientation says."""
     if orientation in _QUARTERS:
         values = values.swapaxes(0, 1)

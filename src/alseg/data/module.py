@@ -17,6 +17,7 @@ from alseg.config.schedule import check_counted_in_steps
 from alseg.config.size import check_random_scale
 from alseg.data.base import SegmentationDataset
 from alseg.data.checks import (
+    check_channels,
     check_headers,
     check_teaches,
     check_training_sizes,
@@ -122,6 +123,12 @@ class SegmentationDataModule(L.LightningDataModule):
         return self.source if domain == "source" else self.target
 
     @property
+    def channels(self) -> int:
+        """How many channels the images have: those of the target, or of the source without one."""
+        found = (images for images in (self.target, self.source) if images is not None)
+        return next((images.channels for images in found), 3)
+
+    @property
     def run_identity(self) -> dict[str, Any]:
         """What counts for which run a label store belongs to, besides the images."""
         names = ("sizes", "crop", "random_scale", "eval_size", "augmentation", "batch_size", "seed")
@@ -163,7 +170,7 @@ class SegmentationDataModule(L.LightningDataModule):
         """
         for images in (self.target, self.source):
             if images is not None and images.values is not None:
-                return {"values": list(images.values.ends)}
+                return {"values": images.values.written}
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -194,9 +201,12 @@ class SegmentationDataModule(L.LightningDataModule):
         Raises:
             ConfigError: Images of a domain differ in size where they must not, or a crop does not
                 fit into one.
-            DatasetError: A file cannot be read, a label does not fit its image, or no label that
-                was looked at has a pixel of a class.
+            DatasetError: A file cannot be read, a label does not fit its image, images differ in
+                their number of channels, or no label that was looked at has a pixel of a class.
         """
+        check_channels(
+            {"source": self.source, "target": self.target, "val": self.val, "test": self.test}
+        )
         for domain in domains:
             images = self._images(domain)
             own_labels = domain in labelled

@@ -175,10 +175,12 @@ def _notes(summary: DatasetSummary) -> list[str]:
     """Say what a table does not show: how images are read, and labels that teach little."""
     notes = []
     if summary.values is not None:
-        low, high = summary.values.low, summary.values.high
         source = "as its `scale` says" if summary.values.strict else "the range of all its images"
-        keep = "" if summary.values.strict else f" `scale: [{low:.6g}, {high:.6g}]` keeps it so."
-        notes.append(f"values are scaled from {summary.values} to 0 to 255, {source}.{keep}")
+        keep = ""
+        if not summary.values.strict:
+            low, high = summary.values.written
+            keep = f" `scale: [{low:.6g}, {high:.6g}]` keeps it so."
+        notes.append(f"values are scaled from {summary.values} to 0 to 1, {source}.{keep}")
     if summary.turned:
         notes.append(
             f"{summary.turned} of {summary.examined} images are turned by their EXIF or TIFF tags; "

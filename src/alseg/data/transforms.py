@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from alseg.config.size import check_random_scale
 from alseg.data.label_space import IGNORE
 from alseg.data.shrink import shrink_labels
+from alseg.data.value_range import Pixels
 from alseg.data.views import flip_geometry
 from alseg.errors import ConfigError, did_you_mean
 
@@ -25,7 +26,8 @@ AUGMENTATIONS = ("none", "light", "strong")
 # Mean and standard deviation of ImageNet's RGB values, on which encoders are pretrained.
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
-_MEAN_COLOUR = np.rint(255 * _MEAN).astype(np.uint8)
+# Of channels that nobody knows the meaning of.
+_MIDDLE, _SPREAD = np.float32(0.5), np.float32(0.25)
 
 
 class TrainTransform:
@@ -76,17 +78,15 @@ class TrainTransform:
         self._augment = _Augmentation(augment)
         self._views = {name: _Augmentation(strength) for name, strength in views.items()}
 
-    def __call__(
-        self, image: NDArray[np.uint8], label: NDArray[np.uint8], seed: int
-    ) -> dict[str, Any]:
+    def __call__(self, image: Pixels, label: NDArray[np.uint8], seed: int) -> dict[str, Any]:
         """Return ``image``, ``label`` and ``geometry`` of the sample, and ``views`` if there are.
 
-        The image is float32 3×h×w, normalised, the label long h×w with 255 as void, and the
+        The image is float32 C×h×w, normalised, the label long h×w with 255 as void, and the
         geometry float32 2×3 (see ``alseg.data.views.View``). ``views`` has the same three for
         each further view, by its name.
 
         Args:
-            image: RGB, H×W×3.
+            image: H×W×C, uint8 or float32 from 0 to 1; three channels are RGB.
             label: Train ids, H×W; 255 is void or not asked for.
             seed: Not negative; decides everything that is random.
         """
@@ -100,7 +100,7 @@ class TrainTransform:
             full = (max(1, round(full[0] * factor)), max(1, round(full[1] * factor)))
         shown = (min(size[0], full[0]), min(size[1], full[1]))
         rows, columns = self._window((image.shape[0], image.shape[1]), full, shown, generator)
-        image = _padded(_resize_image(image[rows, columns], shown), size, _MEAN_COLOUR)
+        image = _padded(_resize_image(image[rows, columns], shown), size, _mean_of(image))
         label = _padded(shrink_labels(label[rows, columns], shown), size, IGNORE)
         sample: dict[str, Any] = self._augment(image, label, generator, random.Random(seed))
         if self._views:
@@ -134,10 +134,11 @@ class _Augmentation:
         check_augmentation(strength)
         self._flips = strength != "none"
         self._colours = [] if strength == "none" else _colours(strength)
+        self._light = [] if strength == "none" else _light(strength)
 
     def __call__(
         self,
-        image: NDArray[np.uint8],
+        image: Pixels,
         label: NDArray[np.uint8],
         generator: np.random.Generator,
         draws: random.Random,
@@ -150,7 +151,8 @@ class _Augmentation:
             flipped = draws.random() < 0.5
         if flipped:
             image, label = image[:, ::-1], label[:, ::-1]
-        for change in self._colours:
+        coloured = image.dtype == np.uint8 and image.shape[2] == 3
+        for change in self._colours if coloured else self._light:
             # Passing generators, unlike a seed, sets up no generator for each of the changes.
             change.set_random_state(generator, draws)
             image = change(image=image)["image"]
@@ -180,10 +182,11 @@ def _generators_of(view: str, seed: int) -> tuple[np.random.Generator, random.Ra
     return np.random.default_rng(own), random.Random(own)
 
 
-def eval_transform(image: NDArray[np.uint8], size: tuple[int, int] | None) -> Tensor:
-    """Resize an RGB image, H×W×3, to ``size`` and normalise it; returns float32 3×h×w.
+def eval_transform(image: Pixels, size: tuple[int, int] | None) -> Tensor:
+    """Resize an image, H×W×C, to ``size`` and normalise it; returns float32 C×h×w.
 
-    A size of None keeps the image's own.
+    RGB is normalised by the mean and the standard deviation of ImageNet, any other number of
+    channels by (v − 1/2) / (1/4) of values v from 0 to 1. A size of None keeps the image's own.
     """
     return _normalise(image if size is None else _resize_image(image, size))
 
@@ -197,8 +200,8 @@ def _check_fits(crop: tuple[int, int] | None, size: tuple[int, int]) -> None:
 
 
 def _padded(
-    values: NDArray[np.uint8], size: tuple[int, int], fill: NDArray[np.uint8] | int
-) -> NDArray[np.uint8]:
+    values: NDArray[Any], size: tuple[int, int], fill: NDArray[np.floating] | int
+) -> NDArray[Any]:
     """Return an image or a label at a size, filled at the right and the bottom."""
     height, width = values.shape[:2]
     if (height, width) == size:
@@ -209,20 +212,33 @@ def _padded(
     return padded
 
 
-def _normalise(image: NDArray[np.uint8]) -> Tensor:
-    channels_first = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
-    channels_first *= (1.0 / (255.0 * _STD))[:, None, None]
-    channels_first -= (_MEAN / _STD)[:, None, None]
+def _mean_of(image: Pixels) -> NDArray[np.floating]:
+    """Return what becomes 0, or nearly, in each channel of a normalised image."""
+    mean = _MEAN if image.shape[2] == 3 else np.full(image.shape[2], _MIDDLE)
+    return np.rint(255 * mean) if image.dtype == np.uint8 else mean
+
+
+def _normalise(image: Pixels) -> Tensor:
+    channels_first = np.array(image.transpose(2, 0, 1), dtype=np.float32, order="C")
+    white = 255.0 if image.dtype == np.uint8 else 1.0
+    if image.shape[2] == 3:
+        channels_first *= (1.0 / (white * _STD))[:, None, None]
+        channels_first -= (_MEAN / _STD)[:, None, None]
+    else:
+        channels_first *= np.float32(1.0 / (white * _SPREAD))
+        channels_first -= _MIDDLE / _SPREAD
     return torch.from_numpy(channels_first)
 
 
-def _resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _resize_image(image: Pixels, size: tuple[int, int]) -> Pixels:
     height, width = size
     if image.shape[:2] == (height, width):
         return image
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=np.uint8)
+    resized = cv2.resize(image, (width, height), interpolation=how)
+    # OpenCV drops a single channel.
+    return cast(Pixels, resized.reshape(height, width, -1))
 
 
 def _colours(strength: str) -> list[Any]:
@@ -244,4 +260,25 @@ def _colours(strength: str) -> list[Any]:
         A.GaussianBlur(blur_limit=0, sigma_limit=(0.2, 1.5), p=0.3),
         A.GaussNoise(std_range=(0.01, 0.05), p=0.3),
         A.ImageCompression(quality_range=(40, 95), p=0.2),
+    ]
+
+
+def _light(strength: str) -> list[Any]:
+    """Return the transforms for images that are not RGB of 8 bits, at their full precision.
+
+    Hue, saturation, the loss of colour and JPEG mean something for RGB of 8 bits alone.
+    """
+    import albumentations as A
+
+    if strength == "light":
+        return [
+            A.RandomBrightnessContrast(0.2, 0.2, p=0.8),
+            A.RandomGamma((85, 118), p=0.3),
+            A.GaussianBlur(blur_limit=0, sigma_limit=(0.1, 0.8), p=0.1),
+        ]
+    return [
+        A.RandomBrightnessContrast(0.5, 0.5, p=0.9),
+        A.RandomGamma((60, 160), p=0.5),
+        A.GaussianBlur(blur_limit=0, sigma_limit=(0.2, 1.5), p=0.3),
+        A.GaussNoise(std_range=(0.01, 0.05), p=0.3),
     ]

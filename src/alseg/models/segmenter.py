@@ -39,6 +39,8 @@ class Network:
         encoder_weights: ``imagenet`` (or another name that smp knows for this encoder), ``none``
             or the path of a state dict.
         freeze_encoder: Whether the encoder stays as it starts.
+        in_channels: How many channels images have. Pretrained weights for three are used again and
+            again for more, and scaled to the same sum; for one channel they are summed.
         head: ``linear`` or ``hyperbolic``.
         hyperbolic_dim: Dimension of the ball, for the hyperbolic head.
         curvature: c > 0 of the ball of radius 1/√c, for the hyperbolic head.
@@ -50,6 +52,7 @@ class Network:
     encoder: str = "mobilenet_v2"
     encoder_weights: str = "imagenet"
     freeze_encoder: bool = False
+    in_channels: int = 3
     head: str = "linear"
     hyperbolic_dim: int = 64
     curvature: float = 1.0
@@ -64,20 +67,27 @@ class Segmenter(nn.Module):
     that the image covers before the head sees them.
 
     Args:
-        network: Maps B×3×H×W, H and W multiples of ``stride``, to B×D×h×w features.
+        network: Maps B×C×H×W, H and W multiples of ``stride``, to B×D×h×w features.
         head: Maps the features to a :class:`Prediction`.
         stride: The multiple in pixels.
         freeze_encoder: Whether the encoder stays as it is: its parameters take no gradient, and it
             is in evaluation mode even in training, so that the statistics of its batch norm stay.
+        in_channels: How many channels C images have.
     """
 
     def __init__(
-        self, network: nn.Module, head: nn.Module, stride: int, freeze_encoder: bool = False
+        self,
+        network: nn.Module,
+        head: nn.Module,
+        stride: int,
+        freeze_encoder: bool = False,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         self.network = network
         self.head = head
         self.stride = stride
+        self.in_channels = in_channels
         self.freeze_encoder = freeze_encoder
         if freeze_encoder:
             self.encoder.requires_grad_(False)
@@ -96,7 +106,7 @@ class Segmenter(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Prediction:
-        """Return the prediction of B×3×H×W normalised images, at the decoder's resolution."""
+        """Return the prediction of B×C×H×W normalised images, at the decoder's resolution."""
         height, width = images.shape[-2:]
         below, right = -height % self.stride, -width % self.stride
         padded = functional.pad(images, (0, right, 0, below), mode="replicate")
@@ -160,7 +170,7 @@ def create_segmenter(network: Network, num_classes: int) -> Segmenter:
     _check_name("head", network.head, HEADS)
     if num_classes < 2:
         raise ConfigError(f"A segmenter needs at least 2 classes and got {num_classes}.")
-    model = _create_network(architecture, encoder, network.encoder_weights)
+    model = _create_network(architecture, network)
     stride = _stride(architecture, model.encoder.output_stride)
     channels = _split_off_head(model)
     head: nn.Module
@@ -170,10 +180,11 @@ def create_segmenter(network: Network, num_classes: int) -> Segmenter:
         head = HyperbolicHead(
             channels, num_classes, network.hyperbolic_dim, network.curvature, network.reweighting
         )
-    return Segmenter(model, head, stride, network.freeze_encoder)
+    return Segmenter(model, head, stride, network.freeze_encoder, network.in_channels)
 
 
-def _create_network(architecture: str, encoder: str, weights: str) -> smp.base.SegmentationModel:
+def _create_network(architecture: str, described: Network) -> smp.base.SegmentationModel:
+    encoder, weights = described.encoder, described.encoder_weights
     path = Path(weights).expanduser()
     named = weights in named_weights(encoder)
     if named:
@@ -190,7 +201,11 @@ def _create_network(architecture: str, encoder: str, weights: str) -> smp.base.S
     options = {"dynamic_img_size": True} if architecture == "dpt" else {}
     try:
         network = smp.create_model(
-            architecture, encoder, encoder_weights=choice if named else None, **options
+            architecture,
+            encoder,
+            encoder_weights=choice if named else None,
+            in_channels=described.in_channels,
+            **options,
         )
     except (KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(

@@ -81,6 +81,7 @@ def load_encoder_file(encoder: nn.Module, path: Path, name: str) -> int:
     none (``encoder.``, ``module.``, ...). The tensors are of any float type. What lies outside the
     prefix and the classifier of a classification network are passed over. The position embeddings
     of a vision transformer are resampled, as timm does, where they are of another square grid.
+    Filters of three channels are adapted, as smp does, to an encoder that takes other images.
 
     Args:
         encoder: What to load them into.
@@ -104,6 +105,7 @@ def load_encoder_file(encoder: nn.Module, path: Path, name: str) -> int:
     found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
     if POSITIONS in found and POSITIONS in own:
         found[POSITIONS] = _resampled(found[POSITIONS], own[POSITIONS], encoder)
+    found = {key: _of_channels(value, own.get(key)) for key, value in found.items()}
 
     matched = {k: v for k, v in found.items() if k in own and _fits(v, own[k])}
     misfits = [k for k in found if k in own and k not in matched]
@@ -169,6 +171,18 @@ def _resampled(positions: Tensor, own: Tensor, encoder: Any) -> Tensor:
         return positions
     resampled: Tensor = resample_abs_pos_embed(positions, list(grid), num_prefix_tokens=prefix)
     return resampled
+
+
+def _of_channels(filters: Tensor, own: Tensor | None) -> Tensor:
+    """Return filters O×3×k×k for an encoder's own of O×C×k×k; all others as given."""
+    if own is None or not (own.dim() == filters.dim() == 4 and filters.is_floating_point()):
+        return filters
+    channels, given = own.shape[1], filters.shape[1]
+    if given != 3 or channels == 3 or own[:, 0].shape != filters[:, 0].shape:
+        return filters
+    if channels == 1:
+        return filters.sum(1, keepdim=True)
+    return filters[:, torch.arange(channels) % 3] * (3 / channels)
 
 
 def _fits(tensor: Tensor, own: Tensor) -> bool:

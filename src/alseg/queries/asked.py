@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.images import image_size
+from alseg.data.channels import image_size
 from alseg.data.value_range import read_image
 from alseg.errors import DatasetError, LabelStoreError
 from alseg.labels.region_shape import Box, RegionShape

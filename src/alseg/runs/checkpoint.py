@@ -15,7 +15,7 @@ from alseg.data.module import SegmentationDataModule
 from alseg.data.value_range import ValueRange
 from alseg.distributed import interruption
 from alseg.distributed.stop_together import StoppedTogether
-from alseg.errors import ConfigError, WeightsError
+from alseg.errors import ConfigError, DatasetError, WeightsError
 from alseg.runs.folder import RunFolder
 from alseg.storage.durable import replace_durably
 from alseg.training.module import SegmentationModule
@@ -165,8 +165,11 @@ def load_trained(path: str, device: str) -> tuple[SegmentationModule, ValueRange
         # What loss terms keep is for training, and a script's own terms are not known here.
         module.load_state_dict({**weights, **module.terms.state_dict(prefix="terms.")})
         kept = checkpoint.get(SegmentationDataModule.__qualname__, {}).get("values")
-        values = None if kept is None else ValueRange(float(kept[0]), float(kept[1]))
-    except (AttributeError, KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
+        values = None if kept is None else ValueRange.parse(kept, strict=False)
+    except (
+        *(AttributeError, KeyError, TypeError, IndexError, ValueError, RuntimeError),
+        DatasetError,
+    ) as error:
         raise _unreadable(path, error) from error
     try:
         return module.eval().to(_device(device)), values

@@ -10,6 +10,7 @@ from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
 from alseg.config.settings import names_of
 from alseg.data import SegmentationDataset, open_dataset
+from alseg.data.checks import check_channels
 from alseg.data.registry import is_relative, is_there
 from alseg.errors import DatasetError
 from alseg.runs.folder import RunFolder
@@ -48,7 +49,11 @@ def open_domains(config: RunConfig) -> Domains:
             is left to report on.
     """
     try:
-        return _open(config)
+        opened = _open(config)
+        check_channels(
+            {"source": opened.source, "target": opened.target, "report": opened.reported}
+        )
+        return opened
     except DatasetError as error:
         if config.resume is None:
             raise

@@ -44,7 +44,10 @@ def new_module(config: RunConfig, domains: Domains, protocol: str) -> Segmentati
     """
     of = {entry.name: getattr(config, entry.name) for entry in fields(config)}
     of["encoder_weights"] = config.encoder_weights or "imagenet"
-    network = Network(**{entry.name: of[entry.name] for entry in fields(Network)})
+    network = Network(
+        **{entry.name: of[entry.name] for entry in fields(Network) if entry.name in of},
+        in_channels=domains.target.channels,
+    )
 
     def built(network: Network) -> SegmentationModule:
         return SegmentationModule(

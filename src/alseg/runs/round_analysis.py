@@ -128,7 +128,7 @@ class RoundAnalysis:
         image_id = self.pool.ids[index]
         truth = self._truth(index)
         rounds = store.round_map(image_id, number)
-        image = _small(self.pool.image(index))
+        image = _small(self.pool.display(index))
         panels = {
             "image": image,
             "score": score_picture(_small(score.float().cpu().numpy())),

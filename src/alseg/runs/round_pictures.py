@@ -39,7 +39,7 @@ class RoundPictures:
         shown = []
         for index, score in list(scores.items())[: self.count]:
             image_id = self.pool.ids[index]
-            image = self.pool.image(index)
+            image = self.pool.display(index)
             heat = score_picture(score.float().numpy())
             rounds = store.round_map(image_id)
             picks = picks_picture(image, rounds > 0, rounds == number)

@@ -32,8 +32,10 @@ def evaluate(
         progress: Show a progress bar.
 
     Raises:
+        ConfigError: The images have another number of channels than the network takes.
         DatasetError: The data set has no labels or one of them cannot be used.
     """
+    module.check_channels(dataset.channels, f"{dataset.name} {dataset.split}")
     confusion = MulticlassConfusionMatrix(
         len(module.label_space), ignore_index=IGNORE, validate_args=False
     ).to(module.device)

@@ -20,6 +20,7 @@ from alseg.config.protocols import PROTOCOLS
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
+from alseg.data.value_range import Pixels, counted
 from alseg.data.views import View
 from alseg.errors import ConfigError
 from alseg.models import (
@@ -189,6 +190,7 @@ class SegmentationModule(L.LightningModule):
         # Headers say in moments what the digests of images find out slowly.
         if isinstance(data, SegmentationDataModule):
             data.train_under(self.protocol, views_of(self._loss_terms()))
+            self.check_channels(data.channels, "the data module")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -209,6 +211,29 @@ class SegmentationModule(L.LightningModule):
         """Whether the network shows a hyperbolic radius."""
         return isinstance(self.segmenter.head, HyperbolicHead)
 
+    @property
+    def in_channels(self) -> int:
+        """How many channels the images have that the network takes."""
+        return self.segmenter.in_channels
+
+    def check_channels(self, channels: int, where: str) -> None:
+        """Check that the network takes images of so many channels.
+
+        Args:
+            channels: How many channels the images have.
+            where: What to call their place in an error.
+
+        Raises:
+            ConfigError: It takes others.
+        """
+        if channels != self.in_channels:
+            raise ConfigError(
+                f"The images of {where} have {counted(channels)}, and the network takes images of "
+                f"{counted(self.in_channels)}. Use a network that was trained on such images, "
+                "write `channels` into the YAML file of the data, or in a script build it by "
+                f"Network(in_channels={channels})."
+            )
+
     def setup(self, stage: str) -> None:
         """Check that trainer and data fit; lay the weights out as the device is fastest with.
 
@@ -224,6 +249,7 @@ class SegmentationModule(L.LightningModule):
             check_trainer(self.trainer)
             data = getattr(self.trainer, "datamodule", None)
             if isinstance(data, SegmentationDataModule):
+                self.check_channels(data.channels, "the data module")
                 views = views_of(self._loss_terms())
                 for size in data.train_under(self.protocol, views).values():
                     check_batch_size(self.segmenter, data.batch_size, size)
@@ -364,18 +390,18 @@ class SegmentationModule(L.LightningModule):
             ),
         )
 
-    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the train ids H×W of one RGB image H×W×3, at the image's own resolution."""
+    def segment(self, image: Pixels) -> NDArray[np.uint8]:
+        """Return the train ids H×W of one image H×W×C, at the image's own resolution."""
         result: NDArray[np.uint8] = self._classify(image).argmax(0).to(torch.uint8).cpu().numpy()
         return result
 
-    def class_probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the class probabilities C×H×W of one RGB image H×W×3, at its own resolution."""
+    def class_probabilities(self, image: Pixels) -> NDArray[np.float32]:
+        """Return the probabilities of the classes for one image H×W×C, a map H×W for each."""
         result: NDArray[np.float32] = self._classify(image).float().cpu().numpy()
         return result
 
     @torch.no_grad()
-    def _classify(self, image: NDArray[np.uint8]) -> Tensor:
+    def _classify(self, image: Pixels) -> Tensor:
         height, width = image.shape[:2]
         pixels = eval_transform(image, self.eval_size).to(self.device)
         with evaluating(self):

@@ -103,10 +103,11 @@ def check_batch_size(segmenter: Segmenter, batch_size: int, size: tuple[int, int
     network, was_training = segmenter.network, segmenter.training
     state = {name: tensor.to("meta") for name, tensor in network.state_dict().items()}
     padded = (-(-length // segmenter.stride) * segmenter.stride for length in size)
+    images = torch.empty(1, segmenter.in_channels, *padded, device="meta")
     try:
         # On the meta device the layers look at shapes alone.
         segmenter.train()
-        functional_call(network, state, torch.empty(1, 3, *padded, device="meta"))
+        functional_call(network, state, images)
     except ValueError as error:
         raise ConfigError(
             "batch_size is 1; it must be 2 or more: this network normalises features of one "
