@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from alseg.models.hyperbolic import HyperbolicHead
-from alseg_strategies import Signals, create, select_regions
+from alseg_strategies import Signals, available, create, select_regions
 from benchmarks import plain
+from benchmarks.measure import peak_bytes
 from benchmarks.training import published_head
 
 LOGITS = 3 * torch.randn(2, 7, 23, 31, generator=torch.Generator().manual_seed(0))
@@ -54,3 +55,30 @@ def test_the_published_formula_of_the_head_gives_its_logits():
     head = HyperbolicHead(16, 5, dim=8, curvature=0.7).double().eval()
     features = 4 * torch.randn(2, 16, 9, 7, dtype=torch.float64)
     torch.testing.assert_close(published_head(head, features), head(features).logits)
+
+
+def test_the_peak_is_what_lives_at_a_time():
+    x = torch.zeros(1000)
+
+    def function():
+        for _ in range(3):
+            y = x + 1
+            z = y.double()
+            del y
+            z.view(10, 100).mul_(2)
+        kept = torch.add(x, 1, out=torch.empty(0))
+        return z, kept
+
+    # y and z at the end of a round, with the z of the round before.
+    assert peak_bytes(function) == (1000 + 2 * 2 * 1000) * 4
+    assert peak_bytes(lambda: x[:10].view(2, 5).add_(1)) == 0
+
+
+@pytest.mark.parametrize("name", list(available()))
+@pytest.mark.parametrize("radius", [1, 32])
+def test_a_score_takes_no_more_than_three_times_the_logits(name, radius):
+    logits = torch.randn(1, 19, 256, 512)
+    signals = Signals(logits, radius=torch.rand(1, 256, 512))
+    windowed = {"radius": radius} if name in ("ripu", "halo") else {}
+    strategy = create(name, **windowed)
+    assert peak_bytes(lambda: strategy.score(signals)) <= 3 * logits.nbytes

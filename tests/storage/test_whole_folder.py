@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, FolderInUse
+from alseg.storage.folder_lock import lock_folder
 from alseg.storage.whole_folder import export_folder, whole_folder
 
 
@@ -57,3 +58,22 @@ def test_an_export_takes_the_place_of_an_empty_folder_alone(tmp_path):
     with pytest.raises(ConfigError, match="is in use"), export_folder(tmp_path / "empty"):
         pass
     assert names(tmp_path) == ["empty", "empty/a.txt"]
+
+
+def test_one_writes_to_a_folder_until_the_lock_is_released(tmp_path):
+    lock = lock_folder(tmp_path)
+    with pytest.raises(FolderInUse, match="Another process is writing"):
+        lock_folder(tmp_path)
+    lock.release()
+    lock_folder(tmp_path).release()
+
+
+def test_a_link_is_no_lock_and_what_it_leads_to_stays(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(outside)
+    with pytest.raises(FolderInUse, match=r"\.lock is a link.*Remove it"):
+        lock_folder(folder)
+    assert outside.read_text() == "mine"
