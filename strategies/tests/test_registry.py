@@ -20,7 +20,15 @@ from alseg_strategies import (
     registry,
 )
 
-BUILT_IN = ["random", "entropy", "margin", "least-confidence", "ripu", "halo"]
+BUILT_IN = [
+    "random",
+    "entropy",
+    "margin",
+    "least-confidence",
+    "teacher-disagreement",
+    "ripu",
+    "halo",
+]
 
 
 class Mine(Strategy):

@@ -51,6 +51,26 @@ def test_ripu_of_pixels_is_in_nats(plain, image, radius):
     np.testing.assert_allclose(score, impurity * plain.softmax_entropy(logits), atol=1e-5)
 
 
+@settings(max_examples=50)
+@given(images(), images())
+def test_disagreement_is_the_jensen_shannon_divergence_of_two_predictions(image, other):
+    logits = image[0]
+    taught = np.resize(other[0], logits.shape)
+    signals = Signals(torch.from_numpy(logits)[None], teacher_logits=torch.from_numpy(taught)[None])
+    score = create("teacher-disagreement").score(signals)[0].numpy()
+    for row, column in np.ndindex(score.shape):
+        p, q = (
+            np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+            for z in (maps[:, row, column].astype(np.float64) for maps in (logits, taught))
+        )
+        expected = sum(
+            (x * math.log(x / ((x + y) / 2)) if x else 0) / 2
+            for pair in zip(p, q, strict=True)
+            for x, y in (pair, pair[::-1])
+        )
+        assert score[row, column] == pytest.approx(expected / math.log(2), abs=1e-5)
+
+
 def test_ripu_without_any_factor_is_one_everywhere():
     score = score_of("ripu", np.zeros((3, 2, 2), np.float32), impurity=False, uncertainty=False)
     assert (score == 1).all()

@@ -31,6 +31,7 @@ def noise(classes, seed):
         torch.randn(1, classes, *SIZE, generator=drawn),
         radius=torch.rand(1, *SIZE, generator=drawn),
         embeddings=torch.randn(1, 8, *SIZE, generator=drawn),
+        teacher_logits=torch.randn(1, classes, *SIZE, generator=drawn),
     )
 
 

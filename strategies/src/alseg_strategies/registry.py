@@ -52,6 +52,11 @@ _BUILT_IN: dict[str, _Entry] = {
     "least-confidence": _built_in(
         "least_confidence", "LeastConfidence", "one minus the probability of the best class"
     ),
+    "teacher-disagreement": _built_in(
+        "teacher_disagreement",
+        "TeacherDisagreement",
+        "how far the network and its teacher disagree (Jensen-Shannon divergence)",
+    ),
     "ripu": _built_in(
         "ripu", "RIPU", "region impurity times prediction uncertainty (arXiv 2111.12940)"
     ),

@@ -11,6 +11,11 @@ from torch import Tensor
 from alseg_strategies.errors import SignalError
 
 HOW_TO_GET = {
+    "teacher_logits": (
+        "it takes a teacher: train with `--unlabelled pseudo-labels` or `--unlabelled u2pl`, or "
+        "Unlabelled('pseudo-labels') in alseg, or pass Signals(logits, teacher_logits=...) from "
+        "your own model"
+    ),
     "radius": (
         "it is the hyperbolic radius and needs a model with a hyperbolic head: choose one with "
         "`--head hyperbolic` or Network(head='hyperbolic') in alseg, or pass "
