@@ -32,7 +32,7 @@ from benchmarks.measure import machine, print_table, write_json
 
 PARTS = {
     "forward pass": "alseg.models.segmenter.Segmenter.forward",
-    "with upsampling": "alseg.training.module.SegmentationModule.signals",
+    "with upsampling": "alseg.active.signals.SignalSource.look",
     "earlier rounds": "alseg.active.choosing._barred",
     "scoring": "alseg_strategies.{strategy}.score",
     "selection": "alseg.labels.regions.windows.Windows.candidates",

@@ -2,7 +2,8 @@
 
 A step through Lightning with all losses of the protocol, beside a plain loop that trains the same
 network on the same batches by cross-entropy alone; the hyperbolic head in float32, beside the
-published formula in float64.
+published formula in float64. And what it costs to learn from unasked pixels: a step with
+pseudo-labels and one with U2PL, beside the same step without.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from alseg.data import load_label_space
+from alseg.data.views import flip_geometry
 from alseg.models import HyperbolicHead, Network
 from alseg.runs.fit import quiet_lightning
 from alseg.training.module import SegmentationModule
-from benchmarks.measure import machine, print_table, seconds, write_json
+from alseg.training.unlabelled import LEARNT, Unlabelled
+from benchmarks.measure import machine, peak_bytes, print_table, seconds, write_json
 
 CPU = torch.device("cpu")
 Batch = Mapping[str, Mapping[str, Tensor]]
@@ -38,10 +41,16 @@ def batch_of(size: tuple[int, int], images: int, device: torch.device) -> Batch:
     coarse = torch.randint(0, 19, (images, 1, size[0] // 32, size[1] // 32), generator=draw)
     labels = functional.interpolate(coarse.float(), size)[:, 0].long()
     asked = torch.rand(labels.shape, generator=draw) < 0.01
-    pixels = [torch.randn(images, 3, *size, generator=draw) for _ in range(2)]
+    pixels = [torch.randn(images, 3, *size, generator=draw).to(device) for _ in range(3)]
+    answers = labels.where(asked, 255).to(device)
+    strong = {
+        "image": pixels[2],
+        "label": answers.flip(-1),
+        "geometry": flip_geometry(True).expand(images, 2, 3).to(device),
+    }
     return {
-        "source": {"image": pixels[0].to(device), "label": labels.to(device)},
-        "target": {"image": pixels[1].to(device), "label": labels.where(asked, 255).to(device)},
+        "source": {"image": pixels[0], "label": labels.to(device)},
+        "target": {"image": pixels[1], "label": answers, "views": {"strong": strong}},
     }
 
 
@@ -125,10 +134,50 @@ def compare_steps(
     return rows
 
 
-def new_module(head: str) -> SegmentationModule:
+def compare_unlabelled(
+    size: tuple[int, int], images: int, steps: int, device: torch.device
+) -> list[dict[str, object]]:
+    """Time a step for each way to learn from unasked pixels, in turn; the best median of each."""
+    batch = batch_of(size, images, device)
+    times: dict[str, list[float]] = {way: [] for way in LEARNT}
+    for _ in range(2):
+        for way, found in times.items():
+            found.append(lightning_step(new_module("linear", way), batch, steps))
+    best = {way: min(found) for way, found in times.items()}
+    peaks = {way: step_bytes(new_module("linear", way), batch) for way in LEARNT}
+    return [
+        {
+            "unlabelled": way,
+            "seconds": best[way],
+            "ratio": best[way] / best["none"],
+            "MiB of tensors": peaks[way] / 2**20,
+        }
+        for way in LEARNT
+    ]
+
+
+def step_bytes(module: SegmentationModule, batch: Batch) -> int:
+    """The most bytes of tensors that a step makes beside weights and batch, on its device."""
+    device = batch["source"]["image"].device
+    trainer = L.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        max_steps=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    return peak_bytes(lambda: trainer.fit(module, DataLoader([batch] * 2, batch_size=None)))
+
+
+def new_module(head: str, unlabelled: str = "none") -> SegmentationModule:
     """A DeepLabV3+ with MobileNetV2 for 19 classes."""
     return SegmentationModule(
-        load_label_space("cityscapes19"), network=Network(encoder_weights="none", head=head), seed=0
+        load_label_space("cityscapes19"),
+        network=Network(encoder_weights="none", head=head),
+        unlabelled=Unlabelled(unlabelled),
+        seed=0,
     )
 
 
@@ -235,8 +284,17 @@ def main() -> None:
     print_table(
         f"a training step, {options.images} + {options.images} images of {size[0]}×{size[1]}", steps
     )
+    with quiet_lightning():
+        unlabelled = compare_unlabelled(size, options.images, options.steps, device)
+    print_table("the same step, learning from unasked pixels", unlabelled)
     if options.out is not None:
-        content = {"machine": machine(device), "heads": heads, "share": share, "steps": steps}
+        content = {
+            "machine": machine(device),
+            "heads": heads,
+            "share": share,
+            "steps": steps,
+            "unlabelled": unlabelled,
+        }
         write_json(options.out, content)
 
 

@@ -13,7 +13,7 @@ from alseg.labels import LabelStore, PoolImage
 from tests.helpers.rounds import hold_round
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-TABLES = ("matrix", "recipe", "ablation")
+TABLES = ("matrix", "recipe", "ablation", "unlabelled", "partitions")
 MATRICES = sorted(path for path in EXPERIMENTS.rglob("*.yaml") if path.stem in TABLES)
 FILES = sorted(set(EXPERIMENTS.rglob("*.yaml")) - set(MATRICES))
 ON_CAMVID = [path for path in FILES if path.parent.name == "camvid"]

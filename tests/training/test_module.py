@@ -16,7 +16,7 @@ from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
 from alseg.models import Network, Optimization, Prediction
 from alseg.training.module import SegmentationModule
-from alseg.training.terms import LossTerm
+from alseg.training.step import LossTerm
 
 UNTRAINED = Network(encoder_weights="none")
 
@@ -60,7 +60,7 @@ def test_a_vision_transformer_trains_on_images_of_any_size_and_is_evaluated(
 
 def train_frozen(folder, head, ranks):
     """Train twice as long at once and in two parts; check the encoder at every step."""
-    network = Network("fpn", "resnet18", "none", True, head, hyperbolic_dim=4)
+    network = Network("fpn", "resnet18", "none", freeze_encoder=True, head=head, hyperbolic_dim=4)
 
     class Watched(SegmentationModule):
         def on_after_backward(self):
@@ -220,9 +220,10 @@ def test_a_misspelt_setting_of_a_loss_is_named():
 def test_the_command_and_a_script_start_from_the_same_defaults():
     of_command = {entry.name: entry.default for entry in fields(RunConfig)}
     hparams = SegmentationModule(SPACE, network=replace(UNTRAINED, head="linear")).settings
-    # The command chooses these by the strategy and by what can be downloaded.
-    assert of_command.keys() >= hparams.keys() - {"label_space"}
-    chosen = {"encoder_weights", "head", "label_space", "seed"}
+    # The command chooses these by the strategy, by what can be downloaded, and by the images.
+    of_images = {"in_channels", "label_space"}
+    assert of_command.keys() >= hparams.keys() - of_images
+    chosen = {"encoder_weights", "head", "seed"} | of_images
     assert {n: of_command[n] for n in hparams.keys() - chosen} == {
         n: v for n, v in hparams.items() if n not in chosen
     }

@@ -22,20 +22,19 @@ from alseg.data.module import SegmentationDataModule
 from alseg.data.views import carry
 from alseg.distributed import ranks
 from alseg.errors import ConfigError
-from alseg.models import Network
+from alseg.models import Network, Optimization
 from alseg.runs.checkpoint import load_module
 from alseg.training.modes import evaluating
 from alseg.training.module import SegmentationModule
+from alseg.training.step import DomainStep, LossTerm, Step
 from alseg.training.terms import (
     TERMS,
-    DomainStep,
-    LossTerm,
-    Step,
     build_terms,
     check_terms,
     loss_settings,
     masked_cross_entropy,
 )
+from alseg.training.unlabelled import LEARNT
 
 
 def test_cross_entropy_is_the_mean_over_the_labelled_pixels():
@@ -88,6 +87,7 @@ def test_a_setting_reaches_its_term():
 
 def test_the_protocols_name_terms_that_there_are():
     named = {name for protocol in PROTOCOLS.values() for name in protocol.terms}
+    named |= {name for terms in LEARNT.values() for name in terms}
     assert named == {term.name for term in TERMS}
 
 
@@ -401,18 +401,40 @@ def test_terms_that_cannot_be_are_refused_by_name(terms, message):
         check_terms(terms, PROTOCOLS["target_only"])
 
 
-def test_a_term_with_parameters_that_nothing_trains_is_refused(tmp_path):
-    class Forgetful(Follow):
-        def prepare(self, network):
-            self.teacher = deepcopy(network)
+class Projects(LossTerm):
+    """Has a weight of its own to train."""
 
+    name = "projects"
+    domains = ("target",)
+
+    def prepare(self, network):
+        torch.manual_seed(1)
+        self.projection = nn.Conv2d(network.head.in_channels, 2, 1)
+
+    def forward(self, step):
+        return self.projection(step["target"].features).square().mean()
+
+
+def test_parameters_of_a_term_are_trained_at_the_rate_of_the_head(tmp_path):
     class With(SegmentationModule):
         def configure_losses(self):
-            return [Forgetful()]
+            return [*super().configure_losses(), Projects()]
 
+    class Gradients(Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            weight = pl_module.terms["projects"].projection.weight
+            self.before, self.gradient = weight.detach().clone(), weight.grad.clone()
+
+    network, seen = (
+        new_module(With, optimization=Optimization("sgd", 0.01, momentum=0)),
+        Gradients(),
+    )
     loop = ActiveLoop("random", 0.05, rounds=1, progress=False)
-    with pytest.raises(ConfigError, match=r"term follow has parameters with gradients"):
-        quiet_trainer(tmp_path, 1, callbacks=[loop]).fit(new_module(With), images())
+    quiet_trainer(tmp_path, 1, callbacks=[loop, seen]).fit(network, images())
+    # One step of plain gradient descent at ten times the rate of the encoder.
+    found = network.terms["projects"].projection.weight.detach()
+    torch.testing.assert_close(found, seen.before - 0.1 * seen.gradient)
+    assert seen.gradient.any()
 
 
 @pytest.mark.parametrize("head", ["linear", "hyperbolic"])
@@ -423,12 +445,12 @@ def test_the_example_in_the_documentation_of_a_term_trains(tmp_path, head):
     network = names["WithAgreement"](
         SPACE, network=Network(encoder_weights="none", head=head), protocol="target_only"
     )
-    teacher = network.terms["agreement"].teacher
-    start = deepcopy(teacher)
+    start = deepcopy(network.teacher.network)
     loop = ActiveLoop("entropy", 0.05, rounds=1, progress=False)
     runner = quiet_trainer(tmp_path, 2, callbacks=[loop])
     runner.fit(network, images())
     assert float(runner.logged_metrics["train/agreement"]) > 0
-    teacher = network.terms["agreement"].teacher
-    pairs = zip(teacher.parameters(), start.parameters(), strict=True)
-    assert not all(torch.equal(slow, fast) for slow, fast in pairs)
+    taught, began = network.teacher.network.state_dict(), start.state_dict()
+    moved = {name for name in taught if not torch.equal(taught[name], began[name])}
+    assert any(name.endswith("weight") for name in moved)
+    assert {name for name in taught if name.endswith("running_mean")} <= moved

@@ -174,6 +174,65 @@ class TrainingSettings:
         at_least=0,
         below=1,
     )
+    unlabelled: Literal["none", "pseudo-labels", "u2pl"] = setting(
+        "none",
+        "what target pixels teach that nobody was asked about: pseudo-labels: the classes that a "
+        "teacher is sure of; u2pl: also, by contrast, which classes the others are not",
+        of={"variant", "after start"},
+    )
+    mix: Literal["none", "cutmix", "classmix"] = setting(
+        "cutmix",
+        "how the images are mixed that pseudo-labels are learnt on",
+        of={"variant", "after start"},
+    )
+    teacher_decay: float = setting(
+        0.99,
+        "largest decay of the moving average that the teacher is",
+        of={"variant", "after start"},
+        at_least=0,
+        below=1,
+    )
+    trust: float = setting(
+        0.0,
+        "a class counts as a pseudo-label once the teacher is right on this share of the answered "
+        "pixels that it gives it to; 0: from the first step",
+        of={"variant", "after start"},
+        at_least=0,
+    )
+    evaluate: Literal["teacher", "student"] = setting(
+        "teacher",
+        "which network is evaluated, predicts and scores the pool where there is a teacher",
+        of={"variant", "after start"},
+    )
+    pseudo_weight: float = setting(
+        1.0, "weight of the loss of pseudo-labels", of={"variant", "after start"}, at_least=0
+    )
+    pseudo_unreliable: float = setting(
+        20.0,
+        "per cent of the pixels that give no pseudo-label at the start; falls to 0 at the end",
+        of={"variant", "after start"},
+        at_least=0,
+    )
+    pseudo_confidence: float = setting(
+        0.0,
+        "instead of pseudo_unreliable, the least probability of a pseudo-label; 0: not used",
+        of={"variant", "after start"},
+        at_least=0,
+        below=1,
+    )
+    contrast_weight: float = setting(
+        0.1, "weight of the contrastive loss", of={"variant", "after start"}, at_least=0
+    )
+    contrast_unreliable: float = setting(
+        20.0,
+        "per cent of the pixels that are negative keys at the start, and as many that are "
+        "anchors; falls to 0 at the end",
+        of={"variant", "after start"},
+        at_least=0,
+    )
+    contrast_queue: int = setting(
+        4096, "negative keys kept of each class", of={"variant", "after start"}, at_least=1
+    )
     validate_every: int | None = setting(
         None, "steps between validations; null: none", of={"after start"}, at_least=1
     )

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import distributed
+import torch
+from torch import Tensor, distributed
 
 from alseg.errors import AlsegError, RankError
 from alseg.storage.shared_storage import appears
@@ -35,6 +36,19 @@ def gather(mine: Any) -> list[Any]:
         RankError: Another rank failed instead of calling this, or is gone.
     """
     return _exchange(mine, None)
+
+
+def gather_tensor(mine: Tensor) -> list[Tensor]:
+    """Return the tensor of every rank, in the order of the ranks; all are of one shape.
+
+    For the steps of a training, where every rank makes the same calls; a rank that fails ends the
+    others as ``alseg.distributed.stop_together`` says.
+    """
+    if not _several():
+        return [mine]
+    found = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(found, mine)
+    return found
 
 
 def is_first() -> bool:

@@ -49,6 +49,8 @@ class HyperbolicHead(nn.Module):
         reweighting: str = "rms",
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
+        self.num_classes = num_classes
         if dim < 1:
             raise ConfigError(f"The hyperbolic dimension is {dim}; it must be at least 1.")
         if not (curvature > 0 and math.isfinite(curvature)):

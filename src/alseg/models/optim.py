@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import geoopt
 import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -54,7 +56,9 @@ class Optimization:
     decay_steps: int | None = None
 
 
-def build_optimizer(segmenter: Segmenter, optimization: Optimization) -> Optimizer:
+def build_optimizer(
+    segmenter: Segmenter, optimization: Optimization, others: Iterable[nn.Parameter] = ()
+) -> Optimizer:
     """Return the optimiser of a segmenter's trainable parameters.
 
     The groups are ``encoder`` at the learning rate, ``head`` (decoder and head, all that starts
@@ -69,6 +73,7 @@ def build_optimizer(segmenter: Segmenter, optimization: Optimization) -> Optimiz
     Args:
         segmenter: What to train.
         optimization: The optimiser, its rates and its decay of weights.
+        others: What is trained at the rate of the head besides, such as that of a loss term.
 
     Raises:
         ConfigError: The name is unknown.
@@ -76,7 +81,7 @@ def build_optimizer(segmenter: Segmenter, optimization: Optimization) -> Optimiz
     name, lr = optimization.optimizer, optimization.learning_rate
     if name not in OPTIMIZERS:
         raise ConfigError(f"Unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}.")
-    head = [p for p in segmenter.head_parameters() if p.requires_grad]
+    head = [p for p in (*segmenter.head_parameters(), *others) if p.requires_grad]
     points = [p for p in head if isinstance(p, geoopt.ManifoldParameter)]
     head = [p for p in head if not isinstance(p, geoopt.ManifoldParameter)]
     encoder = [p for p in segmenter.encoder_parameters() if p.requires_grad]

@@ -78,7 +78,7 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        head: nn.Module,
+        head: LinearHead | HyperbolicHead,
         stride: int,
         freeze_encoder: bool = False,
         in_channels: int = 3,

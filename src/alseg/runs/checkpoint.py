@@ -162,6 +162,8 @@ def load_trained(path: str, device: str) -> tuple[SegmentationModule, ValueRange
             for name, tensor in checkpoint["state_dict"].items()
             if not name.startswith("terms.")
         }
+        if any(name.startswith("teacher.") for name in weights) and module.teacher is None:
+            module.keep_teacher()
         # What loss terms keep is for training, and a script's own terms are not known here.
         module.load_state_dict({**weights, **module.terms.state_dict(prefix="terms.")})
         kept = checkpoint.get(SegmentationDataModule.__qualname__, {}).get("values")

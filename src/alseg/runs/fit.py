@@ -211,13 +211,18 @@ def _start(
 
 
 def load_weights(module: SegmentationModule, path: str | Path) -> None:
-    """Load the network of a checkpoint into a module.
+    """Load the network of a checkpoint into a module: the one that it evaluates.
 
     Raises:
         WeightsError: There is no such checkpoint, or its network is another one.
     """
     checkpoint = read_checkpoint(path)
-    prefix = "segmenter."
+    prefix = "teacher.network."
+    evaluate = checkpoint["hyper_parameters"].get("unlabelled", {}).get("evaluate")
+    if evaluate == "student" or not any(
+        name.startswith(prefix) for name in checkpoint["state_dict"]
+    ):
+        prefix = "segmenter."
     weights = {
         name.removeprefix(prefix): tensor
         for name, tensor in checkpoint["state_dict"].items()
@@ -225,6 +230,8 @@ def load_weights(module: SegmentationModule, path: str | Path) -> None:
     }
     try:
         module.segmenter.load_state_dict(weights)
+        if module.teacher is not None:
+            module.teacher.restart(module.segmenter)
     except RuntimeError as error:
         theirs, ours = checkpoint["hyper_parameters"], module.settings
         network = theirs.get("network", {})

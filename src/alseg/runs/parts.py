@@ -29,6 +29,7 @@ from alseg.runs.launch import new_trainer
 from alseg.runs.progress import RunProgress
 from alseg.training.module import SegmentationModule
 from alseg.training.terms import loss_settings
+from alseg.training.unlabelled import Unlabelled
 
 log = logging.getLogger("alseg")
 
@@ -49,12 +50,17 @@ def new_module(config: RunConfig, domains: Domains, protocol: str) -> Segmentati
         in_channels=domains.target.channels,
     )
 
+    # The start on the source has no target pixels.
+    learns = PROTOCOLS[protocol].active
+    unlabelled = Unlabelled(**{e.name: of[e.name] for e in fields(Unlabelled)} if learns else {})
+
     def built(network: Network) -> SegmentationModule:
         return SegmentationModule(
             domains.target.label_space,
             network=network,
             protocol=protocol,
             losses={name: of[name] for name in loss_settings({})},
+            unlabelled=unlabelled,
             optimization=Optimization(**{e.name: of[e.name] for e in fields(Optimization)}),
             flip=config.flip,
             eval_size=config.eval_size or config.size,

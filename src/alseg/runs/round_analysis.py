@@ -93,7 +93,7 @@ class RoundAnalysis:
 
     @property
     def _rim(self) -> float | None:
-        head = self.module.segmenter.head
+        head = self.module.evaluated.head
         if not isinstance(head, HyperbolicHead):
             return None
         return 2 * math.atanh(1 - RIM) / math.sqrt(head.curvature)
@@ -107,7 +107,7 @@ class RoundAnalysis:
         with evaluating(module):
             signals = SignalSource(module).look(shown, self.pool.ids[index], wanted, size)
             assert signals.embeddings is not None
-            norm = _norm(module.segmenter.head, signals.embeddings)
+            norm = _norm(module.evaluated.head, signals.embeddings)
         logarithms = signals.logits[0].float().log_softmax(0)
         entropy = -(logarithms.exp() * logarithms).sum(0) / math.log(len(logarithms))
         norm = functional.interpolate(norm, size=size, mode="bilinear", align_corners=False)

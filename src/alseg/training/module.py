@@ -27,22 +27,24 @@ from alseg.models import (
     HyperbolicHead,
     Network,
     Optimization,
+    Prediction,
+    Segmenter,
     build_optimizer,
     build_schedule,
     create_segmenter,
 )
 from alseg.training.metrics import SegmentationMetric, SegmentationScores
 from alseg.training.modes import evaluating
+from alseg.training.step import DomainStep, LossTerm, Step
+from alseg.training.teacher import Teacher
 from alseg.training.terms import (
-    DomainStep,
-    LossTerm,
-    Step,
     build_terms,
     check_terms,
     loss_settings,
     views_of,
 )
 from alseg.training.trainer_options import check_batch_size, check_trainer
+from alseg.training.unlabelled import Unlabelled
 from alseg_strategies import Signals
 
 
@@ -64,6 +66,7 @@ class SegmentationModule(L.LightningModule):
             ``fully_supervised``.
         losses: Settings of the loss terms that differ from their defaults, such as
             ``{"consistency_weight": 0.0}``.
+        unlabelled: What is learnt from target pixels that nobody was asked about.
         optimization: How the weights are learnt.
         flip: Average the evaluation over the image and its mirror image.
         eval_size: Height and width at which images are shown to the network in evaluation;
@@ -85,6 +88,7 @@ class SegmentationModule(L.LightningModule):
         network: Network | Mapping[str, Any] = Network(),
         protocol: str = "source_target",
         losses: Mapping[str, float] = MappingProxyType({}),
+        unlabelled: Unlabelled | Mapping[str, Any] = Unlabelled(),
         optimization: Optimization | Mapping[str, Any] = Optimization(),
         flip: bool = True,
         eval_size: tuple[int, int] | None = None,
@@ -99,8 +103,11 @@ class SegmentationModule(L.LightningModule):
             network = Network(**network)
         if not isinstance(optimization, Optimization):
             optimization = Optimization(**optimization)
+        if not isinstance(unlabelled, Unlabelled):
+            unlabelled = Unlabelled(**unlabelled)
         self.label_space = label_space
         self.protocol = PROTOCOLS[protocol]
+        self.unlabelled = unlabelled
         self.losses = loss_settings(losses)
         self.optimization = optimization
         self.flip = flip
@@ -111,6 +118,7 @@ class SegmentationModule(L.LightningModule):
             "network": asdict(network),
             "losses": self.losses,
             "optimization": asdict(optimization),
+            "unlabelled": asdict(unlabelled),
         }
         self.save_hyperparameters(ignore=[*self._groups, "label_space"])
         self.save_hyperparameters(self._groups)
@@ -118,6 +126,9 @@ class SegmentationModule(L.LightningModule):
         self.segmenter = create_segmenter(network, len(label_space))
         terms = self.configure_losses()
         check_terms(terms, self.protocol)
+        self.teacher: Teacher | None = None
+        if any(term.needs_teacher for term in terms):
+            self.keep_teacher()
         for term in terms:
             # Now, so that a checkpoint finds the state of the term where it is loaded.
             term.prepare(self.segmenter)
@@ -125,9 +136,14 @@ class SegmentationModule(L.LightningModule):
         self._last_step: Step | None = None
         self.metrics = self.configure_metrics()
 
+    def keep_teacher(self) -> None:
+        """Keep a moving average of the network from here on."""
+        decay = self.unlabelled.teacher_decay
+        self.teacher = Teacher(self.segmenter, len(self.label_space), decay)
+
     def configure_losses(self) -> list[LossTerm]:
         """Return the terms whose weighted sum is the loss."""
-        return build_terms(self.protocol, self.losses)
+        return build_terms(self.protocol, self.losses, self.unlabelled.unlabelled)
 
     def configure_metrics(self) -> MetricCollection:
         """Return what is measured in validation and test.
@@ -142,18 +158,8 @@ class SegmentationModule(L.LightningModule):
         )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and its schedule: linear warm-up, then polynomial decay.
-
-        Raises:
-            ConfigError: A loss term has parameters to train, and the optimiser has the network's.
-        """
-        for term in self._loss_terms():
-            if any(parameter.requires_grad for parameter in term.parameters()):
-                raise ConfigError(
-                    f"The loss term {term.name} has parameters with gradients, which nothing "
-                    "trains: call requires_grad_(False) on them, or override configure_optimizers."
-                )
-        optimizer = build_optimizer(self.segmenter, self.optimization)
+        """Return the optimiser and its schedule: linear warm-up, then polynomial decay."""
+        optimizer = build_optimizer(self.segmenter, self.optimization, self.terms.parameters())
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = build_schedule(optimizer, self.optimization, steps)
         return {
@@ -198,7 +204,7 @@ class SegmentationModule(L.LightningModule):
         groups = self._groups
         others = {name: value for name, value in self.hparams.items() if name not in groups}
         trained = {"protocol": self.protocol.name, **groups["optimization"], **groups["losses"]}
-        return {**groups["network"], **trained, **others}
+        return {**groups["network"], **trained, **groups["unlabelled"], **others}
 
     @property
     def scores(self) -> SegmentationScores | None:
@@ -257,6 +263,8 @@ class SegmentationModule(L.LightningModule):
         if self.trainer.strategy.root_device.type == "cuda":
             self.segmenter.to(memory_format=torch.channels_last)
         if stage == "fit" and self.global_step == 0:
+            if self.teacher is not None:
+                self.teacher.restart(self.segmenter)
             for term in self._loss_terms():
                 term.prepare(self.segmenter)
 
@@ -277,7 +285,15 @@ class SegmentationModule(L.LightningModule):
         # With several batches to a step, what was kept of the one before is of no use.
         self._last_step = None
         parts = {domain: self._computed(part) for domain, part in batch.items()}
-        step = Step(number=self.global_step, network=self.segmenter, **parts)
+        step = Step(
+            number=self.global_step,
+            network=self.segmenter,
+            teacher=self.teacher,
+            share_left=max(0.0, 1 - self.global_step / max(1, self.trainer.max_steps)),
+            unlabelled=self.unlabelled,
+            source=parts.get("source"),
+            target=parts.get("target"),
+        )
         total = torch.zeros((), device=self.device)
         for term in self._loss_terms():
             value = term(step)
@@ -306,6 +322,8 @@ class SegmentationModule(L.LightningModule):
         Here, since callbacks may save the training or score the pool right after this.
         """
         super().optimizer_step(*arguments, **named)
+        if self.teacher is not None:
+            self.teacher.follow(self.segmenter)
         step, self._last_step = self._last_step, None
         if step is not None:
             with torch.no_grad():
@@ -341,6 +359,13 @@ class SegmentationModule(L.LightningModule):
         # since ModelCheckpoint looks there for the figure that it chooses by.
         self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
 
+    @property
+    def evaluated(self) -> Segmenter:
+        """The network that is evaluated, predicts and scores: the teacher's, where there is one."""
+        if self.teacher is None or self.unlabelled.evaluate == "student":
+            return self.segmenter
+        return self.teacher.network
+
     def probabilities(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the class probabilities, averaged with those of the mirror image if ``flip``.
 
@@ -351,9 +376,10 @@ class SegmentationModule(L.LightningModule):
         Returns:
             B×C×H×W in [0, 1].
         """
-        probabilities = _resize(_full(self.segmenter(images).logits), size).softmax(1)
+        network = self.evaluated
+        probabilities = _resize(_full(network(images).logits), size).softmax(1)
         if self.flip:
-            mirrored = _full(self.segmenter(images.flip(-1)).logits.flip(-1))
+            mirrored = _full(network(images.flip(-1)).logits.flip(-1))
             probabilities = (probabilities + _resize(mirrored, size).softmax(1)) / 2
         return probabilities
 
@@ -364,8 +390,12 @@ class SegmentationModule(L.LightningModule):
     @property
     def offers(self) -> frozenset[str]:
         """The names of the signals that ``signals`` returns where they are wanted."""
-        always = frozenset({"logits", "embeddings", "image_features"})
-        return always | {"radius"} if self.has_radius else always
+        offered = {"logits", "embeddings", "image_features"}
+        if self.has_radius:
+            offered.add("radius")
+        if self.teacher is not None:
+            offered.add("teacher_logits")
+        return frozenset(offered)
 
     def signals(self, images: Tensor, wanted: Collection[str] = ("logits", "radius")) -> Signals:
         """Return what an acquisition strategy may see of some images, after one forward pass.
@@ -377,16 +407,25 @@ class SegmentationModule(L.LightningModule):
         Returns:
             ``logits`` B×C×h×w at the decoder's resolution, and of the others those that are wanted:
             the ``radius`` B×h×w of a hyperbolic head, ``embeddings`` B×D×h×w, which are the
-            decoder's features, and ``image_features`` B×1×D, their mean over the image.
+            decoder's features, and ``image_features`` B×1×D, their mean over the image. With
+            ``teacher_logits``, B×C×h×w, all others are the student's; without, they are those of
+            the network that is evaluated.
         """
-        prediction = self.segmenter(images)
+        taught = None
+        if self.teacher is not None and "teacher_logits" in wanted:
+            taught = self.teacher(images).logits
+        network = self.evaluated if taught is None else self.segmenter
+        prediction: Prediction = network(images)
         features = prediction.features
         return Signals(
             prediction.logits,
             prediction.radius if "radius" in wanted else None,
             embeddings=features if "embeddings" in wanted else None,
+            teacher_logits=taught,
             image_features=(
-                _full(features).mean((2, 3))[:, None] if "image_features" in wanted else None
+                None
+                if features is None or "image_features" not in wanted
+                else _full(features).mean((2, 3))[:, None]
             ),
         )
 
