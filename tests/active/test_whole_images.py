@@ -245,6 +245,41 @@ def test_masks_of_a_tool_come_back_as_coco(waiting):
     assert store.asked_pixels == 2 * 48 * 64
 
 
+@pytest.fixture
+def disputed(waiting):
+    """A run in which ben paints a quarter of an image otherwise than anna, and the rest alike."""
+    masks = paint_masks(waiting)
+    assert main(["import", str(waiting), str(masks), "--as", "anna"]) == 0
+    path = min(masks.rglob("*.png"))
+    values = np.array(Image.open(path))
+    values[:12] = (values[:12] + 1) % len(open_round(waiting, 1).classes)
+    Image.fromarray(values).save(path)
+    return waiting, masks
+
+
+def test_the_report_names_the_images_whose_masks_differ_and_by_how_much(disputed, capsys):
+    run, masks = disputed
+    assert main(["import", str(run), str(masks), "--as", "ben"]) == 0
+    capsys.readouterr()
+    assert main(["annotate", str(run), "--report"]) == 0
+    said = capsys.readouterr().out
+    assert "50.0% of the answers are the same, on 2 of 2 common queries" in said
+    assert "different answers: 1\n" in said
+    name = min(open_round(run, 1).images)
+    assert f"{name} 25.0% of the pixels differ: anna a mask, ben a mask\n" in said
+
+
+def test_masks_that_differ_are_settled_by_the_command_that_is_named(disputed, capsys):
+    run, masks = disputed
+    assert main(["import", str(run), str(masks), "--as", "ben"]) == 0
+    hint = f"`alseg import {run} FILE --as review`"
+    assert hint in capsys.readouterr().out
+    assert fit("--resume", run) == 2
+    assert hint in capsys.readouterr().err
+    assert main(["import", str(run), str(masks), "--as", "review"]) == 0
+    assert fit("--resume", run) == 0
+
+
 @pytest.mark.parametrize(
     ("format_name", "file", "there", "absent"),
     [
@@ -280,8 +315,10 @@ def test_what_nobody_painted_is_missing(waiting, capsys):
     assert main(["import", str(waiting), str(masks)]) == 0
     assert fit("--resume", waiting) == 2
     said = capsys.readouterr().err
-    assert "2 of 2 are not answered" in said
+    assert "Of the queries of round 1, 2 of 2 are not answered" in said
     assert f"alseg import {waiting}" in said
+    assert fit("--resume", waiting, "--partial") == 2
+    assert "--partial needs one answer or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def test_a_mask_that_is_still_a_query_says_nothing(run, asked):
 @pytest.mark.parametrize(
     ("name", "segmentation", "words"),
     [
-        ("mixed", runs_of(0, 0, 5, 5), "a mask cannot be mixed"),
+        ("mixed", runs_of(0, 0, 5, 5), r"\.json, annotation 2: a mask cannot be mixed"),
         ("background", runs_of(0, 0, 5, 5), "no class is called 'background'"),
         ("road", {"size": [24, 32], "counts": [760]}, "do not add up to the 768 pixels"),
         ("road", {"size": [24, 32], "counts": [-8, 776]}, "do not add up"),

@@ -218,18 +218,24 @@ class People(Annotator):
         run = shlex.quote(str(self.run))
         page = f"Answer them with `alseg annotate {run}`"
         tool = f"Label the images in a tool (`alseg export {run}`) and `alseg import {run}` them"
-        words, how = [], tool if asked.region.is_painted else page
+        painted = asked.region.is_painted
+        review = (
+            f"alseg import {run} FILE --as review" if painted else f"alseg annotate {run} --review"
+        )
+        words, how = [], tool if painted else page
         if settled.missing:
             words.append(f"{len(settled.missing):,} of {len(asked.queries):,} are not answered")
         if settled.disputed:
             words.append(f"{len(settled.disputed):,} are answered differently by as many people")
-            how += f", settle those that differ with `alseg annotate {run} --review`"
+            how += f", settle those that differ with `{review}`"
+        if nothing and self.partial:
+            how += ". --partial needs one answer or more"
         if not nothing:
             how += (
                 ", or go on without them with --partial: their regions go back to the pool and are "
                 "not charged"
             )
-        return f"Of the queries of round {asked.number} {' and '.join(words)}. {how}."
+        return f"Of the queries of round {asked.number}, {' and '.join(words)}. {how}."
 
     @contextmanager
     def closed(self, number: int) -> Iterator[None]:

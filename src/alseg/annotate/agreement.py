@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from alseg.annotate.shares import Shares
+from alseg.config.answer_keys import NOT_CHARGED
 from alseg.queries.answers import Answer
-from alseg.queries.asked import AskedRound
+from alseg.queries.asked import AskedRound, Query
+from alseg.queries.settling import paint
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,29 @@ def disagreements(
         return place[whole], int(part or 0)
 
     return {name: found[name] for name in sorted(differing, key=order)}
+
+
+def differing_share(asked: AskedRound, query: Query, votes: Mapping[str, Answer]) -> float:
+    """Return the share of a query's pixels on which not all people say the same.
+
+    Args:
+        asked: The round.
+        query: The query.
+        votes: Its answers, by person; one that is not charged says nothing of any pixel.
+
+    Raises:
+        LabelStoreError: A mask cannot be read.
+    """
+    image = asked.images[query.image]
+    said = [
+        paint(asked, {query.id: answer}, query.image, (image.height, image.width))
+        for answer in votes.values()
+        if answer not in NOT_CHARGED
+    ]
+    differs = np.zeros((image.height, image.width), dtype=np.bool_)
+    for label in said[1:]:
+        differs |= label != said[0]
+    return float(differs.sum()) / query.box.pixels
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:

@@ -18,6 +18,7 @@ from alseg.queries.answers import REVIEW, Answer, check_answer, people
 from alseg.queries.answers_folder import AnswersFolder, Stopped
 from alseg.queries.asked import AskedRound, Query
 from alseg.queries.asked_files import asked_rounds, open_round
+from alseg.queries.masks import is_mask
 from alseg.queries.settling import Settled, settle
 
 AHEAD = 8
@@ -262,4 +263,6 @@ def _clicks_before(asked: AskedRound) -> int:
 
 def in_words(asked: AskedRound, answer: Answer) -> str:
     """Return an answer as people call it."""
+    if is_mask(answer):
+        return "a mask"
     return OTHERS[answer].said if isinstance(answer, str) else asked.classes[answer]

@@ -210,7 +210,7 @@ def _tell_done(table: Table, next_step: str) -> None:
 
 def _report(asked: AskedRound) -> int:
     from alseg.annotate import measure_agreement
-    from alseg.annotate.agreement import disagreements
+    from alseg.annotate.agreement import differing_share, disagreements
     from alseg.annotate.shares import read_shares
     from alseg.annotate.table import in_words
     from alseg.queries.answers import REVIEW, latest
@@ -236,9 +236,13 @@ def _report(asked: AskedRound) -> int:
         answers_in_words = ", ".join(
             f"{who} {in_words(asked, vote)}" for who, vote in votes.items()
         )
-        print(f"  {name}  {query.image} row {query.row} column {query.column}: {answers_in_words}")
+        place = f"row {query.row} column {query.column}"
+        if asked.region.is_painted:
+            place = f"{differing_share(asked, query, votes):.1%} of the pixels differ"
+        print(f"  {name}  {query.image} {place}: {answers_in_words}")
     if len(found) > DISAGREEMENTS:
-        print(f"  ... and {len(found) - DISAGREEMENTS:,} more; --review lists them")
+        hint = "" if asked.region.is_painted else "; --review lists them"
+        print(f"  ... and {len(found) - DISAGREEMENTS:,} more{hint}")
     return 0
 
 

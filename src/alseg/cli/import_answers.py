@@ -53,9 +53,13 @@ def run(argv: Sequence[str]) -> int:
     if done.idle:
         print(f"answers to parts of windows that are not mixed, left out: {done.idle:,}")
     if done.disputed:
+        quoted = shlex.quote(arguments["run"])
+        how = f"alseg annotate {quoted} --review"
+        if done.is_painted:
+            how = f"alseg import {quoted} FILE --as review"
         print(
             f"queries that as many people answered one way as another: {done.disputed:,}; settle "
-            f"them with `alseg annotate {shlex.quote(arguments['run'])} --review`"
+            f"them with `{how}`"
         )
     print(f"queries still without an answer: {done.missing:,}")
     if done.split:

@@ -92,7 +92,7 @@ def read(source: Source, collector: Collector) -> None:
     Raises:
         ExchangeError: It is damaged, or answers what was not asked.
     """
-    content = Node(source.json, f"{source.path}:")
+    content = Node(source.json, str(source.path))
     info = content.raw("info")
     if isinstance(info, dict):
         collector.note(info.get(STAMP), f"{source.path}, info")

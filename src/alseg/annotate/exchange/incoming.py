@@ -37,6 +37,7 @@ class Imported:
         missing: Queries of the round that have no answer yet.
         split: How many of these are mixed, and only some of their parts have no answer.
         disputed: Queries that as many people answered one way as another.
+        is_painted: Whether the round asks for masks of images, not for the classes of windows.
     """
 
     format_name: str
@@ -49,6 +50,7 @@ class Imported:
     missing: int
     split: int
     disputed: int
+    is_painted: bool
 
 
 def import_answers(
@@ -111,6 +113,7 @@ def import_answers(
         missing=len(settled.missing),
         split=sum(given.get(name, stands.get(name)) == MIXED for name in settled.missing),
         disputed=len(settled.disputed),
+        is_painted=asked.region.is_painted,
     )
 
 
