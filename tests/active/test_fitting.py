@@ -12,7 +12,7 @@ from alseg.active import ActiveLoop, RoundRequest
 from alseg.active.fitting import SignalStream, fit_strategy
 from alseg.active.signals import SignalSource
 from alseg.config.budget import Budget
-from alseg.data.evaluation import pool_loader
+from alseg.data.evaluation import PoolSamples, pool_loader
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
@@ -117,6 +117,44 @@ def test_the_fit_is_the_same_on_every_rank_and_on_one(ranks):
     vectors = torch.cat([s.embeddings.flatten(2)[0].T for s in stream(module, pool)]).double()
     torch.testing.assert_close(alone.pool[0], vectors.mean(0))
     torch.testing.assert_close(alone.pool[1], vectors.var(0, correction=0), rtol=1e-4, atol=1e-6)
+
+
+def loading(order):
+    """Return a stream of a pool of four images whose loader yields these indices."""
+    pool = Toy(4)
+    samples = PoolSamples(pool, lambda image: eval_transform(image, None))
+
+    def load():
+        for index in order:
+            yield {"index": [index], "image": [samples[index]["image"]]}
+
+    return SignalStream(SignalSource(network()), load, pool, Density.requires)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 0, 3, 1), (3, 2, 1, 0)])
+def test_a_fit_sees_the_order_of_the_data_set_whatever_that_of_the_loader(order):
+    seen = list(loading(order))
+    assert [signals.names for signals in seen] == [[name] for name in Toy(4).ids]
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ((0, 0, 1, 1), r"yielded the image train-000 twice\. Each image comes once"),
+        ((0, 3, 1, 3), r"yielded the image train-003 twice"),
+        ((0, 1, 2, 3, 2), r"yielded the image train-002 twice"),
+        ((0, 2), r"look at 4 images, .* did not yield the images train-001, train-003\."),
+        ((), r"did not yield the images train-000, train-001, train-002 and 1 more"),
+    ],
+)
+def test_images_that_come_twice_or_not_at_all_are_named(order, message):
+    with pytest.raises(ConfigError, match=message):
+        list(loading(order))
+
+
+def test_processes_that_each_load_all_images_are_refused():
+    with pytest.raises(ConfigError, match="yielded the image train-000 twice"):
+        by_threads(2, lambda rank: list(loading(range(4))))
 
 
 def test_a_run_asks_by_what_was_fitted_before_each_round(tmp_path):

@@ -468,7 +468,10 @@ def test_a_strategy_looks_at_a_strangers_pool_and_a_loader_that_leaves_images_ou
         def pool_loader(self):
             return list(super().pool_loader())[:3]
 
-    with pytest.raises(ConfigError, match="look at 5 images, and the loaders .* yielded 3"):
+    with pytest.raises(
+        ConfigError,
+        match="look at 5 images, and the loaders .* not yield the images train-003, train-004",
+    ):
         train(tmp_path, data=Fewer(), loop=ActiveLoop(Fitted(), 0.05, rounds=1, progress=False))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +17,19 @@ from alseg.errors import ConfigError
 from alseg_strategies import Signals, Strategy
 from alseg_strategies.signals import signal_names
 
+SHARES = (
+    "Each image comes once: of n processes the r-th loads the images r, r + n, r + 2n and so on, "
+    "as alseg.data.evaluation.pool_loader has it."
+)
+
 
 @dataclass(frozen=True)
 class SignalStream:
     """The signals of the images of all ranks, in the order of their data set, on every rank.
 
     Each pass over it computes them again, an image of each rank at a time, so that no more than
-    these are in memory. Every rank makes as many passes, each to the same image.
+    these are in memory, unless a loader has another order: what comes early waits for its turn.
+    Every rank makes as many passes, each to the same image.
 
     Attributes:
         source: Shows what the network makes of images.
@@ -44,17 +50,29 @@ class SignalStream:
     def __iter__(self) -> Iterator[Signals]:
         # At the network's own resolution: what travels between ranks stays small.
         mine = signals_of(self.source, self.load(), self.images, self.wanted, resized=False)
-        on_cpu = (_on_cpu(signals) for _, signals in mine)
-        seen = 0
-        while seen < len(self):
-            found = [signals for signals in ranks.gather(next(on_cpu, None)) if signals is not None]
-            if not found:
-                raise ConfigError(
-                    f"A strategy is to look at {len(self)} images, and the loaders of all "
-                    f"processes yielded {seen}. Check their sampler: each image comes once."
-                )
-            seen += len(found)
-            yield from found
+        on_cpu = ((index, _on_cpu(signals)) for index, signals in mine)
+        turn, early = 0, dict[int, Signals]()
+        while any(found := ranks.gather(next(on_cpu, None))):
+            for index, signals in filter(None, found):
+                if index < turn or index in early:
+                    raise ConfigError(
+                        f"The loaders of all processes yielded {self._say([index])} twice. {SHARES}"
+                    )
+                early[index] = signals
+            while turn in early:
+                yield early.pop(turn)
+                turn += 1
+        if turn < len(self):
+            absent = [index for index in range(turn, len(self)) if index not in early]
+            raise ConfigError(
+                f"A strategy is to look at {len(self)} images, and the loaders of all processes "
+                f"did not yield {self._say(absent)}. {SHARES}"
+            )
+
+    def _say(self, indices: Sequence[int]) -> str:
+        names = ", ".join(self.images.ids[index] for index in indices[:3])
+        more = f" and {len(indices) - 3} more" if len(indices) > 3 else ""
+        return f"the image{'' if len(indices) == 1 else 's'} {names}{more}"
 
 
 def fit_strategy(
