@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from alseg.errors import DatasetError
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # By the names of the TIFF standard.
-_BITS, _SAMPLES, _PLANES, _FORMATS = 258, 277, 284, 339
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _FORMATS = 258, 262, 277, 284, 339
+_GREY_OR_RGB = (0, 1, _RGB := 2)
+_KINDS_OF_OPENCV = ((8, 1), (16, 1), (16, 2), (32, 2), (32, 3), (64, 3))
+"""Bits and format of a number: 1 for unsigned integers, 2 for signed, 3 for floats."""
 _PLACES = ((273, 279), (324, 325))
 """Where the data of strips and of tiles begin, and how many bytes they have."""
 
@@ -35,10 +39,11 @@ def read_any_header(path: Path) -> Header:
         if header is None or header.height * header.width > 2 * (Image.MAX_IMAGE_PIXELS or np.inf):
             raise
         return header
-    # It leaves channels out that are neither colours nor transparency.
-    if header is not None and known.mode != "P" and header.channels > known.channels:
-        return header
-    return known
+    if header is None or known.mode == "P":
+        return known
+    # It leaves channels out that are neither colours nor transparency, makes 8 bits of 16 in
+    # several planes, and takes signed bytes as unsigned.
+    return replace(known, channels=max(header.channels, known.channels), deep=header.deep)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -49,6 +54,31 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     header = read_any_header(path)
     return header.height, header.width
+
+
+def read_values(path: Path) -> NDArray[np.generic]:
+    """Return what an image stores as colours, upright: H×W×3 as stored, 8 bits or more.
+
+    Grey becomes three equal channels; transparency and a fourth channel are dropped.
+
+    Raises:
+        DatasetError: The file is missing or damaged, its channels are not grey or RGB, or a
+            package is missing that reads it.
+    """
+    header = read_any_header(path)
+    if not header.deep and header.mode:
+        image = open_picture(path)
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        return np.array(image.convert("RGB"))
+    photometric = (_tiff_tags(path) or {}).get(_PHOTOMETRIC, _RGB)
+    if photometric not in _GREY_OR_RGB or header.channels > 4:
+        raise DatasetError(
+            f"{path} has {header.channels} channels that are not grey or RGB. Write "
+            f"`channels: {header.channels}` into the description of the data, or convert it to RGB."
+        )
+    values = read_channels(path)
+    return values[..., :3] if header.channels > 2 else values[..., [0, 0, 0]]
 
 
 def read_channels(path: Path) -> NDArray[np.generic]:
@@ -62,7 +92,10 @@ def read_channels(path: Path) -> NDArray[np.generic]:
     header = read_any_header(path)
     tags = _tiff_tags(path)
     several = header.channels > 1
-    if tags is not None and (not header.mode or (header.deep and several)):
+    pillow = bool(header.mode) and (
+        header.mode == "P" or Image.getmodebands(header.mode) == header.channels
+    )
+    if tags is not None and (not pillow or (header.deep and several)):
         return _read_tiff(path, header, tags)
     if header.deep and several:
         return decode_deep(path, header)
@@ -72,6 +105,10 @@ def read_channels(path: Path) -> NDArray[np.generic]:
     elif image.mode == "1":
         image = image.convert("L")
     values: NDArray[np.generic] = np.array(image)
+    if tags is not None:
+        # Pillow takes signed bytes as unsigned, and 32 bits without a sign as signed.
+        misread = {(8, 2): np.int8, (32, 1): np.uint32}.get(_number_kind(tags))
+        values = values if misread is None else values.view(misread)
     return values if values.ndim == 3 else values[..., None]
 
 
@@ -108,7 +145,19 @@ def _tiff_header(tags: dict[int, Any] | None) -> Header | None:
         return None
     if orientation in (5, 6, 7, 8):
         width, height = height, width
-    return Header(height, width, orientation, "", "", channels, deep or plain != {1})
+    return Header(height, width, orientation, "", "", channels, deep or not plain <= {1, 4})
+
+
+def _number_kind(tags: dict[int, Any]) -> tuple[int, int]:
+    """Return bits and format of all channels, as the tags have them; -1 where they differ."""
+    bits, formats = (
+        set(np.atleast_1d(tags.get(_BITS, 1))),
+        set(np.atleast_1d(tags.get(_FORMATS, 1))),
+    )
+    return (
+        int(bits.pop()) if len(bits) == 1 else -1,
+        int(formats.pop()) if len(formats) == 1 else -1,
+    )
 
 
 def _read_tiff(path: Path, header: Header, tags: dict[int, Any]) -> NDArray[np.generic]:
@@ -120,8 +169,9 @@ def _read_tiff(path: Path, header: Header, tags: dict[int, Any]) -> NDArray[np.g
                 f"{path} is truncated: its tags name data behind its end. Copy it again, or take "
                 "it out of the data."
             )
-    # OpenCV knows TIFFs of up to four channels beside each other, and of two not.
-    if header.channels in (3, 4) and tags.get(_PLANES, 1) == 1:
+    # OpenCV knows TIFFs of three and four channels beside each other, of some kinds of numbers.
+    beside = header.channels in (3, 4) and tags.get(_PLANES, 1) == 1
+    if beside and _number_kind(tags) in _KINDS_OF_OPENCV:
         values = decode_deep(path, header)
     else:
         values = _by_tifffile(path, header)
@@ -139,8 +189,8 @@ def _by_tifffile(path: Path, header: Header) -> NDArray[np.generic]:
         import tifffile
     except ImportError as error:
         raise DatasetError(
-            f"{path} is a TIFF of {header.channels} channels, which the package tifffile reads; "
-            "install it by `pip install tifffile`."
+            f"{path} is a TIFF of {header.channels} channels of a kind that only the package "
+            "tifffile reads; install it by `pip install tifffile`."
         ) from error
     try:
         with tifffile.TiffFile(path) as file:

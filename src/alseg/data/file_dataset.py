@@ -92,7 +92,7 @@ class FileDataset(SegmentationDataset):
     def _header(self, index: int) -> Header:
         if index not in self._headers:
             path = self._pairs[index].image
-            header = read_any_header(path) if self._exactly else read_header(path)
+            header = read_any_header(path)
             if self._exactly is not None:
                 check_channels_of(path, header.channels, self._exactly)
             self._headers[index] = header

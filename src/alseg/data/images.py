@@ -44,10 +44,11 @@ class Header:
         height: In pixels, of the picture as it is looked at.
         width: In pixels, of the picture as it is looked at.
         orientation: How the stored pixels are to be turned, 1 to 8 as in EXIF; 1 is upright.
-        mode: Pillow's name for the kind of pixels, such as ``RGB`` or ``I;16``.
+        mode: Pillow's name for the kind of pixels, such as ``RGB`` or ``I;16``; empty if Pillow
+            does not know it.
         raw_mode: Pillow's name for how they are stored, such as ``L;4``; empty if unknown.
         channels: How many numbers a pixel has; those of a palette are three.
-        deep: Whether channels have more than 8 bits, or floating-point values.
+        deep: Whether channels have more than 8 bits, signs, or floating-point values.
     """
 
     height: int
@@ -180,28 +181,6 @@ def _opened(
             f"{name} cannot be read as an image ({str(error) or type(error).__name__}). "
             "It may be truncated or damaged: copy it again, or take it out of the data."
         ) from error
-
-
-def read_values(path: Path) -> NDArray[np.generic]:
-    """Return what an image stores, upright: H×W×3 of uint8, or of more bits H×W or H×W×3.
-
-    Grey of 8 bits becomes three equal channels; transparency is dropped.
-
-    Raises:
-        DatasetError: The file is missing or damaged, or has 16 bits and is neither grey nor RGB.
-    """
-    header = read_header(path)
-    if header.deep and header.mode not in _DEEP_GREY:
-        if header.mode not in ("LA", "RGB", "RGBA"):
-            raise DatasetError(f"{path} is {header.mode} of 16 bits. Convert it to RGB.")
-        values = decode_deep(path, header)
-        return values[..., :3] if header.channels > 2 else values[..., [0, 0, 0]]
-    image = open_picture(path)
-    if header.deep:
-        return np.array(image)
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
 
 
 def decode_deep(path: Path, header: Header) -> NDArray[np.generic]:

@@ -12,8 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from alseg.data.channels import read_any_header, read_channels
-from alseg.data.images import read_values
+from alseg.data.channels import read_any_header, read_channels, read_values
 from alseg.errors import DatasetError
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
@@ -165,7 +164,6 @@ def read_pixels(
     """
     if channels is None:
         stored = read_values(path)
-        stored = stored if stored.ndim == 3 else np.repeat(stored[..., None], 3, axis=2)
     else:
         check_channels_of(path, read_any_header(path).channels, channels)
         stored = read_channels(path)
