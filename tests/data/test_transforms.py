@@ -282,6 +282,31 @@ def test_resizing_keeps_every_channel_apart(channels):
     np.testing.assert_allclose(seen, (means - 0.5) / 0.25, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 13])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_shrink_that_is_no_whole_factor_averages_by_area_in_every_channel(channels, dtype):
+    white = 200 if dtype == "uint8" else 1
+    image = (np.random.default_rng(3).random((12, 9, channels)) * white).astype(dtype)
+
+    def shares(length, cells):
+        """How much of each cell each pixel covers, cells×length."""
+        starts, ends = np.arange(cells)[:, None], np.arange(1, cells + 1)[:, None]
+        pixels = np.arange(length + 1) * cells / length
+        covered = np.minimum(ends, pixels[1:]) - np.maximum(starts, pixels[:-1])
+        return np.clip(covered, 0, None)
+
+    means = np.einsum("ih,jw,hwc->cij", shares(12, 7), shares(9, 5), image.astype(np.float64))
+    found = eval_transform(image, (7, 5)).numpy()
+    own, spread = (MEAN, STD) if channels == 3 else (np.full(channels, 0.5), 0.25)
+    spread = np.broadcast_to(spread, channels)[:, None, None]
+    values = (found * spread + own[:, None, None]) * (255 if dtype == "uint8" else 1)
+    assert np.abs(values - means).max() < (0.51 if dtype == "uint8" else 1e-5)
+    scaled = TrainTransform((7, 5), augment="light", random_scale=[0.7, 1.3])
+    for seed in range(6):
+        sample = scaled(image, np.zeros((12, 9), np.uint8), seed)
+        assert sample["image"].shape == (channels, 7, 5)
+
+
 class Seeded(Dataset):
     def __init__(self, transform):
         self.transform = transform

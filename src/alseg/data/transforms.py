@@ -236,9 +236,13 @@ def _resize_image(image: Pixels, size: tuple[int, int]) -> Pixels:
         return image
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=how)
-    # OpenCV drops a single channel.
-    return cast(Pixels, resized.reshape(height, width, -1))
+    # OpenCV shrinks no more than four channels at once, and drops a single one.
+    resized = [
+        cv2.resize(image[..., first : first + 4], (width, height), interpolation=how)
+        for first in range(0, image.shape[2], 4)
+    ]
+    resized = [part.reshape(height, width, -1) for part in resized]
+    return cast(Pixels, resized[0] if len(resized) == 1 else np.concatenate(resized, axis=2))
 
 
 def _colours(strength: str) -> list[Any]:
