@@ -35,7 +35,7 @@ class Frequency(Strategy):
 
     level = "pool"
 
-    def fit(self, source, pool, generator=None):
+    def fit(self, source, pool, generator=None, round=None):
         means = [signals.logits.double().mean((2, 3))[0] for signals in pool]
         self.mean = torch.stack(means).mean(0)[0]
 
@@ -78,7 +78,7 @@ class OneNumber(Strategy):
 class Restless(Strategy):
     """Breaks the contract: what it fits does not follow from its generator."""
 
-    def fit(self, source, pool, generator=None):
+    def fit(self, source, pool, generator=None, round=None):
         self.offset = float(torch.rand(()))
 
     def score(self, signals, generator=None):
@@ -89,7 +89,7 @@ class Restless(Strategy):
 class Held(Strategy):
     """Breaks the contract: it keeps what cannot be sent to another process."""
 
-    def fit(self, source, pool, generator=None):
+    def fit(self, source, pool, generator=None, round=None):
         self.first = (signals for signals in pool)
 
     def score(self, signals, generator=None):
@@ -102,6 +102,26 @@ class Forgetful(Strategy):
 
     def score(self, signals, generator=None):
         return signals.logits.mul_(2).amax(1)
+
+
+class Spread(Strategy):
+    """Looks up by its name what it fitted of an image, less what was asked of it."""
+
+    level = "pool"
+
+    def fit(self, source, pool, generator=None, round=None):
+        found = {signals.names[0]: float(signals.logits.std()) for signals in pool}
+        self.worth = {name: worth * (1 - round.asked[name]) for name, worth in found.items()}
+
+    def score(self, signals, generator=None):
+        self.check(signals)
+        return torch.tensor([self.worth[name] for name in signals.names])
+
+
+class TestAStrategyThatLooksImagesUpByTheirNames(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return Spread()
 
 
 @pytest.mark.parametrize(

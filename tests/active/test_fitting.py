@@ -1,6 +1,7 @@
 """A strategy that looks at the whole source and pool, as a plug-in would have it."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from tests.helpers.toys import SPACE, Toy, quiet_trainer
 
 from alseg.active import ActiveLoop, RoundRequest
 from alseg.active.fitting import SignalStream, fit_strategy
+from alseg.active.requirements import pool_images
 from alseg.active.signals import SignalSource
 from alseg.config.budget import Budget
 from alseg.data.evaluation import PoolSamples, pool_loader
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import ConfigError
-from alseg.labels import Windows
+from alseg.labels import LabelStore, Windows
+from alseg.labels.regions.image import WholeImage
 from alseg.models import Network
 from alseg.training.module import SegmentationModule
 from alseg_strategies import Strategy
@@ -35,7 +38,7 @@ class Density(Strategy):
     def __init__(self):
         self.source = self.pool = None
 
-    def fit(self, source, pool, generator=None):
+    def fit(self, source, pool, generator=None, round=None):
         self.source, self.pool = self._gaussian(source), self._gaussian(pool)
 
     def _gaussian(self, images):
@@ -101,12 +104,13 @@ def test_a_fit_sees_every_image_once_in_order_with_the_signals_that_are_wanted()
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_the_fit_is_the_same_on_every_rank_and_on_one(ranks):
+def test_the_fit_is_the_same_on_every_rank_and_on_one(ranks, tmp_path):
     module, source, pool = network(), Toy(2, seed=1), Toy(5)
+    store = LabelStore.create(tmp_path / "labels", pool_images(pool), SPACE.classes)
 
     def fitted(rank=0):
         strategy = Density()
-        fit_strategy(strategy, REQUEST, stream(module, source), stream(module, pool))
+        fit_strategy(strategy, REQUEST, store, stream(module, source), stream(module, pool))
         return strategy
 
     alone = fitted()
@@ -161,9 +165,9 @@ def test_a_run_asks_by_what_was_fitted_before_each_round(tmp_path):
     fits = []
 
     class Counted(Density):
-        def fit(self, source, pool, generator=None):
+        def fit(self, source, pool, generator=None, round=None):
             fits.append((len(list(source)), len(list(pool)), generator.initial_seed()))
-            super().fit(source, pool, generator)
+            super().fit(source, pool, generator, round)
 
     loop = ActiveLoop(Counted(), 0.05, rounds=2, store=tmp_path / "labels", progress=False)
     data = SegmentationDataModule(source=Toy(2, seed=1), target=Toy(3), batch_size=2)
@@ -174,6 +178,70 @@ def test_a_run_asks_by_what_was_fitted_before_each_round(tmp_path):
     assert loop.store.settings(2)["strategy_options"] == {}
     share = loop.store.asked_pixels / sum(np.prod(Toy(3).size(index)) for index in range(3))
     assert math.isclose(share, 0.05, abs_tol=9 / 4608)
+
+
+class Watching(Density):
+    """Writes down what it may know of each round, and what it draws."""
+
+    def __init__(self):
+        super().__init__()
+        self.views, self.drawn = {}, {}
+
+    def fit(self, source, pool, generator=None, round=None):
+        super().fit(source, pool, generator, round)
+        self.views[round.number] = round
+        self.drawn[round.number] = [generator.initial_seed()]
+
+    def score(self, signals, generator=None):
+        self.drawn[max(self.drawn)].append(generator.initial_seed())
+        score = super().score(signals, generator)
+        return score.mean((1, 2)) if self.level == "image" else score
+
+
+@pytest.mark.parametrize(
+    ("budget", "region", "unit", "due"),
+    [
+        (0.1, Windows(), "pixels", 0.05 * 3 * 1536),
+        ("8 regions", Windows(), "regions", 4 * 3),
+        ("2 images", WholeImage(), "regions", 1),
+    ],
+)
+def test_a_fit_knows_what_its_round_may_ask_for_and_what_was_asked_before(
+    tmp_path, budget, region, unit, due
+):
+    def run(folder, store):
+        strategy = Watching()
+        strategy.level = "image" if isinstance(region, WholeImage) else "pixel"
+        loop = ActiveLoop(
+            strategy,
+            budget,
+            rounds=2,
+            region=region,
+            store=store,
+            progress=False,
+            checkpoint=tmp_path / "before.ckpt",
+        )
+        data = SegmentationDataModule(source=Toy(2, seed=1), target=Toy(3), batch_size=2)
+        last = tmp_path / "before.ckpt"
+        resumed = str(last) if last.exists() else None
+        quiet_trainer(folder, 2, callbacks=[loop]).fit(network(), data, ckpt_path=resumed)
+        return strategy, loop.store
+
+    first, store = run(tmp_path, tmp_path / "labels")
+    view = first.views[1]
+    assert (view.number, view.rounds, view.unit) == (1, 2, unit)
+    assert view.asked == dict.fromkeys(Toy(3).ids, 0)
+    assert abs(view.due - due) <= 0.5
+    assert {number: len(set(drawn)) for number, drawn in first.drawn.items()} == {1: 4, 2: 4}
+    later = first.views[2]
+    assert later.number == 2
+    assert list(later.asked) == list(Toy(3).ids)
+    for name, share in later.asked.items():
+        assert share == pytest.approx((store.round_map(name) == 1).mean())
+    spent = sum(store.spent(unit, 1))
+    assert abs(later.due - (2 * due - spent)) <= 0.5
+    shutil.rmtree(tmp_path / "labels" / "round-002")
+    assert run(tmp_path / "again", tmp_path / "labels")[0].views == {2: later}
 
 
 @pytest.mark.parametrize(

@@ -450,7 +450,7 @@ def test_maps_are_put_on_the_grid_of_the_image_and_features_are_not():
 class Fitted(Strategy):
     name = "fitted"
 
-    def fit(self, source, pool, generator=None):
+    def fit(self, source, pool, generator=None, round=None):
         self.seen = [signals.names[0] for signals in pool], list(source)
 
     def score(self, signals, generator=None):

@@ -135,8 +135,7 @@ def choose_regions(
             store cannot be read.
     """
     earlier, unit, declined = request.number - 1, request.budget.unit, declined or {}
-    targets = request.budget.targets(store.areas, request.number, request.rounds)
-    deficits = targets - store.spent(unit, earlier)
+    deficits = request.deficits(store)
     if unit == "clicks":
         deficits = deficits / clicks_per_region
     by_pool = request.scope == "pool"

@@ -14,8 +14,12 @@ from alseg.active.signals import SignalSource, signals_of
 from alseg.data.base import Pool
 from alseg.distributed import ranks
 from alseg.errors import ConfigError
+from alseg.labels import LabelStore
 from alseg_strategies import Signals, Strategy
 from alseg_strategies.signals import signal_names
+
+FIT = (1,)
+"""Keeps the draws of a fit apart from those of the images, whose seeds have no key."""
 
 SHARES = (
     "Each image comes once: of n processes the r-th loads the images r, r + n, r + 2n and so on, "
@@ -76,20 +80,27 @@ class SignalStream:
 
 
 def fit_strategy(
-    strategy: Strategy, request: RoundRequest, source: Iterable[Signals], pool: Iterable[Signals]
+    strategy: Strategy,
+    request: RoundRequest,
+    store: LabelStore,
+    source: Iterable[Signals],
+    pool: Iterable[Signals],
 ) -> None:
     """Let a strategy look at source and pool, where it wants to; every rank calls it.
 
     Args:
         strategy: The strategy.
         request: What the round asks for; what the strategy draws follows from its seed and number.
+        store: The label store, which says what earlier rounds asked for.
         source: The signals of the source's images; nothing where there is no source.
         pool: The signals of the pool's images.
     """
     if type(strategy).fit is Strategy.fit:
         return
-    seed = np.random.SeedSequence([request.seed, request.number]).generate_state(1)
-    strategy.fit(source, pool, torch.Generator().manual_seed(int(seed[0])))
+    # What is drawn here has nothing to do with what is drawn when an image is scored.
+    drawn = np.random.SeedSequence([request.seed, request.number], spawn_key=FIT)
+    generator = torch.Generator().manual_seed(int(drawn.generate_state(1)[0]))
+    strategy.fit(source, pool, generator=generator, round=request.view(store))
     # Ranks may compute on devices that round in other ways; what is scored by has to be the same.
     vars(strategy).update(ranks.gather(vars(strategy) if ranks.is_first() else None)[0])
 

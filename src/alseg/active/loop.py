@@ -404,7 +404,7 @@ class ActiveLoop(L.Callback):
         pool = SignalStream(source, data.pool_loader, data.pool, wanted)
         seen = () if labelled is None else SignalStream(source, *labelled, wanted)
         with evaluating(source.module):
-            fit_strategy(self.strategy, request, seen, pool)
+            fit_strategy(self.strategy, request, self._store, seen, pool)
 
     def _request(self, number: int) -> RoundRequest:
         return RoundRequest(

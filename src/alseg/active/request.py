@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alseg.config.budget import Budget
 from alseg.errors import BudgetError, ConfigError, LabelStoreError
-from alseg.labels import PoolImage
+from alseg.labels import LabelStore, PoolImage
 from alseg.labels.region_shape import RegionShape, read_region, write_region
 from alseg.labels.regions.image import WholeImage
-from alseg_strategies import Strategy
+from alseg_strategies import RoundView, Strategy
 
 SCOPES = ("image", "pool")
 
@@ -58,6 +61,39 @@ class RoundRequest:
         """Return the most that one region of some images can cost, in the budget's unit."""
         sizes = {(image.height, image.width) for image in images}
         return self.budget.region_cost(max(map(self.region.largest_cost, sizes), default=1))
+
+    def deficits(self, store: LabelStore) -> NDArray[np.float64]:
+        """Return what each image of a store is to be asked for by this round, in the budget's unit.
+
+        Args:
+            store: The label store; what its later rounds asked for does not count.
+
+        Raises:
+            LabelStoreError: The store cannot be read.
+        """
+        targets = self.budget.targets(store.areas, self.number, self.rounds)
+        due: NDArray[np.float64] = targets - store.spent(self.budget.unit, self.number - 1)
+        return due
+
+    def view(self, store: LabelStore) -> RoundView:
+        """Return what a strategy may know of the round.
+
+        Args:
+            store: The label store, with the rounds before.
+
+        Raises:
+            LabelStoreError: The store cannot be read.
+        """
+        shares = store.spent("pixels", self.number - 1) / store.areas
+        return RoundView(
+            number=self.number,
+            rounds=self.rounds,
+            due=max(0, round(float(self.deficits(store).sum()))),
+            unit=self.budget.unit,
+            asked={
+                image.id: float(share) for image, share in zip(store.images, shares, strict=True)
+            },
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return what a manifest keeps of it, as JSON values, without the number of the round."""

@@ -211,7 +211,7 @@ def _ask(
     stream = SignalStream(source, lambda: loader, pool, strategy.requires)
     # The images that the network was trained on are not at hand.
     with evaluating(module):
-        fit_strategy(strategy, request, (), stream)
+        fit_strategy(strategy, request, store, (), stream)
     scored = score_pool(source, loader, pool, strategy, request, title)
     this = Round(request, store, people, {"annotator": people.name})
     return this.hold(scored, pool, commit_empty=False).result.shortfall

@@ -19,13 +19,14 @@ from alseg_strategies.registry import available, create, name_of, options, regis
 if TYPE_CHECKING:
     from alseg_strategies.regions import Regions, clipped_centres, select_regions
     from alseg_strategies.signals import Signals
-    from alseg_strategies.strategy import Strategy
+    from alseg_strategies.strategy import RoundView, Strategy
     from alseg_strategies.windows import window_count, window_mean, window_sum
 
 __all__ = [
     "DuplicateStrategy",
     "PluginError",
     "Regions",
+    "RoundView",
     "SignalError",
     "Signals",
     "Strategy",
@@ -45,6 +46,7 @@ __all__ = [
 
 _NEEDS_TORCH = {
     "Regions": "regions",
+    "RoundView": "strategy",
     "Signals": "signals",
     "Strategy": "strategy",
     "clipped_centres": "regions",

@@ -44,7 +44,8 @@ class Signals:
         views: B,V,C,H,W logits of V views of each image, carried back to its pixels.
         predicted_loss: B,H,W loss that the model predicts for itself.
         image_features: B,K,F features of each image, K vectors.
-        names: B names of the images, for error messages.
+        names: B names of the images, each the only one of its kind in its pool: what errors call
+            them, and what a strategy can look up what it fitted by.
 
     Raises:
         SignalError: A shape or a type does not fit.

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from alseg_strategies.signals import Signals
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """What a strategy may know of the round that it is fitted for.
+
+    Attributes:
+        number: The round, from 1.
+        rounds: Rounds of the run.
+        due: What the round may ask for in all images together, in ``unit``.
+        unit: "pixels", "regions" or "clicks"; whole images count as regions.
+        asked: The share of its pixels that earlier rounds asked for, by the name of each image of
+            the pool, in the order of the pool; 0 where none was.
+    """
+
+    number: int
+    rounds: int
+    due: int
+    unit: str
+    asked: Mapping[str, float]
 
 
 class Strategy(ABC):
@@ -52,10 +73,12 @@ class Strategy(ABC):
         source: Iterable[Signals],
         pool: Iterable[Signals],
         generator: torch.Generator | None = None,
+        round: RoundView | None = None,
     ) -> None:
         """Look at the whole source and pool before a round; most strategies need not.
 
-        What it learns it keeps as attributes, which can be pickled; `score` reads them.
+        What it learns it keeps as attributes, which can be pickled; `score` reads them. The names
+        of `Signals` are the same in both, so that `score` can look up what was learnt of an image.
 
         Args:
             source: Signals of the labelled images, one image at a time, with the signals in
@@ -63,8 +86,9 @@ class Strategy(ABC):
                 Each pass computes them again; empty where there is no source.
             pool: The same of the images that labels may be asked for.
             generator: Source of randomness for strategies that need one.
+            round: What the round may ask for, and what was asked before it; given by its name.
         """
-        del source, pool, generator
+        del source, pool, generator, round
 
     def exclusion_radius(self, radius: int) -> int:
         """How far apart the regions that it ranks best are picked, unless somebody decides.

@@ -26,13 +26,13 @@ from torch import Tensor
 from alseg_strategies.errors import SignalError
 from alseg_strategies.registry import create
 from alseg_strategies.signals import Signals, signal_names
-from alseg_strategies.strategy import Strategy
+from alseg_strategies.strategy import RoundView, Strategy
 
 _BY_PIXEL, _BY_IMAGE = ("pixel", "region"), ("image", "pool")
 
 
 def make_signals(logits: Tensor, seed: int = 0) -> Signals:
-    """Signals with these B,C,H,W logits and every other signal drawn at random."""
+    """Signals with these B,C,H,W logits, names, and every other signal drawn at random."""
     images, classes, height, width = logits.shape
     generator = torch.Generator().manual_seed(seed)
 
@@ -48,6 +48,7 @@ def make_signals(logits: Tensor, seed: int = 0) -> Signals:
         views=3 * drawn(4, classes, height, width),
         predicted_loss=drawn(height, width).abs(),
         image_features=drawn(2, 8),
+        names=[f"image-{place}" for place in range(images)],
     )
 
 
@@ -69,7 +70,7 @@ class _Stream:
             generator = torch.Generator().manual_seed(100 * self.seed + place)
             logits = 3 * torch.randn(1, 5, 4, 6, generator=generator)
             signals = make_signals(logits, seed=100 * self.seed + place)
-            yield replace(signals, names=[f"{self.seed}-{place}"])
+            yield replace(signals, names=[f"image-{place}"])
 
 
 class StrategyContract:
@@ -88,7 +89,9 @@ class StrategyContract:
 
     def _fit(self, strategy: Strategy, source: int = 2) -> None:
         generator = torch.Generator().manual_seed(5)
-        strategy.fit(_Stream(source, seed=1), _Stream(3, seed=2), generator)
+        asked = {f"image-{place}": place / 4 for place in range(3)}
+        view = RoundView(number=2, rounds=3, due=20, unit="pixels", asked=asked)
+        strategy.fit(_Stream(source, seed=1), _Stream(3, seed=2), generator, round=view)
 
     def _shape(self, strategy: Strategy, *shape: int) -> tuple[int, ...]:
         """The shape of the scores of images B,H,W."""
@@ -174,7 +177,8 @@ class StrategyContract:
             single: dict[str, Any] = {
                 name: getattr(signals, name)[index : index + 1] for name in signal_names()
             }
-            score = strategy.score(Signals(**single), generator=generator)
+            signal = Signals(**single, names=[f"image-{index}"])
+            score = strategy.score(signal, generator=generator)
             torch.testing.assert_close(score[0], batch[index], rtol=1e-5, atol=1e-6)
 
     def test_same_input_same_score_and_inputs_unchanged(self, strategy: Strategy) -> None:
@@ -240,7 +244,7 @@ class StrategyContract:
         logits = make_logits()
         logits[1, 2, 3, 4:7] = value
         signals = make_signals(logits)
-        with pytest.raises(SignalError, match=r"image 1\b.*\b3 of"):
+        with pytest.raises(SignalError, match=r"'image-1'.*\b3 of"):
             self._score(strategy, signals)
         with pytest.raises(SignalError, match=r"'street'.*\b3 of"):
             self._score(strategy, replace(signals, names=["park", "street"]))
