@@ -1,5 +1,6 @@
 """U2PL's functions against vectors of the published formulas, plain loops and closed forms."""
 
+import doctest
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alseg.training import u2pl
 from alseg.training.u2pl import (
     anchor_masks,
     contrastive_loss,
@@ -175,3 +177,9 @@ def test_a_probability_of_0_has_an_entropy_of_0():
     logits = torch.tensor([0.0, -1e4])[None, :, None, None]
     assert float(entropy_map(logits)) == 0
     assert float(entropy_map(torch.zeros(1, 7, 1, 1))) == pytest.approx(math.log(7))
+
+
+def test_the_examples_of_the_functions_give_what_they_say():
+    found = doctest.testmod(u2pl)
+    assert found.attempted
+    assert not found.failed

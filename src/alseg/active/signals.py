@@ -12,15 +12,15 @@ import torch
 from lightning.pytorch.plugins import Precision
 from torch import Tensor, distributed, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from alseg.active.requirements import Learner, classes_of, offers_of, size_of
 from alseg.data.base import Pool
 from alseg.distributed import interruption
 from alseg.errors import ConfigError, LabelStoreError
+from alseg.models.prediction import at_least_float32, resize
 from alseg_strategies import Signals
 from alseg_strategies.errors import SignalError
-from alseg_strategies.signals import LIKE_LOGITS, LIKE_PIXELS
+from alseg_strategies.signals import LIKE_LOGITS, LIKE_PIXELS, signal_names
 
 PREVIOUS = "previous_logits"
 """The signal that no module has to offer: the loop keeps the network of the round before."""
@@ -78,7 +78,7 @@ class SignalSource:
             return on_grid
         logits = on_grid.logits
         if earlier is not None:
-            logits = _resize(_full(earlier.logits).contiguous(), tuple(logits.shape[-2:]))
+            logits = resize(at_least_float32(earlier.logits).contiguous(), logits.shape[-2:])
         return replace(on_grid, previous_logits=logits)
 
     def _ask(self, ask: Signalling, images: Tensor, name: str, wanted: Collection[str]) -> Signals:
@@ -154,33 +154,25 @@ def _images_in(batch: object, count: int) -> Iterator[tuple[int, Tensor]]:
 
 def _on_grid(signals: Signals, size: tuple[int, int] | None, name: str) -> Signals:
     """Return signals with maps of a size, and of at least 32 bits: in 16, pixels would tie."""
-    maps = {
-        # Plane by plane, as strategies read them three times faster than channels last.
-        "logits": _resize(_full(signals.logits).contiguous(), size),
-        "embeddings": None if signals.embeddings is None else _full(signals.embeddings),
-        "image_features": None if signals.image_features is None else _full(signals.image_features),
+
+    def placed(maps: Tensor) -> Tensor:
+        return maps if size is None else resize(maps, size)
+
+    found = {
+        name: at_least_float32(value)
+        for name in signal_names()
+        if (value := getattr(signals, name)) is not None
     }
-    for key in LIKE_LOGITS:
-        if (like_logits := getattr(signals, key)) is not None:
-            maps[key] = _resize(_full(like_logits).contiguous(), size)
-    for key in LIKE_PIXELS:
-        if (like_pixels := getattr(signals, key)) is not None:
-            maps[key] = _resize(_full(like_pixels)[:, None], size)[:, 0]
-    if signals.views is not None:
-        views = _full(signals.views)
-        resized = _resize(views.flatten(0, 1), size)
-        maps["views"] = resized.view(*views.shape[:2], *resized.shape[1:])
-    return Signals(**cast("dict[str, Any]", maps), names=[name])
-
-
-def _full(maps: Tensor) -> Tensor:
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
-
-
-def _resize(maps: Tensor, size: tuple[int, ...] | None) -> Tensor:
-    if size is None or maps.shape[-2:] == tuple(size):
-        return maps
-    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+    for key in {"logits", *LIKE_LOGITS} & found.keys():
+        # Plane by plane, as strategies read them three times faster than channels last.
+        found[key] = placed(found[key].contiguous())
+    for key in set(LIKE_PIXELS) & found.keys():
+        found[key] = placed(found[key][:, None])[:, 0]
+    if "views" in found:
+        views = found["views"]
+        flat = placed(views.flatten(0, 1))
+        found["views"] = flat.view(*views.shape[:2], *flat.shape[1:])
+    return Signals(**cast("dict[str, Any]", found), names=[name])
 
 
 def share_buffers(module: L.LightningModule) -> None:

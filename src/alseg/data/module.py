@@ -235,9 +235,9 @@ class SegmentationDataModule(L.LightningDataModule):
         protocol = self._protocol
         if protocol is None:
             raise ConfigError(
-                "SegmentationDataModule is to be told what is trained on, as SegmentationModule "
-                f"tells it. Call train_under(PROTOCOLS['source_target']) in the setup of your "
-                f"{type(trainer.lightning_module).__name__}; alseg.config.protocols has others."
+                "SegmentationDataModule does not know which protocol it feeds: SegmentationModule "
+                "says it. Call train_under(PROTOCOLS['source_target']) in the setup of your "
+                f"{type(trainer.lightning_module).__name__} (alseg.config.protocols lists them)."
             )
         domains: dict[str, TrainingSamples] = {}
         for domain in protocol.domains:

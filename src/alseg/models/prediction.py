@@ -1,10 +1,12 @@
-"""What a segmenter returns."""
+"""What a segmenter returns, and how its maps are put on another grid."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 class Prediction(NamedTuple):
@@ -22,3 +24,15 @@ class Prediction(NamedTuple):
     logits: Tensor
     radius: Tensor | None = None
     features: Tensor | None = None
+
+
+def at_least_float32(maps: Tensor) -> Tensor:
+    """Return maps with 32 bits or more: in 16, pixels that differ would tie."""
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def resize(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return B×C×h×w maps interpolated bilinearly to a height and width."""
+    if maps.shape[-2:] == tuple(size):
+        return maps
+    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)

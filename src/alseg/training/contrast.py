@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from alseg.data.label_space import IGNORE
 from alseg.distributed.ranks import gather_tensor
 from alseg.models import Segmenter
+from alseg.models.prediction import resize
 from alseg.training.step import LossTerm, Step
 from alseg.training.u2pl import contrastive_loss, entropy_map, negative_masks, percentile_of
-from alseg.training.unlabelled import STRONG, resize, shrink
+from alseg.training.unlabelled import STRONG, shrink
 
 DIMENSIONS = 256
 """Dimensions of the projected features, as published."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from alseg.models.prediction import at_least_float32
+
 LOG_EPSILON = 1e-6
 """What the published program adds inside the logarithm of negative learning."""
 
@@ -48,7 +50,7 @@ def local_consistency_loss(
     if where == "boundary":
         counts = counts & _at_boundary(labels)
     with torch.autocast(logits.device.type, enabled=False):
-        probabilities = _at_least_float32(logits).softmax(1)
+        probabilities = at_least_float32(logits).softmax(1)
         padded = functional.pad(probabilities, (1, 1, 1, 1), mode="replicate")
         mean = functional.avg_pool2d(padded, kernel_size=3, stride=1)
         distance = (probabilities - mean).abs().sum(1)
@@ -72,7 +74,7 @@ def negative_learning_loss(logits: Tensor, threshold: float = 0.05) -> Tensor:
         Xie et al., RIPU, CVPR 2022 (arXiv 2111.12940), and its published program.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        probabilities = _at_least_float32(logits).softmax(1)
+        probabilities = at_least_float32(logits).softmax(1)
         absent = probabilities < threshold
         penalty = -torch.log(1 - probabilities + LOG_EPSILON)
         return (penalty * absent).sum() / absent.sum().clamp(min=1)
@@ -86,7 +88,3 @@ def _at_boundary(labels: Tensor) -> Tensor:
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
     window = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     return 9 * ids != window
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()

@@ -13,7 +13,6 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torchmetrics import MetricCollection
 
 from alseg.config.protocols import PROTOCOLS
@@ -33,6 +32,7 @@ from alseg.models import (
     build_schedule,
     create_segmenter,
 )
+from alseg.models.prediction import at_least_float32, resize
 from alseg.training.metrics import SegmentationMetric, SegmentationScores
 from alseg.training.modes import evaluating
 from alseg.training.step import DomainStep, LossTerm, Step
@@ -223,7 +223,7 @@ class SegmentationModule(L.LightningModule):
         return self.segmenter.in_channels
 
     def check_channels(self, channels: int, where: str) -> None:
-        """Check that the network takes images of so many channels.
+        """Check that the network takes images of this many channels.
 
         Args:
             channels: How many channels the images have.
@@ -311,7 +311,7 @@ class SegmentationModule(L.LightningModule):
             images=base.images,
             labels=base.labels,
             geometry=base.geometry,
-            logits=_resize(prediction.logits, base.labels.shape[-2:]),
+            logits=resize(prediction.logits, base.labels.shape[-2:]),
             features=prediction.features,
             views={name: _view(shown) for name, shown in part.get("views", {}).items()},
         )
@@ -377,10 +377,10 @@ class SegmentationModule(L.LightningModule):
             B×C×H×W in [0, 1].
         """
         network = self.evaluated
-        probabilities = _resize(_full(network(images).logits), size).softmax(1)
+        probabilities = resize(at_least_float32(network(images).logits), size).softmax(1)
         if self.flip:
-            mirrored = _full(network(images.flip(-1)).logits.flip(-1))
-            probabilities = (probabilities + _resize(mirrored, size).softmax(1)) / 2
+            mirrored = at_least_float32(network(images.flip(-1)).logits.flip(-1))
+            probabilities = (probabilities + resize(mirrored, size).softmax(1)) / 2
         return probabilities
 
     def labels(self, images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -425,7 +425,7 @@ class SegmentationModule(L.LightningModule):
             image_features=(
                 None
                 if features is None or "image_features" not in wanted
-                else _full(features).mean((2, 3))[:, None]
+                else at_least_float32(features).mean((2, 3))[:, None]
             ),
         )
 
@@ -465,14 +465,3 @@ def _view(part: Mapping[str, Any]) -> View:
     if geometry is None:
         geometry = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
     return View(images, part["label"], geometry)
-
-
-def _full(maps: Tensor) -> Tensor:
-    """Return maps with at least 32 bits: in 16, pixels that differ would tie."""
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
-
-
-def _resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    if maps.shape[-2:] == tuple(size):
-        return maps
-    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)

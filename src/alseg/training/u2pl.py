@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alseg.data.label_space import IGNORE
+from alseg.models.prediction import at_least_float32
 
 
 def entropy_map(logits: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ def entropy_map(logits: Tensor) -> Tensor:
     Args:
         logits: B×C×h×w.
     """
-    logarithms = _full(logits).log_softmax(1)
+    logarithms = at_least_float32(logits).log_softmax(1)
     return -(logarithms.exp() * logarithms).sum(1)
 
 
@@ -84,7 +85,7 @@ def unsupervised_loss(
         target = torch.where(reliable, pseudo_labels, IGNORE)
         count = reliable.sum()
     total = functional.cross_entropy(
-        _full(student_logits), target, ignore_index=IGNORE, reduction="sum"
+        at_least_float32(student_logits), target, ignore_index=IGNORE, reduction="sum"
     )
     return total * pseudo_labels.numel() / count.clamp(min=1).square()
 
@@ -189,8 +190,8 @@ def contrastive_loss(
     """
     given = torch.cat([labels, reliable_pseudo_labels])
     masks = anchor_masks(given, probabilities, given != IGNORE)
-    rows = _full(features).movedim(1, -1)
-    teacher_rows = _full(teacher_features.detach()).movedim(1, -1)
+    rows = at_least_float32(features).movedim(1, -1)
+    teacher_rows = at_least_float32(teacher_features.detach()).movedim(1, -1)
     # Connected to the features also where nothing is drawn.
     total = rows.sum() * 0
     is_present = _one_hot(given, probabilities.shape[1]).flatten(1).any(1)
@@ -204,7 +205,7 @@ def contrastive_loss(
         chosen = rows[tuple(place[drawn] for place in places)]
         positive = teacher_rows[given == number].mean(0)
         drawn = _draw(len(keys), (anchors, negatives_per_anchor), generator).to(keys.device)
-        against = torch.cat([positive.expand(anchors, 1, -1), _full(keys)[drawn].to(rows)], dim=1)
+        against = torch.cat([positive.expand(anchors, 1, -1), keys[drawn].to(rows)], dim=1)
         similarity = functional.cosine_similarity(chosen[:, None], against, dim=2) / temperature
         total = total - similarity.log_softmax(1)[:, 0].mean()
     return total / max(1, len(present))
@@ -229,7 +230,3 @@ def _ranks(probabilities: Tensor) -> Tensor:
     places = torch.arange(probabilities.shape[1], device=order.device)
     ranks = torch.empty_like(order).scatter_(1, order, places.view(1, -1, 1, 1).expand_as(order))
     return ranks.transpose(0, 1)
-
-
-def _full(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -12,6 +12,7 @@ from alseg.data.label_space import IGNORE
 from alseg.data.views import View, carry
 from alseg.errors import ConfigError
 from alseg.models import Prediction
+from alseg.models.prediction import resize
 from alseg.training.mixing import MIXES, mix, mixing_mask
 from alseg.training.teacher import Teacher
 
@@ -130,13 +131,6 @@ def show_mixed(
         prediction,
         resize(prediction.logits, shape),
     )
-
-
-def resize(maps: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Return B×C×h×w maps interpolated to a size."""
-    if maps.shape[-2:] == tuple(size):
-        return maps
-    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def shrink(labels: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
