@@ -7,12 +7,15 @@ from lightning.pytorch.loggers import CSVLogger
 from tests.helpers.toys import SPACE, Toy
 
 from alseg.active import ActiveLoop
+from alseg.active.identity import check_same_run, identity
 from alseg.data.label_space import LabelSpace
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import LabelStoreError
-from alseg.labels import LabelStore, Windows
+from alseg.labels import LabelStore, PoolImage, Windows
+from alseg.labels.region_shape import write_region
 from alseg.models import Network, Optimization
 from alseg.training.module import SegmentationModule
+from alseg.training.terms import LossTerm
 
 
 def run(folder, *, store=None, logger=False, ckpt_path=None, steps=4, weights=0, **changes):
@@ -75,6 +78,59 @@ def held(tmp_path_factory):
     folder = tmp_path_factory.mktemp("held")
     run(folder, store=folder / "mine")
     return folder
+
+
+class Quadratic(LossTerm):
+    """A term without state, as a script has it."""
+
+    name = "quadratic"
+    domains = ("target",)
+
+    def __init__(self, weight=1.0, margin=0.5):
+        super().__init__(weight)
+        self.margin = margin
+
+    def forward(self, step):
+        return (step["target"].logits.square().mean() - self.margin).abs()
+
+
+class Cubic(Quadratic):
+    """Another term of the same name and settings."""
+
+
+@pytest.mark.parametrize(
+    ("term", "named"),
+    [
+        (Quadratic(1.0, 0.7), r"terms.quadratic.margin was 0.5, is 0.7"),
+        (Quadratic(2.0), r"terms.quadratic.weight was 1.0, is 2.0"),
+        (Cubic(), r"terms.quadratic.class was Quadratic, is Cubic"),
+        (None, r"terms.quadratic.margin was 0.5, is None"),
+        (Quadratic(), None),
+    ],
+)
+def test_terms_of_ones_own_belong_to_what_a_run_is_known_by(term, named, tmp_path):
+    class Mine(SegmentationModule):
+        def configure_losses(self):
+            own = [] if self.own is None else [self.own]
+            return [*super().configure_losses(), *own]
+
+    def known(own):
+        Mine.own = own
+        network = Mine(SPACE, network=Network(encoder_weights="none"))
+        data = SegmentationDataModule(source=Toy(2, seed=1), target=Toy(3))
+        return {"run": identity(network, data), "start": ""}
+
+    first = known(Quadratic())
+    assert first["run"]["network"]["class"].endswith("Mine")
+    store = LabelStore.create(tmp_path, [PoolImage("one", 4, 4)], SPACE.classes)
+    store.stage(1)
+    store.commit(1, {"region": write_region(Windows()), **first}, [])
+    later = {"region": write_region(Windows()), **known(term)}
+    if named is None:
+        check_same_run(store, lambda number: later)
+    else:
+        with pytest.raises(LabelStoreError, match=named):
+            check_same_run(store, lambda number: later)
 
 
 OTHER_CLASSES = LabelSpace("toy", ("left", "right", "below"), SPACE.colors)

@@ -10,7 +10,7 @@ from torch import nn
 
 from alseg.active import ActiveLoop
 from alseg.active.scores import score_map
-from alseg.active.signals import IN_CHECKPOINT
+from alseg.active.signals import IN_CHECKPOINT, PreviousNetwork
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
 from alseg.errors import AlsegError, LabelStoreError, ScoreError
@@ -221,6 +221,28 @@ def test_a_checkpoint_without_the_network_of_the_round_before_is_refused(tmp_pat
     torch.save(checkpoint, path)
     with pytest.raises(LabelStoreError, match="network of round 2, and the checkpoint .* none"):
         compared(tmp_path)
+
+
+def test_what_the_logits_do_not_depend_on_is_not_kept_of_the_network_of_the_round_before():
+    class Remembering(Drifting):
+        not_for_logits = ("memory",)
+
+        def __init__(self):
+            super().__init__()
+            self.memory = nn.BatchNorm2d(5)
+            self.memory_of_colours = nn.Linear(3, 3)
+
+    kept, checkpoint = PreviousNetwork(wanted=True), {}
+    module = Remembering()
+    kept.keep(module, 1)
+    kept.write_into(checkpoint)
+    names = checkpoint[IN_CHECKPOINT]["weights"].keys()
+    assert {name.split(".")[0] for name in names} == {"layer", "tied", "drift", "memory_of_colours"}
+    images = torch.rand(1, 3, 8, 8)
+    before = module.signals(images, ()).logits.detach()
+    module.drift += 1
+    shown = kept.signals_of(module, 2)(images, ())
+    torch.testing.assert_close(shown.logits.detach(), before)
 
 
 class Drifting(L.LightningModule):

@@ -199,4 +199,18 @@ def test_the_network_of_the_round_before_is_named_where_it_is_compared_with(
     other = [*comparing[:3], str(trained / "else.ckpt")]
     assert ask(trained, tmp_path / "out", "2 regions", *other) == 2
     assert "Name two checkpoints of the same classes" in capsys.readouterr().err
+    for setting, value, message in (
+        ("eval_size", [32, 32], "at 32×32 pixels, CKPT at their own size. Name two checkpoints of"),
+        ("in_channels", 4, "takes images of 4 channels, CKPT of 3 channels. Name two checkpoints"),
+    ):
+        checkpoint = torch.load(trained / "later.ckpt", weights_only=True)
+        settings = checkpoint["hyper_parameters"]
+        (settings if setting in settings else settings["network"])[setting] = value
+        if setting == "in_channels":
+            for name, weights in checkpoint["state_dict"].items():
+                if weights.ndim == 4 and weights.shape[1] == 3:
+                    checkpoint["state_dict"][name] = weights[:, [0, 1, 2, 0]]
+        torch.save(checkpoint, trained / "else.ckpt")
+        assert ask(trained, tmp_path / "out", "2 regions", *other) == 2
+        assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -37,6 +37,8 @@ class Learner(Protocol):
       it, the logits alone.
     - ``run_identity``: a mapping of what makes two trainings the same run, as JSON values; without
       it, the name of the class and the hyperparameters that were saved.
+    - ``not_for_logits``: the names of parts whose weights the logits of ``signals`` do not depend
+      on, such as a memory of the loss; they are not kept for ``previous_logits``.
     - ``before_rounds(data)``: called first, with what feeds the module; raises a ``ConfigError``
       where labels cannot be asked for.
 

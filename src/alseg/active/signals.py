@@ -188,6 +188,8 @@ def share_buffers(module: L.LightningModule) -> None:
 class PreviousNetwork:
     """The weights and buffers of the network as it was at a round, for the round after it.
 
+    What a module names as ``not_for_logits`` is left out.
+
     They are kept on the CPU and in the checkpoints, so that a run that is resumed compares with the
     same network; where no strategy asks for them, nothing is kept.
 
@@ -207,12 +209,12 @@ class PreviousNetwork:
         """Keep the network as it is at a round; every rank calls it."""
         if self.wanted:
             share_buffers(module)
-            state = module.state_dict()
+            state, left_out = module.state_dict(), getattr(module, "not_for_logits", ())
             self._round = number
             self._weights = {
                 name: state[name].detach().to("cpu", copy=True)
                 for name in _tensor_names(module)
-                if name in state
+                if name in state and not name.startswith(tuple(f"{part}." for part in left_out))
             }
 
     def signals_of(self, module: L.LightningModule, number: int) -> Signalling | None:

@@ -102,10 +102,11 @@ def _previous(
     """Return the network of the round before, if the strategy compares with it.
 
     Raises:
-        ConfigError: It is missing, not needed, or has other classes.
+        ConfigError: It is missing, not needed, has other classes or takes other images.
         WeightsError: There is no such file, or it is no checkpoint of alseg.
     """
     from alseg.active.signals import PREVIOUS
+    from alseg.data.value_range import counted
     from alseg.runs.checkpoint import load_module
 
     needed = PREVIOUS in create_strategy(config).requires
@@ -127,6 +128,20 @@ def _previous(
         raise ConfigError(
             f"{path} has the classes {', '.join(previous.classes)}, CKPT "
             f"{', '.join(module.classes)}. Name two checkpoints of the same classes."
+        )
+    if previous.in_channels != module.in_channels:
+        raise ConfigError(
+            f"{path} takes images of {counted(previous.in_channels)}, CKPT of "
+            f"{counted(module.in_channels)}. Name two checkpoints of the same channels."
+        )
+    sizes = [
+        "their own size" if size is None else f"{size[0]}×{size[1]} pixels"
+        for size in (previous.eval_size, module.eval_size)
+    ]
+    if sizes[0] != sizes[1]:
+        raise ConfigError(
+            f"{path} looks at images at {sizes[0]}, CKPT at {sizes[1]}. Name two checkpoints of "
+            "the same evaluation size."
         )
     return previous
 

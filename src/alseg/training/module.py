@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -176,10 +177,21 @@ class SegmentationModule(L.LightningModule):
     def run_identity(self) -> dict[str, Any]:
         """The settings that count for which run a label store belongs to.
 
-        The classes are compared with the store's own, and the weights by a digest.
+        The classes are compared with the store's own, and the weights by a digest. Of a subclass,
+        its name counts too, and of each loss term its class and what it was constructed with, as
+        far as the term has it as attributes of the same names.
         """
         elsewhere = ("encoder_weights", "label_space")
-        return {name: value for name, value in self.settings.items() if name not in elsewhere}
+        known = {name: value for name, value in self.settings.items() if name not in elsewhere}
+        if type(self) is SegmentationModule:
+            return known
+        terms = {term.name: _constructed(term) for term in self._loss_terms()}
+        return {**known, "class": type(self).__qualname__, "terms": terms}
+
+    @property
+    def not_for_logits(self) -> tuple[str, ...]:
+        """The parts whose weights the logits of ``signals`` do not depend on: the loss terms."""
+        return ("terms",)
 
     def before_rounds(self, data: object) -> None:
         """Check that labels can be asked for; ``ActiveLoop`` calls it before anything else.
@@ -452,6 +464,13 @@ class SegmentationModule(L.LightningModule):
         # A subclass that saves its hyperparameters too has put the objects in their place.
         plain = {**self._groups, "network": network, "label_space": self.label_space.plain}
         checkpoint["hyper_parameters"].update(plain)
+
+
+def _constructed(term: LossTerm) -> dict[str, Any]:
+    """Return the class of a loss term and what it was constructed with."""
+    settings = ("weight", *signature(type(term)).parameters)
+    given = {name: getattr(term, name) for name in settings if hasattr(term, name)}
+    return {"class": type(term).__qualname__, **given}
 
 
 def _looks_back(term: LossTerm) -> bool:
