@@ -254,6 +254,20 @@ def test_it_trains_under_every_protocol_mix_and_precision(tmp_path, protocol, mi
     assert all(p.dtype == torch.float32 for p in network.teacher.parameters())
 
 
+def test_the_images_of_the_source_may_have_another_size(tmp_path):
+    data = SegmentationDataModule(
+        source=Toy(3, (48, 64), seed=1),
+        target=Toy(3),
+        size=(32, 48),
+        source_size=(48, 64),
+        batch_size=2,
+    )
+    loop = ActiveLoop("random", 0.05, rounds=1, progress=False)
+    runner = quiet_trainer(tmp_path, 2, callbacks=[loop])
+    runner.fit(small(protocol="source_target"), data)
+    assert torch.isfinite(runner.callback_metrics["train/contrast"])
+
+
 def test_without_a_term_that_needs_it_there_is_no_teacher():
     network = small("none")
     assert network.teacher is None

@@ -73,15 +73,17 @@ class Contrast(LossTerm):
         assert mixed.prediction.features is not None
         features, taught_features = [mixed.prediction.features], [mixed.features]
         size = features[0].shape[-2:]
-        probabilities, answers = [resize(mixed.taught, size).softmax(1)], [mixed.answers]
+        probabilities = [resize(mixed.taught, size).softmax(1)]
+        answers = [shrink(mixed.answers, size)]
         if source is not None:
             seen = step.taught_source()
             assert seen.features is not None
-            features.insert(0, source.features)
-            taught_features.insert(0, seen.features)
+            # The images of the source may have another size.
+            features.insert(0, resize(source.features, size))
+            taught_features.insert(0, resize(seen.features, size))
             probabilities.insert(0, resize(seen.logits, size).softmax(1))
-            answers.insert(0, source.labels)
-        labels = shrink(torch.cat(answers), size)
+            answers.insert(0, shrink(source.labels, size))
+        labels = torch.cat(answers)
         projected = self.projection(torch.cat(features))
         with torch.no_grad():
             slow = self.slow.eval()(torch.cat(taught_features))
