@@ -44,6 +44,12 @@ def test_signals_of_every_kind_fit_together():
     assert all(getattr(signals, name) is not None for name in signal_names())
 
 
+@pytest.mark.parametrize("name", sorted(signal_names() - {"logits"}))
+def test_a_signal_that_is_missing_says_how_to_get_it(name):
+    with pytest.raises(SignalError, match=rf"{name}'.*: (it|they) .*Signals\(logits, {name}="):
+        Signals(LOGITS).require(frozenset({name}), asked_by="Mine")
+
+
 def test_halo_without_a_radius_says_how_to_get_one():
     with pytest.raises(SignalError, match=r"hyperbolic head.*--head hyperbolic.*radius=") as caught:
         create("halo").score(Signals(LOGITS))

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from alseg.config.budget import Budget
 from alseg.data.evaluation import PoolSamples, pool_loader
 from alseg.data.module import SegmentationDataModule
 from alseg.data.transforms import eval_transform
-from alseg.errors import ConfigError
+from alseg.errors import ConfigError, ScoreError
 from alseg.labels import LabelStore, Windows
 from alseg.labels.regions.image import WholeImage
 from alseg.models import Network
@@ -180,6 +181,49 @@ def test_a_run_asks_by_what_was_fitted_before_each_round(tmp_path):
     assert math.isclose(share, 0.05, abs_tol=9 / 4608)
 
 
+def test_a_strategy_that_a_round_cannot_call_is_refused_before_anything_is_computed():
+    class Short(Density):
+        def fit(self, source, pool):
+            pass
+
+    class Shorter(Density):
+        def score(self, signals):
+            pass
+
+    for strategy, form in ((Short, "fit.self, source, pool, gen"), (Shorter, "score.self, sig")):
+        with pytest.raises(ConfigError, match=rf"density has a method .*Write it as {form}"):
+            ActiveLoop(strategy(), 0.05)
+
+
+def test_a_frozen_strategy_that_learns_and_one_that_reads_what_it_does_not_require(tmp_path):
+    @dataclass(frozen=True)
+    class Frozen(Strategy):
+        name = "frozen"
+
+        def fit(self, source, pool, generator=None, round=None):
+            self.count = len(list(pool))
+
+        def score(self, signals, generator=None):
+            return signals.logits.amax(1)
+
+    class Careless(Density):
+        def fit(self, source, pool, generator=None, round=None):
+            pass
+
+        def score(self, signals, generator=None):
+            return signals.radius.abs()
+
+    for strategy, error, message in (
+        (Frozen(), ConfigError, "strategy frozen is a frozen dataclass.*Leave frozen=True out"),
+        (Careless(), ScoreError, "density failed when it scored train-000: AttributeError.*logits"),
+    ):
+        loop = ActiveLoop(strategy, 0.05, rounds=1, store=tmp_path / "labels", progress=False)
+        data = SegmentationDataModule(source=Toy(2, seed=1), target=Toy(3), batch_size=2)
+        with pytest.raises(error, match=message) as caught:
+            quiet_trainer(tmp_path, 2, callbacks=[loop]).fit(network(), data)
+        assert isinstance(caught.value.__cause__, AttributeError)
+
+
 class Watching(Density):
     """Writes down what it may know of each round, and what it draws."""
 
@@ -248,6 +292,7 @@ def test_a_fit_knows_what_its_round_may_ask_for_and_what_was_asked_before(
     ("requires", "message"),
     [
         ({"teacher_logits"}, "density looks at the signal 'teacher_logits', which Segmentation"),
+        ({"embedings"}, "requires 'embedings', which is no signal. Did you mean 'embeddings'"),
         ({"radius"}, "'radius'.*does not offer: it is the hyperbolic radius.*--head hyperbolic"),
     ],
 )

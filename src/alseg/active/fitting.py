@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,23 @@ def fit_strategy(
         store: The label store, which says what earlier rounds asked for.
         source: The signals of the source's images; nothing where there is no source.
         pool: The signals of the pool's images.
+
+    Raises:
+        ConfigError: The strategy is a frozen dataclass and stores what it learnt.
     """
     if type(strategy).fit is Strategy.fit:
         return
     # What is drawn here has nothing to do with what is drawn when an image is scored.
     drawn = np.random.SeedSequence([request.seed, request.number], spawn_key=FIT)
     generator = torch.Generator().manual_seed(int(drawn.generate_state(1)[0]))
-    strategy.fit(source, pool, generator=generator, round=request.view(store))
+    view = request.view(store)
+    try:
+        strategy.fit(source, pool, generator=generator, round=view)
+    except FrozenInstanceError as error:
+        raise ConfigError(
+            f"The strategy {request.strategy} is a frozen dataclass, and its fit stores what it "
+            f"learnt ({error}). Leave frozen=True out."
+        ) from error
     # Ranks may compute on devices that round in other ways; what is scored by has to be the same.
     vars(strategy).update(ranks.gather(vars(strategy) if ranks.is_first() else None)[0])
 

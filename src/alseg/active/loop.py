@@ -22,6 +22,7 @@ from alseg.active.own_store import OwnStore
 from alseg.active.request import RoundRequest, options_of
 from alseg.active.requirements import (
     PoolData,
+    check_calls,
     check_level,
     check_none_missing,
     check_one_loop,
@@ -148,6 +149,7 @@ class ActiveLoop(L.Callback):
                 "override its method label."
             )
         check_level(self.strategy, self.name, self.region)
+        check_calls(self.strategy, self.name)
         check_region(self.region)
         self._request(1)
 

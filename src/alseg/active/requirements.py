@@ -18,12 +18,12 @@ from alseg.data.base import Pool, SegmentationDataset
 from alseg.data.label_space import LabelSpace, distinct_color
 from alseg.data.names import check_storable
 from alseg.data.stream import LabelSource
-from alseg.errors import ConfigError, LabelStoreError
+from alseg.errors import ConfigError, LabelStoreError, did_you_mean
 from alseg.labels.records import PoolImage
 from alseg.labels.region_shape import RegionShape
 from alseg.labels.regions.image import WholeImage
 from alseg_strategies import Signals, Strategy
-from alseg_strategies.signals import HOW_TO_GET
+from alseg_strategies.signals import HOW_TO_GET, signal_names
 
 WHERE = "docs/strategies.md, under 'In a module of your own', shows one that works."
 
@@ -274,6 +274,27 @@ def check_one_loop(trainer: Any, module: L.LightningModule, kind: type[L.Callbac
         )
 
 
+def check_calls(strategy: Strategy, name: str) -> None:
+    """Check that the methods of a strategy can be called as a round calls them.
+
+    Raises:
+        ConfigError: One lacks an argument; the message gives the form.
+    """
+    calls = {"score": ((None, None), {}), "fit": ((None, None), {"generator": 0, "round": 0})}
+    for method, (given, named) in calls.items():
+        own = inspect.signature(getattr(strategy, method))
+        try:
+            own.bind(*given, **named)
+        except TypeError as error:
+            form = "signals, generator=None"
+            if method == "fit":
+                form = "source, pool, generator=None, round=None"
+            raise ConfigError(
+                f"The strategy {name} has a method {method}{own}, which a round cannot call: "
+                f"{error}. Write it as {method}(self, {form})."
+            ) from error
+
+
 def check_level(strategy: Strategy, name: str, region: RegionShape) -> None:
     """Check that a strategy ranks what is asked for.
 
@@ -307,8 +328,16 @@ def check_signals(
         besides: The names of signals that do not come from it alone.
 
     Raises:
-        ConfigError: A signal is not offered; the message names it and how to get it.
+        ConfigError: There is no such signal, or it is not offered; the message names it and how
+            to get it.
     """
+    unknown = sorted(strategy.requires - signal_names())
+    if unknown:
+        known = sorted(signal_names())
+        raise ConfigError(
+            f"The strategy {name} requires {unknown[0]!r}, which is no signal."
+            f"{did_you_mean(unknown[0], known)} Known are: {', '.join(known)}."
+        )
     offers = offers_of(module)
     missing = sorted(strategy.requires - offers - set(besides))
     if missing:

@@ -79,7 +79,7 @@ def score_pool(
         title: What a progress bar says; None shows none.
 
     Raises:
-        ScoreError: The strategy returned something that pixels cannot be ranked by.
+        ScoreError: The strategy failed, or returned something that pixels cannot be ranked by.
         SignalError: The network returned something that does not fit.
     """
     bar = tqdm(loader, desc=title, unit="image", leave=False, disable=title is None)
@@ -87,11 +87,20 @@ def score_pool(
         for index, signals in signals_of(source, bar, pool, strategy.requires):
             drawn = np.random.SeedSequence([request.seed, request.number, index]).generate_state(1)
             generator = torch.Generator().manual_seed(int(drawn[0]))
-            score = score_map(
-                strategy.score(signals, generator),
+            try:
+                score = strategy.score(signals, generator)
+            except (AttributeError, TypeError) as error:
+                raise ScoreError(
+                    f"The strategy {request.strategy} failed when it scored {pool.ids[index]}: "
+                    f"{type(error).__name__}: {error}. It is shown the signals that it names in "
+                    f"`requires`, {', '.join(sorted(strategy.requires))}; others are None. "
+                    "ALSEG_DEBUG=1 shows where it failed."
+                ) from error
+            mapped = score_map(
+                score,
                 strategy,
                 request.strategy,
                 pool.ids[index],
                 size_of(pool, index),
             )
-            yield Scored(index, score, signals.logits[0])
+            yield Scored(index, mapped, signals.logits[0])

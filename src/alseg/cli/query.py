@@ -188,7 +188,7 @@ def _ask(
     from alseg.active.fitting import SignalStream, fit_strategy
     from alseg.active.people import People
     from alseg.active.request import RoundRequest, options_of
-    from alseg.active.requirements import check_level, check_signals
+    from alseg.active.requirements import check_calls, check_level, check_signals
     from alseg.active.round import Round, take_answers
     from alseg.active.scores import score_pool
     from alseg.active.signals import PREVIOUS, SignalSource
@@ -202,6 +202,7 @@ def _ask(
     strategy = create_strategy(config)
     region = region_of(config).for_strategy(strategy)
     check_level(strategy, config.strategy, region)
+    check_calls(strategy, config.strategy)
     check_signals(strategy, config.strategy, module, () if previous is None else {PREVIOUS})
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)

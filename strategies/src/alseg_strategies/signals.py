@@ -11,6 +11,27 @@ from torch import Tensor
 from alseg_strategies.errors import SignalError
 
 HOW_TO_GET = {
+    "embeddings": (
+        "they are the features of each pixel: name them in the module's `offers` and return "
+        "Signals(logits, embeddings=...), B×D×h×w, from its `signals`"
+    ),
+    "image_features": (
+        "they are vectors of the whole image: name them in the module's `offers` and return "
+        "Signals(logits, image_features=...), B×K×F, from its `signals`"
+    ),
+    "previous_logits": (
+        "they are the logits of the network of the round before: alseg keeps that network in a "
+        "training, `alseg query` takes it from --previous; or pass "
+        "Signals(logits, previous_logits=...) from your own model"
+    ),
+    "views": (
+        "they are the logits of changed views of each image: name them in the module's `offers` "
+        "and return Signals(logits, views=...), B×V×C×h×w, from its `signals`"
+    ),
+    "predicted_loss": (
+        "it is the loss that a network predicts for itself: name it in the module's `offers` and "
+        "return Signals(logits, predicted_loss=...), B×h×w, from its `signals`"
+    ),
     "teacher_logits": (
         "it takes a teacher: train with `--unlabelled pseudo-labels` or `--unlabelled u2pl`, or "
         "Unlabelled('pseudo-labels') in alseg, or pass Signals(logits, teacher_logits=...) from "
