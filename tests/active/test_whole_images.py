@@ -280,6 +280,90 @@ def test_masks_that_differ_are_settled_by_the_command_that_is_named(disputed, ca
     assert fit("--resume", run) == 0
 
 
+COCO = "annotations/instances_default.json"
+
+
+def coco_file(run, change):
+    """Return a COCO export of a run, changed by a function of its content."""
+    content = json.loads((export(run, "coco") / COCO).read_text())
+    change(content)
+    file = run.parent / "changed.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_masks_go_out_as_coco_and_come_back_as_they_were_or_corrected(waiting):
+    assert main(["import", str(waiting), str(paint_masks(waiting)), "--as", "anna"]) == 0
+    asked = open_round(waiting, 1)
+    assert main(["import", str(waiting), str(coco_file(waiting, lambda content: None))]) == 0
+    assert Journal(asked, "import").entries() == []
+    shutil.rmtree(waiting.parent / "coco")
+
+    def swap(content):
+        content["categories"][0]["name"], content["categories"][1]["name"] = asked.classes[1::-1]
+
+    file = coco_file(waiting, swap)
+    assert main(["import", str(waiting), str(file), "--as", "review"]) == 0
+    assert fit("--resume", waiting) == 0
+    store = LabelStore.open(waiting / "labels")
+    swapped = np.array([1, 0, *range(2, 256)], dtype=np.uint8)
+    for image_id in asked.images:
+        assert np.array_equal(store.label(image_id), swapped[truth(image_id)])
+
+
+@pytest.mark.parametrize("word", ["void", "skip"])
+def test_a_shape_says_that_an_image_is_void_or_skipped(waiting, word, capsys):
+    def say(content):
+        numbers = {category["name"]: category["id"] for category in content["categories"]}
+        assert {*numbers} == {*open_round(waiting, 1).classes, "void", "skip"}
+        triangle = {"category_id": numbers[word], "segmentation": [[0, 0, 9, 0, 0, 9]]}
+        content["annotations"] = [
+            {"id": image["id"], "image_id": image["id"], **triangle} for image in content["images"]
+        ]
+
+    assert main(["import", str(waiting), str(coco_file(waiting, say))]) == 0
+    assert ("void in the new masks: 100.0%" in capsys.readouterr().out) == (word == "void")
+    assert fit("--resume", waiting) == 0
+    store = LabelStore.open(waiting / "labels")
+    assert store.void_pixels == (2 * 48 * 64 if word == "void" else 0)
+
+
+def test_no_whole_image_is_mixed(waiting, capsys):
+    name = open_round(waiting, 1).queries[0].id
+    table = waiting.parent / "answers.csv"
+    table.write_text(f"query,answer\n{name},mixed\n")
+    assert main(["import", str(waiting), str(table)]) == 2
+    assert "line 2: a whole image is not answered as mixed" in capsys.readouterr().err
+
+
+def test_an_import_says_what_the_masks_leave_void_and_which_images_are_not_answered(
+    waiting, capsys
+):
+    masks = export(waiting, "png") / "masks"
+    path = min(masks.rglob("*.png"))
+    values = np.array(Image.open(path))
+    values[:3] = 0
+    Image.fromarray(values).save(path)
+    capsys.readouterr()
+    assert main(["import", str(waiting), str(masks)]) == 0
+    said = capsys.readouterr().out
+    # 3 of 48 rows are painted.
+    assert "void in the new masks: 93.8% of their pixels" in said
+    assert "images in the file without an answer: 1" in said
+    assert "answered by `void`" in said
+    assert "window" not in said
+
+
+@pytest.mark.parametrize(("format_name", "coco"), [("label-studio", True), ("png", False)])
+def test_an_export_counts_images_and_says_what_the_tool_has_to_write(
+    waiting, capsys, format_name, coco
+):
+    export(waiting, format_name)
+    said = capsys.readouterr().out
+    assert "round 1: 2 images, 0 of them answered" in said
+    assert ("export them there as COCO" in said) == coco
+
+
 @pytest.mark.parametrize(
     ("format_name", "file", "there", "absent"),
     [
@@ -327,6 +411,12 @@ def test_what_nobody_painted_is_missing(waiting, capsys):
         (["--budget", "2 images", "--region", "windows"], "counts whole images"),
         (["--region", "image", "--radius", "2"], "radius is 2, which windows have"),
         (["--region", "image", "--budget", "0.5 images"], "images are counted whole"),
+        (["--region", "image", "--budget", "2 clicks"], "counts clicks, such as"),
+        (["--region", "image", "--budget", "3 regions"], "counts regions per image"),
+        (
+            ["--region", "image", "--budget", "9 images"],
+            "9 images in all is more than the 5 images of the pool",
+        ),
         (["--region", "tile"], "windows"),
     ],
 )

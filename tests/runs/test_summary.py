@@ -48,6 +48,15 @@ def test_they_are_priced_at_the_measured_time_where_people_were_timed(tmp_path):
     assert "1,200 clicks x 1.5 s = 30 min (1.5 s per click as measured on the page)" in text
 
 
+def test_masks_of_whole_images_are_counted_in_images_and_not_priced(tmp_path):
+    kept = {"regions": 3, "clicks": 3, "shortfall": "2 images"}
+    text = summary(tmp_path, labels=kept, region="image", budget="5 images")
+    assert "labels asked for: 3 images, 10,800 pixels" in text
+    assert "no time is assumed for it" in text
+    assert "2 images of the budget were not spent. Only a larger pool has more images" in text
+    assert not re.search("click|window|exclusion", text)
+
+
 def test_only_an_oracles_clicks_are_said_to_ignore_mixed_windows(tmp_path):
     said = "clicks count one per window, also where a window contains several classes"
     assert said in summary(tmp_path)

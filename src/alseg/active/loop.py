@@ -337,16 +337,16 @@ class ActiveLoop(L.Callback):
             spent = int(self._store.spent(unit).sum())
             warnings.warn(
                 f"The training ended at step {trainer.global_step} of {trainer.max_steps}: "
-                f"{held} of {self.rounds} rounds were held, and {spent:,} of {round(due):,} {unit} "
-                "of the budget were spent. Resume it from its last checkpoint, without what ended "
-                "it (max_time, max_epochs or an early stop).",
+                f"{held} of {self.rounds} rounds were held, and {spent:,} of {round(due):,} "
+                f"{self.budget.counts} of the budget were spent. Resume it from its last "
+                "checkpoint, without what ended it (max_time, max_epochs or an early stop).",
                 BudgetUnspent,
                 stacklevel=2,
             )
         if self.shortfall and trainer.is_global_zero:
             warnings.warn(
-                f"The pool is exhausted: {self.shortfall:,} {self.budget.unit} of the budget were "
-                "not spent. A smaller exclusion radius leaves more to ask for.",
+                f"The pool is exhausted: {self.shortfall:,} {self.budget.counts} of the budget "
+                f"were not spent. {self.region.advice}",
                 PoolExhausted,
                 stacklevel=2,
             )

@@ -115,10 +115,11 @@ class People(Annotator):
         if ranks.is_first():
             said = self._write(questions, everyone)
             if choice.left:
-                unit = "pixels" if questions.request.budget.unit == "pixels" else "regions"
+                counts = questions.request.budget.counts
+                unit = "regions" if counts == "clicks" else counts
                 said += (
                     f" The pool is exhausted: {choice.left:,} {unit} of what is due could not be "
-                    "found. A smaller --exclusion-radius leaves more."
+                    f"found. {questions.request.region.advice}"
                 )
         raise AnswersNeeded(ranks.gather(said)[0])
 

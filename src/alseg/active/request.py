@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from alseg.config.budget import Budget
 from alseg.errors import BudgetError, ConfigError, LabelStoreError
 from alseg.labels import LabelStore, PoolImage
-from alseg.labels.region_shape import RegionShape, read_region, write_region
-from alseg.labels.regions.image import WholeImage
+from alseg.labels.region_shape import RegionShape, check_counted, read_region, write_region
 from alseg_strategies import RoundView, Strategy
 
 SCOPES = ("image", "pool")
@@ -50,12 +49,7 @@ class RoundRequest:
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
             raise ConfigError(f"Got the scope {self.scope!r}; allowed are {' and '.join(SCOPES)}.")
-        if self.budget.images is not None and not isinstance(self.region, WholeImage):
-            raise ConfigError(
-                f"The budget of {self.budget} counts whole images, and this run asks for "
-                f"{self.region.name}. Ask for whole images, by `--region image` or "
-                "ActiveLoop(region=WholeImage()), or count regions or clicks."
-            )
+        check_counted(self.budget, self.region)
 
     def region_cost(self, images: Iterable[PoolImage]) -> int:
         """Return the most that one region of some images can cost, in the budget's unit."""

@@ -50,10 +50,10 @@ def run(argv: Sequence[str]) -> int:
         images=not arguments["no_images"],
         link=arguments["link"],
     )
-    print(
-        f"round {done.round_number}: {done.windows:,} windows in {done.images:,} images, "
-        f"{done.answered:,} of them answered"
-    )
+    what = f"{done.windows:,} windows in {done.images:,} images"
+    if done.is_painted:
+        what = f"{done.images:,} images"
+    print(f"round {done.round_number}: {what}, {done.answered:,} of them answered")
     for name in done.files:
         print(f"wrote     {done.folder / name}")
     if not arguments["no_images"]:
@@ -64,5 +64,10 @@ def run(argv: Sequence[str]) -> int:
         print("closed    the labels of this round are written; no answer changes them any more")
     else:
         quoted = shlex.quote(arguments["run"])
-        print(f"next      answer in the tool, then `alseg import {quoted} FILE`")
+        step = "answer in the tool"
+        if done.is_painted:
+            step = "label the images in the tool"
+            if arguments["format"] in ("cvat", "label-studio"):
+                step += " and export them there as COCO"
+        print(f"next      {step}, then `alseg import {quoted} FILE`")
     return 0

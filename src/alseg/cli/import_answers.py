@@ -42,14 +42,23 @@ def run(argv: Sequence[str]) -> int:
 
     done = import_answers(arguments["run"], arguments["file"], arguments["format"], arguments["as"])
     count = sum(done.new.values())
+    what = "image" if done.is_painted else "window"
     words = ", ".join(f"{number:,} {word}" for word, number in sorted(done.new.items()))
     print(f"round {done.round_number}: {count:,} new answers{f' ({words})' if words else ''}")
     if not count + done.known + done.unanswered + done.idle:
-        print("no window of the round is in the file; export what people submitted in the tool")
+        print(f"no {what} of the round is in the file; export what people submitted in the tool")
     if done.known:
         print(f"answers that change nothing: {done.known:,}")
     if done.unanswered:
-        print(f"windows in the file without an answer: {done.unanswered:,}")
+        print(f"{what}s in the file without an answer: {done.unanswered:,}")
+        if done.is_painted:
+            print(
+                "an image that shows none of the classes is answered by `void`, in the column "
+                "`answer` of queries.csv or as the label of a shape; a mask of 255 alone is no "
+                "answer"
+            )
+    if done.void is not None:
+        print(f"void in the new masks: {done.void:.1%} of their pixels, charged and never learnt")
     if done.idle:
         print(f"answers to parts of windows that are not mixed, left out: {done.idle:,}")
     if done.disputed:

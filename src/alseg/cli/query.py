@@ -65,6 +65,7 @@ def run(argv: Sequence[str]) -> int:
     from alseg.data.file_dataset import FileDataset
     from alseg.data.files import Pair
     from alseg.data.mapping import LabelMapping
+    from alseg.labels.region_shape import region_of
     from alseg.queries.next_step import how_to_answer
     from alseg.runs.checkpoint import load_trained
 
@@ -90,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
             return 0
     asked = f"{store.regions:,} regions were asked for in {store.rounds} rounds"
     if left:
-        print(f"The pool is exhausted: {asked}. A smaller --exclusion-radius leaves more.")
+        print(f"The pool is exhausted: {asked}. {region_of(config).advice}")
     else:
         print(f"The budget is spent: {asked}. Give a larger --budget to ask for more.")
     return 0
@@ -192,10 +193,10 @@ def _ask(
     from alseg.active.round import Round, take_answers
     from alseg.active.scores import score_pool
     from alseg.active.signals import PREVIOUS, SignalSource
-    from alseg.config.budget import Budget
+    from alseg.config.budget import Budget, check_affordable
     from alseg.data.evaluation import pool_loader
     from alseg.data.transforms import eval_transform
-    from alseg.labels.region_shape import region_of
+    from alseg.labels.region_shape import check_counted, region_of
     from alseg.queries.next_step import taken_in
     from alseg.training.modes import evaluating
 
@@ -204,6 +205,10 @@ def _ask(
     check_level(strategy, config.strategy, region)
     check_calls(strategy, config.strategy)
     check_signals(strategy, config.strategy, module, () if previous is None else {PREVIOUS})
+    budget, images = Budget.parse(config.budget), store.images
+    check_counted(budget, region)
+    regions = [region.largest_cost((image.height, image.width)) for image in images]
+    check_affordable(budget, regions, sum(image.area for image in images))
     people = People(out, config.mixed, partial)
     taken = take_answers(store, people)
     if taken is not None:
@@ -212,7 +217,7 @@ def _ask(
     request = RoundRequest(
         number=number,
         rounds=number,
-        budget=Budget.parse(config.budget),
+        budget=budget,
         region=region,
         scope=config.scope,
         seed=config.seed,

@@ -148,6 +148,11 @@ class Budget:
         return f"{self.regions_per_image:,} regions per image"
 
     @property
+    def counts(self) -> str:
+        """What a person counts in: ``pixels``, ``regions``, ``images`` or ``clicks``."""
+        return self.unit if self.images is None else "images"
+
+    @property
     def unit(self) -> str:
         """``pixels``, ``regions`` or ``clicks``: what targets and shortfalls are counted in."""
         if self.clicks is not None:
@@ -179,7 +184,9 @@ class Budget:
 
 
 def check_affordable(budget: Budget, regions: Sequence[int], pixels: int) -> None:
-    """Check that a share of the pool's pixels is more than half a region, the least that is spent.
+    """Check that a budget comes to a region of the pool, and to no more images than there are.
+
+    A share of the pool's pixels must be more than half a region, the least that is spent.
 
     Args:
         budget: What the whole run may ask for.
@@ -187,8 +194,13 @@ def check_affordable(budget: Budget, regions: Sequence[int], pixels: int) -> Non
         pixels: The pixels of the pool.
 
     Raises:
-        BudgetError: It is not; a label would hardly be asked for, if at all.
+        BudgetError: Hardly a label would be asked for, if any; or the pool has fewer images.
     """
+    if budget.images is not None and budget.images > len(regions):
+        raise BudgetError(
+            f"The budget of {budget} is more than the {len(regions):,} images of the pool. Ask for "
+            f"{len(regions):,} or fewer."
+        )
     if budget.share is None:
         return
     due, region = budget.share * pixels, min(regions)

@@ -13,6 +13,13 @@ ORACLE_CLICKS = (
 """What the clicks of a run without people leave out."""
 
 
+UNPRICED_MASKS = (
+    "for a person: one mask an image; what a mask takes depends on the image and the tool, so no "
+    "time is assumed for it"
+)
+"""What a run that asks for whole images says instead of a price."""
+
+
 def in_words(seconds: float) -> str:
     """Return a time for people: ``40 s``, ``29 min``, ``3 h 05 min``, ``41 h``."""
     if round(seconds) < 60:

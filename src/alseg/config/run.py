@@ -71,12 +71,6 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
                         f"{name} is {value}, which windows have and a region of {self.region} has "
                         f"not; leave it out, or use --region windows."
                     )
-        # Not parsed here: what reads a budget needs NumPy, which takes its time to import.
-        elif "image" in str(self.budget).lower():
-            raise ConfigError(
-                f"The budget {self.budget!r} counts whole images, and the regions are windows. "
-                "Use --region image, or count regions or clicks."
-            )
         if self.protocol == "source_free" and self.init_from is None and not self.warm_start_steps:
             raise ConfigError(
                 "The protocol source_free starts from a network trained on the source: give its "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from alseg.config.budget import Budget
 from alseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +25,15 @@ Size = tuple[int, int]
 
 SPLITS = ("quadrants", "pixels", "drop")
 """What becomes of a region that is answered as mixed: its parts are asked for, or it is void."""
+
+
+COUNTED = {
+    "pixels": 'a share of the pixels, such as "1%"',
+    "regions": 'regions per image, such as "40 regions"',
+    "images": 'whole images, such as "20 images"',
+    "clicks": 'clicks, such as "500 clicks"',
+}
+"""How what a budget counts is described."""
 
 
 class Box(NamedTuple):
@@ -64,6 +74,14 @@ class RegionShape(Protocol):
     @property
     def is_painted(self) -> bool:
         """Whether people answer with a mask of its pixels, instead of one class for all."""
+
+    @property
+    def units(self) -> Collection[str]:
+        """What a budget of such regions may count, of the values of ``Budget.counts``."""
+
+    @property
+    def advice(self) -> str:
+        """A sentence on what leaves more to ask for, where the pool is exhausted."""
 
     @property
     def radius(self) -> int:
@@ -195,6 +213,22 @@ def check_region(region: RegionShape) -> None:
         raise ConfigError(
             f"region is {region!r:.80}, which a manifest cannot keep; allowed are the shapes "
             f"{', '.join(available_shapes())} of {REGIONS}."
+        )
+
+
+def check_counted(budget: Budget, region: RegionShape) -> None:
+    """Check that a budget counts what regions of a shape are charged in.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if budget.counts not in region.units:
+        allowed = " or ".join(COUNTED[unit] for unit in region.units)
+        raise ConfigError(
+            f"The budget of {budget} counts {COUNTED[budget.counts]}, and this run asks for "
+            f"{region.name}; allowed are {allowed}. Change the budget, or the shape of the "
+            "regions: `--region image` or ActiveLoop(region=WholeImage()) asks for whole images, "
+            "`--region windows` for windows."
         )
 
 

@@ -63,9 +63,12 @@ def still_open(run: Path, taken: RoundResult) -> str:
 
 
 def _answered(run: Path, taken: RoundResult) -> str:
-    asked = len(open_round(run, taken.number).queries)
+    round_asked = open_round(run, taken.number)
+    asked, what = len(round_asked.queries), "regions"
+    if round_asked.region.is_painted:
+        what = "images"
     words = (
-        f"{taken.regions:,} regions with {taken.asked_pixels:,} pixels taken in, "
+        f"{taken.regions:,} {what} with {taken.asked_pixels:,} pixels taken in, "
         f"{taken.void_pixels:,} of them void"
     )
     if asked > taken.regions:

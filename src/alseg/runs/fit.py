@@ -284,7 +284,7 @@ def _spent(loop: ActiveLoop) -> Labels:
         asked_pixels=store.asked_pixels,
         void_pixels=store.void_pixels,
         labelled_fraction=store.labelled_fraction,
-        shortfall=f"{loop.shortfall:,} {loop.budget.unit}" if loop.shortfall else "",
+        shortfall=f"{loop.shortfall:,} {loop.budget.counts}" if loop.shortfall else "",
     )
 
 

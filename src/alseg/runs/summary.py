@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from alseg.config.labelling_cost import ORACLE_CLICKS, in_words
+from alseg.config.labelling_cost import ORACLE_CLICKS, UNPRICED_MASKS, in_words
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig
 from alseg.data import SegmentationDataset
+from alseg.labels.region_shape import RegionShape, region_of
 from alseg.runs.folder import RunFolder
 from alseg.runs.run_summary import MIOU_13, Evaluation, Labels, RunSummary
 
@@ -22,7 +23,7 @@ def summary_text(folder: RunFolder, config: RunConfig, reported: SegmentationDat
     else:
         lines = _figure_lines(known, config, reported)
     if known.labels is not None:
-        lines += ["", *_label_lines(known.labels)]
+        lines += ["", *_label_lines(known.labels, region_of(config))]
     lines += ["", "seconds"]
     lines += [f"  {name:18} {seconds:8.1f}" for name, seconds in known.seconds.items()]
     lines += [
@@ -105,23 +106,30 @@ def _pace(labels: Labels) -> str:
     )
 
 
-def _label_lines(labels: Labels) -> list[str]:
+def _label_lines(labels: Labels, region: RegionShape) -> list[str]:
+    what = "images" if region.is_painted else "regions"
     lines = [
-        f"labels asked for: {labels.regions:,} regions, {labels.asked_pixels:,} pixels "
+        f"labels asked for: {labels.regions:,} {what}, {labels.asked_pixels:,} pixels "
         f"({_percent(labels.labelled_fraction, 3)} of the pool), "
         f"{labels.void_pixels:,} of them void"
     ]
+    if region.is_painted:
+        lines.append(UNPRICED_MASKS)
+        return lines + _shortfall_lines(labels, region)
     if labels.answers is not None:
         lines.append(f"answered by people: {labels.clicks:,} clicks charged{_pace(labels)}")
     lines.append(_cost_line(labels))
     if labels.answers is None:
         lines.append(ORACLE_CLICKS)
-    if labels.shortfall:
-        lines.append(
-            f"the pool was exhausted: {labels.shortfall} of the budget were not spent; "
-            "a smaller --exclusion-radius leaves more to ask for"
-        )
-    return lines
+    return lines + _shortfall_lines(labels, region)
+
+
+def _shortfall_lines(labels: Labels, region: RegionShape) -> list[str]:
+    if not labels.shortfall:
+        return []
+    return [
+        f"the pool was exhausted: {labels.shortfall} of the budget were not spent. {region.advice}"
+    ]
 
 
 def _cost_line(labels: Labels) -> str:

@@ -69,7 +69,7 @@ def check_data(todo: Iterable[Run]) -> None:
     """
     # What follows brings PyTorch; what is misspelt was answered before.
     from alseg.data.checks import check_headers
-    from alseg.labels.region_shape import region_of
+    from alseg.labels.region_shape import check_counted, region_of
     from alseg.runs.domains import open_domains
 
     opened: dict[str, SegmentationDataset] = {}
@@ -85,6 +85,7 @@ def check_data(todo: Iterable[Run]) -> None:
                 budget = Budget.parse(one.config.budget)
                 sizes = check_headers(opened[data], labels=False)
                 region = region_of(one.config)
+                check_counted(budget, region)
                 costs = [region.largest_cost(size) for size in sizes]
                 check_affordable(budget, costs, sum(height * width for height, width in sizes))
         except AlsegError as error:

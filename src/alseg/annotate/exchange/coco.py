@@ -17,12 +17,13 @@ from alseg.annotate.exchange.collector import Box, Collector
 from alseg.annotate.exchange.masks import NOTHING
 from alseg.annotate.exchange.names import file_name
 from alseg.annotate.exchange.outgoing import Outgoing
-from alseg.annotate.exchange.segmentations import pixels_of
+from alseg.annotate.exchange.segmentations import pixels_of, shape_of
 from alseg.annotate.exchange.shapes import Node
 from alseg.annotate.exchange.source import Source
 from alseg.annotate.exchange.stamp import STAMP
 from alseg.annotate.exchange.words import ATTRIBUTE
-from alseg.config.answer_keys import OTHERS, VOID
+from alseg.config.answer_keys import OTHERS, SKIP, VOID
+from alseg.data.label_space import IGNORE
 from alseg.errors import ExchangeError
 from alseg.queries.asked import AskedImage
 
@@ -63,6 +64,22 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
                     "attributes": {ATTRIBUTE: window.id, STAMP: str(outgoing.stamp)},
                 }
             )
+        for mask in outgoing.masks(image.id):
+            for value in np.unique(mask).tolist():
+                # What a mask leaves out is void when it comes back; a mask of void alone is said.
+                if value == IGNORE and (mask != IGNORE).any():
+                    continue
+                word = VOID if value == IGNORE else outgoing.words.word(value)
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": numbers[word],
+                        **shape_of(mask == value),
+                        "iscrowd": 1,
+                        "attributes": {STAMP: str(outgoing.stamp)},
+                    }
+                )
     content = {
         "info": {
             "description": f"queries of round {outgoing.asked.number}",
@@ -121,6 +138,10 @@ def read(source: Source, collector: Collector) -> None:
             painted.setdefault(known.id, []).append((annotation, label))
     for image_id, shapes in painted.items():
         known = collector.asked.images[image_id]
+        if collector.asked.region.is_painted and _skips(shapes, collector):
+            for whole in collector.asked.by_image[image_id]:
+                collector.add(whole.id, SKIP, shapes[0][0].where)
+            continue
         collector.add_mask(known, _paint(known, shapes, collector))
 
 
@@ -150,6 +171,21 @@ def _attributes(annotation: Node) -> tuple[str, str]:
     attributes = annotation.node("attributes")
     stamp = attributes.raw(STAMP)
     return attributes.text(ATTRIBUTE, default="").strip(), stamp if isinstance(stamp, str) else ""
+
+
+def _skips(shapes: list[tuple[Node, str]], collector: Collector) -> bool:
+    """Whether the shapes of a whole image say that it is skipped.
+
+    Raises:
+        ExchangeError: Some do, and others say what is there.
+    """
+    skips = [collector.words.answer(label, node.where) == SKIP for node, label in shapes]
+    if any(skips) and not all(skips):
+        raise ExchangeError(
+            f"{shapes[skips.index(True)][0].where}: the image is skipped, and other shapes in it "
+            "have a class. Delete the one or the others."
+        )
+    return all(skips)
 
 
 def _paint(

@@ -46,6 +46,7 @@ class Collector:
         answers: The answer to every query that the file answers, parts of mixed windows too.
         unanswered: Queries that are in the file with no answer.
         masks: The content of the masks among the answers, by answer.
+        void: The share of the pixels that each of these leaves void, by answer.
         time: Up to when the answers go that the file was exported with, in milliseconds since
             1970; None where the file does not say.
     """
@@ -56,6 +57,7 @@ class Collector:
         self.answers: dict[str, Answer] = {}
         self.unanswered: set[str] = set()
         self.masks: dict[str, bytes] = {}
+        self.void: dict[str, float] = {}
         self.time: int | None = None
         self._origins: dict[str, str] = {}
 
@@ -166,6 +168,7 @@ class Collector:
             elif query.id not in self.answers:
                 self.answers[query.id] = answer
                 self.masks[answer] = data
+                self.void[answer] = 1 - float(is_class.mean())
 
     def find(self, name: str, where: str) -> Query:
         """Return the query, or the part of one, of a name.

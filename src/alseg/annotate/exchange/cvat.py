@@ -68,7 +68,7 @@ def _kind(outgoing: Outgoing) -> str:
 
 def _labels(outgoing: Outgoing) -> Iterator[tuple[str, str]]:
     words = outgoing.words
-    return zip(words.all, hex_colors(outgoing.asked.colors), strict=True)
+    return zip(words.all, hex_colors(words, outgoing.asked.colors), strict=True)
 
 
 def _write_head(file: TextIO, outgoing: Outgoing) -> None:

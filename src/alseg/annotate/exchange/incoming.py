@@ -38,6 +38,7 @@ class Imported:
         split: How many of these are mixed, and only some of their parts have no answer.
         disputed: Queries that as many people answered one way as another.
         is_painted: Whether the round asks for masks of images, not for the classes of windows.
+        void: Mean share of the pixels that the masks which were added leave void; None without any.
     """
 
     format_name: str
@@ -51,6 +52,7 @@ class Imported:
     split: int
     disputed: int
     is_painted: bool
+    void: float | None
 
 
 def import_answers(
@@ -102,6 +104,7 @@ def import_answers(
             journal.append([Entry(name, answer) for name, answer in new.items()])
             said[person] = {**own, **new}
     settled = settle(asked, said)
+    void = [collector.void[str(answer)] for answer in new.values() if answer in collector.void]
     return Imported(
         format_name=found,
         round_number=asked.number,
@@ -114,6 +117,7 @@ def import_answers(
         split=sum(given.get(name, stands.get(name)) == MIXED for name in settled.missing),
         disputed=len(settled.disputed),
         is_painted=asked.region.is_painted,
+        void=sum(void) / len(void) if void else None,
     )
 
 
@@ -127,7 +131,7 @@ def _check_open(run: Path, asked: AskedRound) -> None:
 def _read(path: Path, format_name: str | None, asked: AskedRound) -> tuple[str, Collector]:
     """Return the format of a file, and what it answers."""
     source = Source(path, size_limit(asked))
-    collector = Collector(asked, Words(asked.classes))
+    collector = Collector(asked, Words(asked.classes, is_painted=asked.region.is_painted))
     try:
         if not path.exists():
             raise ExchangeError(f"{path} does not exist. Name the file that the tool exported.")

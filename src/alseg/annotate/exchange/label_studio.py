@@ -33,7 +33,7 @@ def write(folder: Path, outgoing: Outgoing) -> tuple[str, ...]:
     Returns:
         The files to give to Label Studio, relative to the folder.
     """
-    colors = hex_colors(outgoing.asked.colors)
+    colors = hex_colors(outgoing.words, outgoing.asked.colors)
     labels = "".join(
         f"    <Label value={quoteattr(word)} background={quoteattr(color)}/>\n"
         for word, color in zip(outgoing.words.all, colors, strict=True)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from alseg.annotate.exchange.formats import module_of
@@ -19,7 +21,7 @@ from alseg.config.answer_keys import MIXED
 from alseg.data.images import read_header
 from alseg.queries.answers import Answer, latest, newest
 from alseg.queries.asked import AskedImage, AskedRound, Query
-from alseg.queries.masks import is_mask
+from alseg.queries.masks import is_mask, read_mask
 from alseg.queries.settling import settle
 from alseg.storage.whole_folder import export_folder
 
@@ -42,6 +44,7 @@ class Exported:
         answered: How many of these have an answer.
         converted: Images that went along as PNG of 8 bits, since a browser does not show their
             files.
+        is_painted: Whether whole images are asked about, each of them one of ``windows``.
     """
 
     folder: Path
@@ -51,6 +54,7 @@ class Exported:
     windows: int
     answered: int
     converted: int
+    is_painted: bool
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,18 @@ class Outgoing:
     def boxes(self, image_id: str) -> Iterator[tuple[Query, str]]:
         """Yield the windows that a tool draws as boxes: none where it is to paint."""
         return iter(()) if self.is_painted else self.windows(image_id)
+
+    def masks(self, image_id: str) -> Iterator[NDArray[np.uint8]]:
+        """Yield the masks that answer an image, H×W train ids; 255 is void.
+
+        Raises:
+            LabelStoreError: A mask cannot be read.
+        """
+        image = self.asked.images[image_id]
+        for query in self.asked.by_image[image_id]:
+            answer = self.answers.get(query.id)
+            if isinstance(answer, str) and is_mask(answer):
+                yield read_mask(self.asked, answer, (image.height, image.width))
 
     def windows(self, image_id: str) -> Iterator[tuple[Query, str]]:
         """Yield the windows of an image with their labels, parts after the window they are of.
@@ -129,7 +145,8 @@ def export_queries(
     asked = open_newest(Path(run))
     stamp = Stamp(asked.identity, newest(asked))
     answers = standing(asked, latest(asked, stamp.time))
-    outgoing = Outgoing(asked, Words(asked.classes), answers, stamp)
+    words = Words(asked.classes, is_painted=asked.region.is_painted)
+    outgoing = Outgoing(asked, words, answers, stamp)
     target = Path(folder).resolve()
     if not images:
         asked.check_images(asked.images)
@@ -148,6 +165,7 @@ def export_queries(
         windows=len(windows),
         answered=sum(window.id in answers for window in windows),
         converted=converted,
+        is_painted=outgoing.is_painted,
     )
 
 

@@ -6,6 +6,7 @@ The run lengths are unpacked here: a library that trusts them writes past the en
 from __future__ import annotations
 
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,20 @@ def pixels_of(annotation: Node, shape: tuple[int, int]) -> NDArray[np.bool_]:
     for polygon in value:
         _add_polygon(annotation, polygon, mask)
     return mask
+
+
+def shape_of(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what an annotation says of pixels, H×W, at least one: run lengths, area and box."""
+    flat = mask.T.ravel()
+    edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist(), flat.size]
+    runs = np.diff(edges).tolist()
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
+    box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+    return {
+        "segmentation": {"size": list(mask.shape), "counts": [0, *runs] if flat[0] else runs},
+        "area": int(mask.sum()),
+        "bbox": box,
+    }
 
 
 def _from_runs(node: Node, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -29,6 +29,8 @@ class WholeImage:
     name: ClassVar[str] = "image"
     levels: ClassVar[tuple[str, ...]] = ("pixel", "region", "image", "pool")
     is_painted: ClassVar[bool] = True
+    units: ClassVar[tuple[str, ...]] = ("pixels", "images")
+    advice: ClassVar[str] = "Only a larger pool has more images to ask for."
     radius: ClassVar[int] = 1
     columns: ClassVar[Mapping[str, int]] = {}
 

@@ -48,6 +48,10 @@ class Windows:
     name: ClassVar[str] = "windows"
     levels: ClassVar[tuple[str, ...]] = ("pixel", "region")
     is_painted: ClassVar[bool] = False
+    units: ClassVar[tuple[str, ...]] = ("pixels", "regions", "clicks")
+    advice: ClassVar[str] = (
+        "A smaller exclusion radius (--exclusion-radius) leaves more to ask for."
+    )
 
     radius: int = 1
     exclusion_radius: int | None = None
