@@ -13,12 +13,12 @@ from tests.helpers.archives import digests
 from tests.helpers.processes import alseg, run_ranks
 from tests.helpers.toys import SPACE, TINY, Toy, quiet_trainer
 
-from alseg.active import ActiveLoop
+from alseg.active import ActiveLoop, WholeImage
 from alseg.cli.main import main
 from alseg.data import open_dataset
 from alseg.data.module import SegmentationDataModule
 from alseg.errors import ConfigError
-from alseg.labels import LabelStore, WholeImage, verify
+from alseg.labels import LabelStore, verify
 from alseg.labels.candidates import Thresholds
 from alseg.models import Network
 from alseg.queries.answers import Journal

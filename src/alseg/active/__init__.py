@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alseg.active.requirements import Learner, PoolData
     from alseg.active.round import Round
     from alseg.data.base import Pool
+    from alseg.labels import WholeImage, Windows
 
 __all__ = [
     "ActiveLoop",
@@ -27,6 +28,8 @@ __all__ = [
     "PoolData",
     "Round",
     "RoundRequest",
+    "WholeImage",
+    "Windows",
 ]
 
 _HOMES = {
@@ -40,6 +43,8 @@ _HOMES = {
     "PoolData": "alseg.active.requirements",
     "Round": "alseg.active.round",
     "RoundRequest": "alseg.active.request",
+    "WholeImage": "alseg.labels",
+    "Windows": "alseg.labels",
 }
 
 
