@@ -14,7 +14,7 @@ from alseg.data import open_dataset
 from alseg.labels import LabelStore
 from alseg.queries.asked_files import open_round
 from alseg.runs.checkpoint import load_module
-from alseg_strategies import register, registry
+from alseg_strategies import Strategy, register, registry
 
 STRATEGY = ["--strategy", "ripu"]
 
@@ -214,3 +214,31 @@ def test_the_network_of_the_round_before_is_named_where_it_is_compared_with(
         assert ask(trained, tmp_path / "out", "2 regions", *other) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+class Latest(Strategy):
+    """Asks first for the images of the pool that its fit saw last."""
+
+    level = "pool"
+
+    def fit(self, source, pool, generator=None, round=None):
+        assert list(source) == []
+        self.place = {signals.names[0]: place for place, signals in enumerate(pool)}
+        assert round.due == 2
+
+    def score(self, signals, generator=None):
+        return torch.tensor([float(self.place[name]) for name in signals.names])
+
+
+@pytest.mark.parametrize("level", ["image", "pool"])
+def test_whole_images_are_asked_for_by_a_strategy_that_ranks_them(
+    trained, tmp_path, monkeypatch, level
+):
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(Latest, "level", level)
+    register("latest", Latest)
+    whole = ["--strategy", "latest", "--region", "image"]
+    assert ask(trained, tmp_path / "out", "2 images", *whole) == 0
+    asked = open_round(tmp_path / "out", 1)
+    assert sorted(query.image for query in asked.queries) == ["train/3", "train/4"]
+    assert {query.score for query in asked.queries} == {3.0, 4.0}
