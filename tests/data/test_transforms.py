@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -202,6 +203,53 @@ def test_beside_an_image_that_is_smaller_than_the_cut_is_void_in_the_mean_colour
     assert seen.sum() == 15 * 20
     assert (sample["label"][~seen] == 255).all()
     assert sample["image"][:, ~seen].abs().max() < 0.01
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("channels", [3, 5])
+def test_what_is_beside_an_image_is_constant_and_not_valid_in_any_view(channels, dtype):
+    white = 255 if dtype == "uint8" else 1
+    image = (np.random.default_rng(4).random((60, 80, channels)) * white).astype(dtype)
+    views = {"a": "strong", "b": "light"}
+    halved = TrainTransform((60, 80), views=views, augment="light", random_scale=[0.5, 0.5])
+    sides = set()
+    for seed in range(12):
+        sample = halved(image, np.zeros_like(LABEL), seed)
+        for view in (sample, *sample["views"].values()):
+            left = 40 if view["geometry"][0, 0] < 0 else 0
+            expected = torch.zeros(60, 80, dtype=torch.bool)
+            expected[:30, left : left + 40] = True
+            assert torch.equal(view["valid"], expected)
+            assert torch.equal(view["label"] == 0, expected)
+            assert (view["image"][:, ~expected] == 0).all()
+            sides.add(left)
+    assert sides == {0, 40}
+    assert "valid" not in TrainTransform((60, 80), augment="none")(image, LABEL, 0)
+
+
+def test_nothing_is_carried_from_or_to_what_is_beside_an_image():
+    shown = TrainTransform(
+        (32, 32), views={"s": "strong"}, augment="light", random_scale=[0.5, 0.5]
+    )
+    samples = [shown(IMAGE, np.zeros_like(LABEL), seed) for seed in range(8)]
+    batch = batch_of(samples)
+    valid = {
+        "base": torch.stack([one["valid"] for one in samples]),
+        "s": torch.stack([one["views"]["s"]["valid"] for one in samples]),
+    }
+    source, target = (replace(batch[name], valid=valid[name]) for name in ("base", "s"))
+    _, inside = carry(torch.ones(8, 1, 32, 32), source, target)
+    assert torch.equal(inside, valid["s"])
+    _, inside = carry(torch.ones(8, 1, 4, 4), source, target)
+    assert torch.equal(inside, valid["s"][:, ::8, ::8])
+    # A view of the whole crop at half its size, in which the image takes a quarter of each side.
+    half = View(torch.zeros(8, 3, 32, 32), target.labels, affine(2.0).expand(8, 2, 3))
+    whole = replace(source, geometry=affine(1.0).expand(8, 2, 3))
+    _, inside = carry(torch.ones(8, 1, 32, 32), whole, half)
+    # Pixels 8 to 23 of the half show the crop; of those, each shows two by two of its pixels.
+    seen = whole.valid.reshape(8, 16, 2, 16, 2).all(4).all(2)
+    assert torch.equal(inside[:, 8:24, 8:24], seen)
+    assert inside.sum() == seen.sum()
 
 
 def test_factors_are_uniform_between_the_smallest_and_the_largest():

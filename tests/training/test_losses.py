@@ -27,10 +27,12 @@ def test_loss_and_gradient_are_those_of_the_published_program(shared: Path, vect
     assert (gradient - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-def consistency_by_loops(probabilities: np.ndarray, labels: np.ndarray, where: str) -> float:
+def consistency_by_loops(
+    probabilities: np.ndarray, labels: np.ndarray, where: str, rows: int | None = None
+) -> float:
     _, height, width = probabilities.shape
     total, count = 0.0, 0
-    for row in range(height):
+    for row in range(height if rows is None else rows):
         for column in range(width):
             window = [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
             laplacian = sum(
@@ -50,6 +52,33 @@ def consistency_by_loops(probabilities: np.ndarray, labels: np.ndarray, where: s
             total += np.abs(probabilities[:, row, column] - mean).sum()
             count += 1
     return total / count if count else 0.0
+
+
+@pytest.mark.parametrize("where", ["boundary", "all"])
+def test_what_is_beside_an_image_neither_counts_nor_gets_a_gradient(where):
+    """The image is the upper half; its last row sees what is beside it, and is left out."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (2 * torch.randn(1, 6, 8, 8, generator=generator)).requires_grad_()
+    labels = torch.randint(0, 6, (1, 8, 8), generator=generator)
+    labels[:, 4:] = 255
+    valid = torch.zeros(1, 8, 8, dtype=torch.bool)
+    valid[:, :4] = True
+    probabilities = logits.detach().softmax(1)[0].numpy()
+    losses = (
+        (
+            local_consistency_loss(logits, labels, where=where, valid=valid),
+            consistency_by_loops(probabilities, labels[0].numpy(), where, rows=3),
+        ),
+        (
+            negative_learning_loss(logits, 0.1, valid),
+            negative_learning_loss(logits[:, :, :4], 0.1).item(),
+        ),
+    )
+    for loss, expected in losses:
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
+        (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+        assert (gradient[:, :, 4:] == 0).all()
+        assert (gradient[:, :, :3] != 0).any()
 
 
 @given(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from alseg.config.size import check_random_scale
 from alseg.data.label_space import IGNORE
@@ -37,7 +38,7 @@ class TrainTransform:
     inside it survive (see ``shrink_labels``). Without ``crop`` the window is the whole image.
     With ``random_scale`` the resized image is scaled by a factor before it is cut: the window is
     smaller or larger in pixels of the image, and still resized once. Where the scaled image is
-    smaller than the cut, it is at the top left, beside void and the mean colour of ImageNet.
+    smaller than the cut, void is beside it, and 0 in the normalised image.
     Image and label are then flipped together, and the image's colours are changed.
 
     Further views show the same window, each flipped and coloured by draws of its own. The sample
@@ -82,8 +83,9 @@ class TrainTransform:
         """Return ``image``, ``label`` and ``geometry`` of the sample, and ``views`` if there are.
 
         The image is float32 C×h×w, normalised, the label long h×w with 255 as void, and the
-        geometry float32 2×3 (see ``alseg.data.views.View``). ``views`` has the same three for
-        each further view, by its name.
+        geometry float32 2×3 (see ``alseg.data.views.View``). With ``random_scale`` there is also
+        ``valid``, bool h×w, False beside the image. ``views`` has the same for each further view,
+        by its name.
 
         Args:
             image: H×W×C, uint8 or float32 from 0 to 1; three channels are RGB.
@@ -100,12 +102,13 @@ class TrainTransform:
             full = (max(1, round(full[0] * factor)), max(1, round(full[1] * factor)))
         shown = (min(size[0], full[0]), min(size[1], full[1]))
         rows, columns = self._window((image.shape[0], image.shape[1]), full, shown, generator)
-        image = _padded(_resize_image(image[rows, columns], shown), size, _mean_of(image))
-        label = _padded(shrink_labels(label[rows, columns], shown), size, IGNORE)
-        sample: dict[str, Any] = self._augment(image, label, generator, random.Random(seed))
+        image = _resize_image(image[rows, columns], shown)
+        label = shrink_labels(label[rows, columns], shown)
+        cut = None if self.random_scale is None else size
+        sample: dict[str, Any] = self._augment(image, label, cut, generator, random.Random(seed))
         if self._views:
             sample["views"] = {
-                name: augment(image, label, *_generators_of(name, seed))
+                name: augment(image, label, cut, *_generators_of(name, seed))
                 for name, augment in self._views.items()
             }
         return sample
@@ -140,10 +143,14 @@ class _Augmentation:
         self,
         image: Pixels,
         label: NDArray[np.uint8],
+        cut: tuple[int, int] | None,
         generator: np.random.Generator,
         draws: random.Random,
     ) -> dict[str, Tensor]:
-        """Return ``image``, ``label`` and ``geometry``; the arrays passed in stay as they are."""
+        """Return ``image``, ``label`` and ``geometry``; the arrays passed in stay as they are.
+
+        With a size to cut to there is ``valid`` too, and what is beside a smaller image is filled.
+        """
         flipped = False
         if self._flips:
             # The second draw decides, as it did where albumentations flipped.
@@ -156,11 +163,12 @@ class _Augmentation:
             # Passing generators, unlike a seed, sets up no generator for each of the changes.
             change.set_random_state(generator, draws)
             image = change(image=image)["image"]
-        return {
+        sample = {
             "image": _normalise(image),
             "label": torch.from_numpy(np.ascontiguousarray(label)).long(),
             "geometry": flip_geometry(flipped),
         }
+        return sample if cut is None else _framed(sample, cut, flipped)
 
 
 def check_augmentation(strength: str) -> None:
@@ -199,23 +207,17 @@ def _check_fits(crop: tuple[int, int] | None, size: tuple[int, int]) -> None:
         )
 
 
-def _padded(
-    values: NDArray[Any], size: tuple[int, int], fill: NDArray[np.floating] | int
-) -> NDArray[Any]:
-    """Return an image or a label at a size, filled at the right and the bottom."""
-    height, width = values.shape[:2]
-    if (height, width) == size:
-        return values
-    padded = np.empty((*size, *values.shape[2:]), dtype=values.dtype)
-    padded[:] = fill
-    padded[:height, :width] = values
-    return padded
-
-
-def _mean_of(image: Pixels) -> NDArray[np.floating]:
-    """Return what becomes 0, or nearly, in each channel of a normalised image."""
-    mean = _MEAN if image.shape[2] == 3 else np.full(image.shape[2], _MIDDLE)
-    return np.rint(255 * mean) if image.dtype == np.uint8 else mean
+def _framed(sample: dict[str, Tensor], size: tuple[int, int], flipped: bool) -> dict[str, Tensor]:
+    """Return a sample at a size: void at the bottom, and at the right or, if flipped, the left."""
+    height, width = sample["label"].shape
+    beside = size[1] - width
+    gaps = [*((beside, 0) if flipped else (0, beside)), 0, size[0] - height]
+    return {
+        **sample,
+        "image": functional.pad(sample["image"], gaps),
+        "label": functional.pad(sample["label"], gaps, value=IGNORE),
+        "valid": functional.pad(torch.ones(height, width, dtype=torch.bool), gaps),
+    }
 
 
 def _normalise(image: Pixels) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,16 +16,19 @@ class View:
     All views of an image are made from the same crop of it.
 
     Attributes:
-        images: B×3×h×w, normalised.
+        images: B×C×h×w, normalised.
         labels: B×h×w train ids; 255 where a pixel has no label or nobody was asked for it.
         geometry: B×2×3, float32: which place of the crop a pixel of the view shows. Each matrix
             maps (x, y, 1) to (x, y), both from -1 at the left or upper edge to 1 at the right or
             lower one, as in ``torch.nn.functional.affine_grid`` with ``align_corners=False``.
+        valid: B×h×w bool, False where a pixel shows no image but what is beside it; None where all
+            pixels show one.
     """
 
     images: Tensor
     labels: Tensor
     geometry: Tensor
+    valid: Tensor | None = field(default=None, kw_only=True)
 
 
 def flip_geometry(flipped: bool) -> Tensor:
@@ -48,7 +51,8 @@ def carry(maps: Tensor, source: View, target: View) -> tuple[Tensor, Tensor]:
 
     Returns:
         The maps, B×C×h×w, over the whole of ``target``; and B×h×w, True where what a pixel of
-        ``target`` shows is in ``source`` too. Elsewhere the maps have no meaning.
+        ``target`` shows is in ``source`` too, and is image in both. Elsewhere the maps have no
+        meaning.
     """
     there = _between(source.geometry, target.geometry)
     height, width = maps.shape[-2:]
@@ -57,14 +61,32 @@ def carry(maps: Tensor, source: View, target: View) -> tuple[Tensor, Tensor]:
     flips = (mirrored == identity).all((1, 2))
     if bool((flips | (there == identity).all((1, 2))).all()):
         carried = torch.where(flips[:, None, None, None], maps.flip(-1), maps)
-        return carried, torch.ones_like(maps[:, 0], dtype=torch.bool)
+        inside = torch.ones_like(maps[:, 0], dtype=torch.bool)
+        if source.valid is not None:
+            valid = _shrunk(source.valid, maps)
+            inside = torch.where(flips[:, None, None], valid.flip(-1), valid)
+        return carried, inside if target.valid is None else inside & _shrunk(target.valid, maps)
     # bfloat16 has too few digits for the position of a pixel.
     precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
     shape = [len(maps), 1, height, width]
     with torch.autocast(maps.device.type, enabled=False):
         grid = functional.affine_grid(there.to(precise.dtype), shape, align_corners=False)
         carried = functional.grid_sample(precise, grid, padding_mode="border", align_corners=False)
-    return carried.to(maps.dtype), (grid.abs() <= 1).all(-1)
+        inside = (grid.abs() <= 1).all(-1)
+        if source.valid is not None:
+            valid = _shrunk(source.valid, maps)[:, None].to(grid.dtype)
+            shown = functional.grid_sample(valid, grid, padding_mode="border", align_corners=False)
+            # Every pixel that was interpolated between is image, but for what rounding takes.
+            inside = inside & (shown[:, 0] > 1 - 1e-4)
+    if target.valid is not None:
+        inside = inside & _shrunk(target.valid, maps)
+    return carried.to(maps.dtype), inside
+
+
+def _shrunk(valid: Tensor, maps: Tensor) -> Tensor:
+    """Return where all that a cell of maps covers is image, B×h×w at the maps' resolution."""
+    beside = functional.adaptive_max_pool2d((~valid)[:, None].float(), maps.shape[-2:])
+    return beside[:, 0] == 0
 
 
 def _between(source: Tensor, target: Tensor) -> Tensor:

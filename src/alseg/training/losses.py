@@ -19,6 +19,7 @@ def local_consistency_loss(
     labels: Tensor,
     ignore_index: int = 255,
     where: Literal["boundary", "all"] = "boundary",
+    valid: Tensor | None = None,
 ) -> Tensor:
     """Pull the prediction of a pixel towards the mean prediction of its 3×3 neighbourhood.
 
@@ -34,6 +35,8 @@ def local_consistency_loss(
         labels: B×H×W integer ids.
         ignore_index: The id of pixels that have no label.
         where: ``boundary`` for the pixels at class boundaries, ``all`` for every labelled pixel.
+        valid: B×H×W bool, False beside an image: pixels whose neighbourhood reaches there do not
+            count. None counts all.
 
     Returns:
         A scalar; 0 with a gradient of 0 when no pixel counts.
@@ -49,6 +52,11 @@ def local_consistency_loss(
     counts = labels != ignore_index
     if where == "boundary":
         counts = counts & _at_boundary(labels)
+    if valid is not None:
+        beside = functional.max_pool2d(
+            (~valid)[:, None].float(), kernel_size=3, stride=1, padding=1
+        )
+        counts = counts & (beside[:, 0] == 0)
     with torch.autocast(logits.device.type, enabled=False):
         probabilities = at_least_float32(logits).softmax(1)
         padded = functional.pad(probabilities, (1, 1, 1, 1), mode="replicate")
@@ -57,7 +65,9 @@ def local_consistency_loss(
         return (distance * counts).sum() / counts.sum().clamp(min=1)
 
 
-def negative_learning_loss(logits: Tensor, threshold: float = 0.05) -> Tensor:
+def negative_learning_loss(
+    logits: Tensor, threshold: float = 0.05, valid: Tensor | None = None
+) -> Tensor:
     """Push the improbable classes of every pixel further down.
 
     The mean of ``-log(1 - p)`` over all the class probabilities p below the threshold; which of
@@ -66,6 +76,7 @@ def negative_learning_loss(logits: Tensor, threshold: float = 0.05) -> Tensor:
     Args:
         logits: B×C×H×W.
         threshold: Probability, in (0, 1), below which a class counts as absent.
+        valid: B×H×W bool, False beside an image, where nothing counts. None counts all pixels.
 
     Returns:
         A scalar; 0 with a gradient of 0 when no probability is below the threshold.
@@ -76,6 +87,8 @@ def negative_learning_loss(logits: Tensor, threshold: float = 0.05) -> Tensor:
     with torch.autocast(logits.device.type, enabled=False):
         probabilities = at_least_float32(logits).softmax(1)
         absent = probabilities < threshold
+        if valid is not None:
+            absent = absent & valid[:, None]
         penalty = -torch.log(1 - probabilities + LOG_EPSILON)
         return (penalty * absent).sum() / absent.sum().clamp(min=1)
 

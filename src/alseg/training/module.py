@@ -52,9 +52,9 @@ from alseg_strategies import Signals
 class SegmentationModule(L.LightningModule):
     """Trains a segmenter under one of the protocols and evaluates it at label resolution.
 
-    A training batch maps each domain of the protocol to ``{"image": B×3×h×w, "label": B×h×w}``,
+    A training batch maps each domain of the protocol to ``{"image": B×C×h×w, "label": B×h×w}``,
     with ``"geometry": B×2×3`` and ``"views"`` where loss terms ask for views; an evaluation batch
-    is ``{"image": B×3×h×w, "label": list of H×W}``. Images are normalised as by
+    is ``{"image": B×C×h×w, "label": list of H×W}``. Images are normalised as by
     ``alseg.data.transforms``.
 
     A subclass may override ``configure_losses``, ``configure_metrics`` and
@@ -323,6 +323,7 @@ class SegmentationModule(L.LightningModule):
             images=base.images,
             labels=base.labels,
             geometry=base.geometry,
+            valid=base.valid,
             logits=resize(prediction.logits, base.labels.shape[-2:]),
             features=prediction.features,
             views={name: _view(shown) for name, shown in part.get("views", {}).items()},
@@ -382,7 +383,7 @@ class SegmentationModule(L.LightningModule):
         """Return the class probabilities, averaged with those of the mirror image if ``flip``.
 
         Args:
-            images: B×3×h×w, normalised.
+            images: B×C×h×w, normalised.
             size: Height and width of the result.
 
         Returns:
@@ -413,7 +414,7 @@ class SegmentationModule(L.LightningModule):
         """Return what an acquisition strategy may see of some images, after one forward pass.
 
         Args:
-            images: B×3×h×w, normalised, at the evaluation size.
+            images: B×C×h×w, normalised, at the evaluation size.
             wanted: The names of signals; those that are not offered are left out.
 
         Returns:
@@ -483,4 +484,4 @@ def _view(part: Mapping[str, Any]) -> View:
     geometry = part.get("geometry")
     if geometry is None:
         geometry = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
-    return View(images, part["label"], geometry)
+    return View(images, part["label"], geometry, valid=part.get("valid"))

@@ -53,7 +53,8 @@ class SourceConsistency(LossTerm):
 
     def forward(self, step: Step) -> Tensor:
         """Return the mean distance of a boundary pixel's prediction to that of its window."""
-        return local_consistency_loss(step["source"].logits, step["source"].labels)
+        source = step["source"]
+        return local_consistency_loss(source.logits, source.labels, valid=source.valid)
 
 
 class TargetNegativeLearning(LossTerm):
@@ -73,7 +74,8 @@ class TargetNegativeLearning(LossTerm):
 
     def forward(self, step: Step) -> Tensor:
         """Return the mean of −log(1 − p) over the classes taken as wrong."""
-        return negative_learning_loss(step["target"].logits, threshold=self.threshold)
+        target = step["target"]
+        return negative_learning_loss(target.logits, self.threshold, target.valid)
 
 
 TERMS: tuple[type[LossTerm], ...] = (
