@@ -25,7 +25,7 @@ def marked(page: str) -> dict[str, str]:
 
 SCRIPTS = [
     *(("README.md", name) for name in ("trainer", "stranger", "strategies")),
-    *(("docs/strategies.md", name) for name in ("score", "register", "select", "budget")),
+    *(("docs/strategies.md", name) for name in ("score", "register", "select", "budget", "fit")),
 ]
 
 

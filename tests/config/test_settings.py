@@ -58,6 +58,8 @@ def test_images_that_are_scaled_at_random_are_cut_to_one_size():
     assert RunConfig(random_scale=[0.5, 2.0], crop=(9, 9)).random_scale == [0.5, 2.0]
     with pytest.raises(ConfigError, match="give crop or size"):
         RunConfig(random_scale=[0.5, 2.0])
+    with pytest.raises(ConfigError, match="give crop or size"):
+        RunConfig(random_scale=[0.5, 2.0], source_size=(9, 9))
     with pytest.raises(ConfigError, match=r"random_scale is \[0.5, inf\]; it must be two numbers"):
         RunConfig(random_scale=[0.5, float("inf")], crop=(9, 9))
 

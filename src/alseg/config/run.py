@@ -62,7 +62,9 @@ class RunConfig(OutputSettings, ActiveSettings, TrainingSettings, ModelSettings,
                 f"A crop of {show_size(self.crop)} does not fit into images resized to "
                 f"{show_size(self.size)}; make crop smaller or size larger."
             )
-        check_random_scale(self.random_scale, [self.crop or self.size or self.source_size])
+        sizes = {"source": self.source_size or self.size, "target": self.size}
+        domains = PROTOCOLS[self.protocol].domains
+        check_random_scale(self.random_scale, [self.crop or sizes[domain] for domain in domains])
         if self.region != "windows":
             given = {"radius": self.radius, "exclusion_radius": self.exclusion_radius}
             for name, value in given.items():
