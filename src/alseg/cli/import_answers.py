@@ -39,6 +39,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse(argv).arguments
 
     from alseg.annotate.exchange import import_answers
+    from alseg.queries.asked_files import TABLE
 
     done = import_answers(arguments["run"], arguments["file"], arguments["format"], arguments["as"])
     count = sum(done.new.values())
@@ -54,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
         if done.is_painted:
             print(
                 "an image that shows none of the classes is answered by `void`, in the column "
-                "`answer` of queries.csv or as the label of a shape; a mask of 255 alone is no "
+                f"`answer` of {TABLE} or as the label of a shape; a mask of 255 alone is no "
                 "answer"
             )
     if done.void is not None:

@@ -147,7 +147,8 @@ class FileDataset(SegmentationDataset):
         if not self.has_labels or pair.label is None:
             raise self._no_labels()
         values = self._read_values(pair.label)
-        image = self._header(index)
+        # As the file is now: between opening and reading it may have been replaced.
+        image = read_any_header(pair.image)
         _check_orientation(pair, image)
         _check_shape(pair, image, (values.shape[0], values.shape[1]))
         ids = self._mapping(values, str(pair.label))

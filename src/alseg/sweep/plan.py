@@ -12,7 +12,7 @@ from typing import Any
 from alseg.config.protocols import PROTOCOLS
 from alseg.config.run import RunConfig, dump_settings
 from alseg.config.run_files import LAST_CHECKPOINT, STARTS
-from alseg.config.settings import MATRIX_MAY_DIFFER, MAY_CHANGE, names_of
+from alseg.config.settings import MATRIX_MAY_DIFFER, MAY_CHANGE, all_settings, names_of
 from alseg.errors import AlsegError, ConfigError
 from alseg.sweep.matrix import Matrix, NamedVariant
 from alseg_strategies import UnknownOption, UnknownStrategy
@@ -102,7 +102,12 @@ def to_arguments(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def differences(kept: Mapping[str, Any], run: Run) -> list[str]:
-    """Say in which settings a run that was started is another one than that of the matrix."""
+    """Say in which settings a run that was started is another one than that of the matrix.
+
+    A setting that there was not yet when the run was started had its default.
+    """
+    defaults = {entry.name: entry.default for entry in all_settings()}
+    kept = {**defaults, **kept}
     asks = PROTOCOLS[run.config.protocol].active
     left = MAY_CHANGE if asks else MAY_CHANGE | {*names_of("active")}
     return [
