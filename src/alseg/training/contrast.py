@@ -69,14 +69,14 @@ class Contrast(LossTerm):
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss, after the keys of the step were added to the queues."""
-        mixed, source = step.mixed(), step.source
+        mixed, source = step.mixed, step.source
         assert mixed.prediction.features is not None
         features, taught_features = [mixed.prediction.features], [mixed.features]
         size = features[0].shape[-2:]
         probabilities = [resize(mixed.taught, size).softmax(1)]
         answers = [shrink(mixed.answers, size)]
         if source is not None:
-            seen = step.taught_source()
+            seen = step.taught_source
             assert seen.features is not None
             # The images of the source may have another size.
             features.insert(0, resize(source.features, size))

@@ -43,7 +43,7 @@ class PseudoLabels(LossTerm):
 
     def forward(self, step: Step) -> Tensor:
         """Return the mean over the reliable pixels, times all pixels / reliable pixels."""
-        mixed = step.mixed()
+        mixed = step.mixed
         pseudo_labels, percentile = mixed.pseudo_labels, 100 - step.share_left * self.unreliable
         if self.confidence:
             sure = mixed.taught.softmax(1).amax(1) >= self.confidence

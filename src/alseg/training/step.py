@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -55,7 +56,6 @@ class Step:
     teacher: Teacher | None = None
     share_left: float = 1.0
     unlabelled: Unlabelled = field(default_factory=Unlabelled)
-    _computed: dict[str, Mixed | Prediction] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, domain: str) -> DomainStep:
         """Return what belongs to a domain.
@@ -68,30 +68,23 @@ class Step:
             raise KeyError(domain)
         return found
 
+    @cached_property
     def mixed(self) -> Mixed:
-        """Return the target images strongly changed and mixed; computed once for all terms.
+        """The target images strongly changed and mixed; computed once for all terms.
 
         The view ``strong`` of the target has to be asked for, and a teacher.
         """
-        if "mixed" not in self._computed:
-            target, how = self["target"], self.unlabelled
-            assert self.teacher is not None
-            strong = target.views[STRONG]
-            self._computed["mixed"] = show_mixed(
-                self.network, self.teacher, target, strong, how.mix, how.trust
-            )
-        found = self._computed["mixed"]
-        assert isinstance(found, Mixed)
-        return found
+        target, how = self["target"], self.unlabelled
+        assert self.teacher is not None
+        strong = target.views[STRONG]
+        return show_mixed(self.network, self.teacher, target, strong, how.mix, how.trust)
 
+    @cached_property
     def taught_source(self) -> Prediction:
-        """Return what the teacher makes of the source images; computed once for all terms."""
-        if "source" not in self._computed:
-            assert self.teacher is not None
-            self._computed["source"] = self.teacher(self["source"].images)
-        found = self._computed["source"]
-        assert isinstance(found, Prediction)
-        return found
+        """What the teacher makes of the source images; computed once for all terms."""
+        assert self.teacher is not None
+        prediction: Prediction = self.teacher(self["source"].images)
+        return prediction
 
     def detached(self) -> Step:
         """Return the step without what its gradients are computed from."""
@@ -99,7 +92,7 @@ class Step:
             part and replace(part, logits=part.logits.detach(), features=part.features.detach())
             for part in (self.source, self.target)
         )
-        return replace(self, source=source, target=target, _computed={})
+        return replace(self, source=source, target=target)
 
 
 class LossTerm(nn.Module):
