@@ -183,10 +183,9 @@ class Killed(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(folder, killed_at=None):
+def train_in_rounds(folder, network, killed_at=None):
     """Train four steps with rounds at 0 and 2, from the last checkpoint if there is one."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    network, last = new_module(), folder / "last.ckpt"
+    world, last = int(os.environ.get("WORLD_SIZE", "1")), folder / "last.ckpt"
     loop = ActiveLoop(
         "entropy",
         0.05,
@@ -200,6 +199,11 @@ def train(folder, killed_at=None):
     runner = quiet_trainer(folder, 4, callbacks=callbacks, **way)
     runner.fit(network, images(), ckpt_path=last if last.exists() else None)
     runner.save_checkpoint(folder / "end.ckpt")
+
+
+def train(folder, killed_at=None):
+    network = new_module()
+    train_in_rounds(folder, network, killed_at)
     term = network.terms["follow"]
     weights = [p.numpy().tobytes() for p in term.teacher.parameters()]
     assert len(set(map(str, ranks.gather([term.seen, term.numbers])))) == 1

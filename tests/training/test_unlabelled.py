@@ -1,6 +1,5 @@
 """What unasked pixels teach: the teacher, mixed views, pseudo-labels and contrast."""
 
-import os
 import signal
 
 import lightning as L
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.processes import Ranks, run_ranks
 from tests.helpers.toys import SPACE, Toy, quiet_trainer
-from tests.training.test_terms import UNTRAINED, Killed, digest, images, load, tensors
+from tests.training.test_terms import UNTRAINED, digest, images, load, tensors, train_in_rounds
 from torch import nn
 
 from alseg.active import ActiveLoop
@@ -176,8 +175,6 @@ WAYS = [("pseudo-labels", "linear"), ("u2pl", "linear"), ("u2pl", "hyperbolic")]
 
 
 def train(folder, unlabelled, head, killed_at=None):
-    """Train four steps with rounds at 0 and 2, from the last checkpoint if there is one."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     L.seed_everything(0, verbose=False)
     network = SegmentationModule(
         SPACE,
@@ -186,20 +183,7 @@ def train(folder, unlabelled, head, killed_at=None):
         losses={"contrast_queue": 100},
         seed=0,
     )
-    last = folder / "last.ckpt"
-    loop = ActiveLoop(
-        "entropy",
-        0.05,
-        round_steps=[0, 2],
-        checkpoint=last,
-        store=folder / "labels",
-        progress=False,
-    )
-    callbacks = [loop, *([] if killed_at is None else [Killed(killed_at)])]
-    way = {"devices": world, "strategy": "ddp"} if world > 1 else {}
-    runner = quiet_trainer(folder, 4, callbacks=callbacks, **way)
-    runner.fit(network, images(), ckpt_path=last if last.exists() else None)
-    runner.save_checkpoint(folder / "end.ckpt")
+    train_in_rounds(folder, network, killed_at)
     kept = {
         name: value
         for name, value in network.state_dict().items()
