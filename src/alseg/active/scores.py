@@ -19,9 +19,7 @@ from alseg.errors import ScoreError
 from alseg.labels.region_shape import Size
 from alseg.training.modes import evaluating
 from alseg_strategies import Strategy
-
-BY_IMAGE = ("image", "pool")
-"""The levels of strategies whose scores are one number per image."""
+from alseg_strategies.strategy import BY_IMAGE
 
 
 def score_map(score: object, strategy: Strategy, name: str, image_id: str, size: Size) -> Tensor:

@@ -11,6 +11,12 @@ from torch import Tensor
 
 from alseg_strategies.signals import Signals
 
+BY_PIXEL = ("pixel", "region")
+"""The levels of strategies that give every pixel a score."""
+
+BY_IMAGE = ("image", "pool")
+"""The levels of strategies that give every image a score."""
+
 
 @dataclass(frozen=True)
 class RoundView:

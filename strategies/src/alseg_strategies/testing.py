@@ -26,9 +26,7 @@ from torch import Tensor
 from alseg_strategies.errors import SignalError
 from alseg_strategies.registry import create
 from alseg_strategies.signals import Signals, signal_names
-from alseg_strategies.strategy import RoundView, Strategy
-
-_BY_PIXEL, _BY_IMAGE = ("pixel", "region"), ("image", "pool")
+from alseg_strategies.strategy import BY_IMAGE, BY_PIXEL, RoundView, Strategy
 
 
 def make_signals(logits: Tensor, seed: int = 0) -> Signals:
@@ -95,11 +93,11 @@ class StrategyContract:
 
     def _shape(self, strategy: Strategy, *shape: int) -> tuple[int, ...]:
         """The shape of the scores of images B,H,W."""
-        return shape[:1] if strategy.level in _BY_IMAGE else shape
+        return shape[:1] if strategy.level in BY_IMAGE else shape
 
     def test_declares_known_signals_and_level(self, strategy: Strategy) -> None:
         assert strategy.requires <= signal_names()
-        assert strategy.level in (*_BY_PIXEL, *_BY_IMAGE)
+        assert strategy.level in (*BY_PIXEL, *BY_IMAGE)
 
     def test_default_exclusion_keeps_regions_apart(self, strategy: Strategy) -> None:
         for radius in (0, 1, 3, 32):
