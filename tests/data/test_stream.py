@@ -172,7 +172,7 @@ def test_what_pytorch_raises_is_said_in_words(by, words):
     assert "\n" not in said
 
 
-def test_shared_memory_that_ran_out_is_told_from_memory():
+def test_shared_memory_that_ran_out_is_distinguished_from_memory():
     error = RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible")
     assert "/dev/shm" in killed_in_words(error)
 

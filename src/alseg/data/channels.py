@@ -113,7 +113,7 @@ def read_channels(path: Path) -> NDArray[np.generic]:
 
 
 def _tiff_tags(path: Path) -> dict[int, Any] | None:
-    """Return the tags of a TIFF's first picture; None of a file that is none, or damaged."""
+    """Return the tags of a TIFF's first picture; None if the file is no TIFF, or damaged."""
     try:
         with path.open("rb") as file:
             head = file.read(8)
